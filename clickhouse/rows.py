@@ -69,6 +69,8 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     environment: str = "default"
     level: str = "DEFAULT"
     status_message: str = ""
+    error_type: str = ""
+    """Class of the error, if the observation has one."""
     version: str = ""
     model: str = ""
     model_parameters: str = ""
@@ -90,6 +92,15 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     """Usage types without a price, if other usage of the observation is priced."""
     service_tier: str = ""
     """Tier that served the call, if the response contains it."""
+    provider: str = ""
+    """Who served the call."""
+    provider_derived: int = 0
+    """Whether the provider was derived from the name of the model, because none was reported."""
+    app_cache: str = ""
+    """How a cache of the application answered: ``exact``, ``semantic`` or ``miss``."""
+    cache_saved_pico: int = 0
+    """Picodollars that caches saved (``streams.core.pricing.savings``): the prompt cache, or the
+    application's if that answered."""
     input: str = ""
     output: str = ""
     metadata: str = ""
@@ -174,9 +185,9 @@ class ScoreRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 @_with_columns(REGISTRY.of_windows())
 class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Totals of a one-minute tumbling window of event time.
+    """Totals of a tumbling window of ten seconds of event time.
 
-    Key: project, start, dimensions.
+    Rows of earlier versions are of a whole minute. Key: project, start, dimensions.
     """
 
     project_id: str
@@ -195,6 +206,23 @@ class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
     An ``AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64)`` state over microseconds.
     """
+    ttft_state_hex: str = ""
+    """The same for the time to the first token; empty: no observation has one."""
+    rate_state_hex: str = ""
+    """The same for output tokens per second × 1,000."""
+    unpriced_count: int = 0
+    """Observations with usage but without a price."""
+    cache_exact_count: int = 0
+    """Observations that a cache of the application answered, by an answer to the same request."""
+    cache_semantic_count: int = 0
+    """The same, by an answer to a similar request."""
+    cache_miss_count: int = 0
+    cached_saved_pico: int = 0
+    """Picodollars that prompt caches saved."""
+    app_saved_pico: int = 0
+    """Picodollars that caches of the application saved."""
+    error_types: dict[str, int] = {}
+    """Errors by class."""
 
 
 @_with_columns(REGISTRY.of_spend())

@@ -16,8 +16,11 @@ from producers.registration import modules_in
 DIMENSIONS_MAX: Final = 64
 """Maximum number of dimensions; it limits the size of keys and rows."""
 
-WINDOW_KEY: Final = ("environment", "model", "name")
-"""Dimensions that are fields of changes and rows of windows; the others are stored by name."""
+WINDOW_KEY: Final = (
+    *("environment", "model", "name", "type", "level"),
+    *("prompt_name", "prompt_version", "provider", "service_tier"),
+)
+"""Dimensions that are fields of changes of windows; others are sent by name."""
 SPEND_KEY: Final = ("user_id", "model", "environment")
 """The same for spend."""
 
@@ -28,7 +31,11 @@ _RESERVED: Final = frozenset(
         "latency_state_hex", "latency_state", "inserted_at", "from", "to", "step", "group_by",
         "time_zone", "start", "end", "count", "errors", "cost_usd", "tokens", "latency_ms",
         "start_s", "latency_us", "at_s", "begin_s", "from_us", "to_us", "cost_pico", "more",
-        "trace_id", "latency_bins", "observations",
+        "trace_id", "latency_bins", "observations", "ttft_bins", "rate_bins", "unpriced",
+        "unpriced_count", "ttft_state", "ttft_state_hex", "rate_state", "rate_state_hex", "cache",
+        "cache_exact", "cache_semantic", "cache_miss", "cache_exact_count", "cache_semantic_count",
+        "cache_miss_count", "cached_saved", "cached_saved_pico", "app_saved", "app_saved_pico",
+        "error_types", "ttft_ms", "output_tokens_per_s",
     }
 )  # fmt: skip
 """Names of other columns, parameters and members of responses."""

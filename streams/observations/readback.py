@@ -61,11 +61,11 @@ _NUMBERS: Final = f"""
     project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version,
     toUnixTimestamp64Micro(end_time) AS end_us, type, name, parent_id, environment, level, model,
     usage, usage_estimated, toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source,
-    app_root, merge_state,
+    app_root, merge_state, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us,
+    error_type, app_cache, toInt64(cache_saved * {_PICO}) AS cache_saved_pico,
     toUnixTimestamp64Micro(event_time) AS event_us"""
 _TEXTS: Final = f"""
-    toUnixTimestamp64Micro(completion_start_time) AS completion_start_us, version,
-    provided_usage, usage_uncertain, service_tier,
+    version, provided_usage, usage_uncertain, provider_derived,
     mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico,
     prompt_name, prompt_version, service_name, scope_name, scope_version, status_message,
     model_parameters, input, output, metadata"""

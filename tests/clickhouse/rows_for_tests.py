@@ -33,5 +33,9 @@ async def write(store: Store, table: str, *rows: msgspec.Struct) -> None:
         described = await store.query(f"DESCRIBE TABLE {table}")
         there = {column["name"] for column in described}
         columns = [name for name in columns if name in there]
-    lines = [msgspec.json.encode(row) + b"\n" for row in rows]
+    lines = [
+        msgspec.json.encode({k: v for k, v in msgspec.to_builtins(row).items() if k in columns})
+        + b"\n"
+        for row in rows
+    ]
     await store.insert_lines(table, columns, lines)

@@ -9,6 +9,11 @@ from query_api.settings import QuerySettings
 from streams.core.rollups.sketch import key_of, state_hex
 from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, make_api, opened
 
+DIMENSIONS = [
+    *("model", "environment", "name", "type", "level"),
+    *("prompt_name", "prompt_version", "provider", "service_tier"),
+]
+
 NOON_S = NOON_US // 1_000_000
 _random = Random(7)
 LATENCIES_US = [_random.lognormvariate(13, 1) for _ in range(3_000)]
@@ -142,13 +147,13 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
     ("params", "field", "allowed"),
     [
         ({"step": "5m"}, "step", ["1m", "1h", "1d"]),
-        ({"group_by": "model,user"}, "group_by", ["model", "environment", "name"]),
+        ({"group_by": "model,user"}, "group_by", DIMENSIONS),
         ({"time_zone": "Mars/Olympus"}, "time_zone", None),
         ({"from": "yesterday"}, "from", None),
         ({"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T11:00:00Z"}, "from", None),
         ({"from": "2020-01-01T00:00:00Z"}, "from", None),
         ({"time_zone": "Factory"}, "time_zone", None),
-        ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", "model", "environment", "name",
+        ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", *DIMENSIONS,
             "time_zone"]),
     ],
 )  # fmt: skip

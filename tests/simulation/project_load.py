@@ -97,9 +97,9 @@ class Stage1:
         ]
 
     def _window(self) -> WindowDelta:
-        minute = NOW_S // 60 * 60 - 60 * self.rng.randint(0, 3)
+        start_s = NOW_S // 10 * 10 - 10 * self.rng.randint(0, 3)
         return WindowDelta(
-            minute,
+            start_s,
             "prod",
             self.rng.choice(MODELS),
             "name",
@@ -112,6 +112,7 @@ class Stage1:
 
     def _spend(self, trace_id: str) -> SpendDelta:
         bucket_s = NOW_S // 900 * 900 - 900 * self.rng.choice([0, 0, 1, 40, 60, 100])
+        bucket_s += 10 * self.rng.randint(0, 89)
         lowest = -30 if self.corrections else 0
         user, model = self.rng.choice(USERS), self.rng.choice(MODELS)
         return SpendDelta(bucket_s, user, model, "prod", self.rng.randint(lowest, 40), trace_id)
@@ -131,7 +132,7 @@ class Stage1:
                 total[3].update(w.usage)
                 total[4].update(w.latency_bins)
             for s in delta.spend:
-                spend[delta.project_id, s.bucket_s, *cell_of(s)] += s.cost_pico
+                spend[delta.project_id, s.bucket_s // 900 * 900, *cell_of(s)] += s.cost_pico
         exact = {
             key: (t[0], t[1], t[2], {k: n for k, n in t[3].items() if n}, dict(t[4]))
             for key, t in windows.items()

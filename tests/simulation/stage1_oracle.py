@@ -114,8 +114,15 @@ def _rank(event: Observation) -> bytes:
             event.parent_id or "",
             (event.type or "SPAN") in summary_oracle.AGGREGATES,
             False,
+            _dimensions(event),
         )
     )
+
+
+def _dimensions(event: Observation) -> tuple[str, ...]:
+    """Return type, level, prompt, its version, provider and tier, of which the last are unset."""
+    provider = f"maker of {event.model}" if event.model else ""
+    return event.type or "SPAN", event.level or "DEFAULT", "", "", provider, ""
 
 
 def _encoded(value: Any) -> bytes:
@@ -215,7 +222,7 @@ def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     for (project_id, _, _), row in observations_of(events).items():
         key = (
             project_id,
-            row["start_us"] // 60_000_000 * 60,
+            row["start_us"] // 10_000_000 * 10,
             row["environment"],
             row.get("model") or "",
             row.get("name") or "",
@@ -236,7 +243,7 @@ def spend_of(events: list[Event]) -> dict[tuple[Any, ...], int]:
     cells: dict[tuple[Any, ...], int] = defaultdict(int)
     for (project_id, trace_id, _), row in observations_of(events).items():
         user_id = traces[project_id, trace_id].get("user_id") or ""
-        bucket_s = row["start_us"] // 900_000_000 * 900
+        bucket_s = row["start_us"] // 10_000_000 * 10
         key = (project_id, bucket_s, user_id, row.get("model") or "", row["environment"])
         cells[key] += row["counted_pico"]
     return {key: pico for key, pico in cells.items() if pico}

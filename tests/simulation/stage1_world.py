@@ -51,6 +51,9 @@ class Record:
 class FlatPrices:
     """One price per model for all units."""
 
+    def provider_of(self, model):
+        return f"maker of {model}"
+
     def cost_of(self, project_id, model, usage, at_us, parameters="", served_tier=""):
         rate = RATES.get(model)
         if rate is None:

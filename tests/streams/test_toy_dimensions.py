@@ -14,12 +14,12 @@ from pathlib import Path
 from random import Random
 
 from producers.dimensions.dimension import Dimension
-from producers.dimensions.registry import REGISTRY
+from producers.dimensions.registry import REGISTRY, WINDOW_KEY
 
 ROOT = Path(__file__).parents[2]
 START_US = 1_795_262_400_000_000
 TIER = Dimension(
-    name="service_tier",
+    name="service",
     observation_field="service_name",
     in_windows=True,
     in_spend=True,
@@ -27,12 +27,12 @@ TIER = Dimension(
 )
 SESSION = Dimension(name="session_id", trace_field="session_id", in_windows=True, in_spend=True)
 MIGRATION = (
-    """ALTER TABLE windows ADD COLUMN service_tier String, ADD COLUMN session_id String,
-    MODIFY ORDER BY (project_id, window_start, environment, model, name, service_tier, session_id)
+    f"""ALTER TABLE windows ADD COLUMN service String, ADD COLUMN session_id String,
+    MODIFY ORDER BY (project_id, window_start, {", ".join(WINDOW_KEY)}, service, session_id)
     """,
-    """ALTER TABLE spend ADD COLUMN service_tier String, ADD COLUMN session_id String,
+    """ALTER TABLE spend ADD COLUMN service String, ADD COLUMN session_id String,
     MODIFY ORDER BY
-        (project_id, bucket_start, user_id, model, environment, service_tier, session_id)
+        (project_id, bucket_start, user_id, model, environment, service, session_id)
     """,
 )
 
@@ -141,11 +141,9 @@ async def check() -> None:
 
     api, clients = make_api(store)
     span = {"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T12:01:00Z", "step": "1m"}
-    answer = await api.client.get(
-        "/v1/windows", params=span | {"group_by": "session_id,service_tier"}
-    )
+    answer = await api.client.get("/v1/windows", params=span | {"group_by": "session_id,service"})
     assert answer.status_code == 200, answer.text
-    found = {(w["session_id"], w["service_tier"]): w["count"] for w in answer.json()["data"]}
+    found = {(w["session_id"], w["service"]): w["count"] for w in answer.json()["data"]}
     assert found == {
         (session, tier): 2 for session in ("s1", "s2", "s9") for tier in ("flex", "standard")
     }
@@ -167,7 +165,7 @@ def check_budget() -> None:
     from streams.core.budgets.rules import BudgetRule, matches
 
     rule = BudgetRule(
-        id="b", project_id="acme", name="n", scope={"session_id": "s9", "service_tier": "flex"},
+        id="b", project_id="acme", name="n", scope={"session_id": "s9", "service": "flex"},
         period="day", time_zone="UTC", limit_pico=1, thresholds=("1",), created_us=0,
     )  # fmt: skip
     assert matches(rule.scope_key, ("u", "m", "e", "flex", "s9"))

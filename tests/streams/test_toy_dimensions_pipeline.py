@@ -115,7 +115,7 @@ async def check() -> None:
         await control.put(
             Budget(
                 id="b", project_id="acme", name="n", period="day", time_zone=daytime_zone(),
-                scope={"session_id": scope[0], "service_tier": scope[1]},
+                scope={"session_id": scope[0], "service": scope[1]},
                 limit_pico=limit * COST_PICO, thresholds=("1",), created_us=start_us,
             )
         )  # fmt: skip
@@ -182,15 +182,11 @@ async def counted(client, start_us: int) -> Counter[tuple[str, str]]:
         datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for at_us in (start_us, start_us + MINUTE_US)
     )
-    params = {"from": begin, "to": end, "step": "1m", "group_by": "session_id,service_tier"}
+    params = {"from": begin, "to": end, "step": "1m", "group_by": "session_id,service"}
     answer = await client.get("/v1/windows", params=params)
     assert answer.status_code == 200, answer.text
     return Counter(
-        {
-            (w["session_id"], w["service_tier"]): w["count"]
-            for w in answer.json()["data"]
-            if w["count"]
-        }
+        {(w["session_id"], w["service"]): w["count"] for w in answer.json()["data"] if w["count"]}
     )
 
 

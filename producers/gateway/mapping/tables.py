@@ -43,6 +43,7 @@ from producers.gateway.mapping.usage_sources import USAGE, vercel_service_tier
 from producers.gateway.mapping.values import (
     is_true,
     object_text_of,
+    provider_name_of,
     reference_of,
     service_tier_of,
     tags_of,
@@ -75,6 +76,15 @@ _MODEL_KEYS: Final = (
     "model",
 )
 """The model that served a call comes before the requested one."""
+_PROVIDER_KEYS: Final = (
+    "gen_ai.provider.name",
+    "gen_ai.system",
+    "ai.model.provider",
+    "llm.provider",
+    "llm.system",
+    "embedding.provider",
+    "langsmith.metadata.ls_provider",
+)
 _VERCEL_PROMPT: Final = "ai.telemetry.metadata.langfusePrompt"
 
 OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
@@ -132,6 +142,10 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute("langsmith.metadata.service_tier", service_tier_of),
         Attribute("service_tier", service_tier_of),
     ),
+    "provider": (
+        *(Attribute(key, provider_name_of) for key in _PROVIDER_KEYS),
+        InMetadata("langfuse.observation.metadata.ls_provider", provider_name_of),
+    ),
     "cost": COST,
     "app_root": (
         Attribute("langfuse.internal.is_app_root", true_or_none),
@@ -140,7 +154,7 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
 }
 
 DESCRIPTIVE_FIELDS: Final = frozenset(
-    {"type", "name", "environment", "version", "level", "model", "model_parameters"}
+    {"type", "name", "environment", "version", "level", "model", "model_parameters", "provider"}
 )
 """Fields that are usually equal for spans of an operation; cached by their attributes."""
 

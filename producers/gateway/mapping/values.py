@@ -15,6 +15,7 @@ from producers.gateway.otlp import TOO_DEEP, AttributeValue
 from producers.gateway.values.huge_numbers import quote_huge_numbers
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.numbers import decimal_of
+from producers.provider_names import normal_provider
 from tracemill.reconciliation.objects import tier_of
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -175,6 +176,12 @@ def time_us_of(value: AttributeValue) -> int | None:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def provider_name_of(value: AttributeValue) -> str | None:
+    """Return the normal form of a provider's name."""
+    name = attribute_text(value)
+    return normal_provider(name) or None if name else None
 
 
 def service_tier_of(value: AttributeValue) -> str | None:

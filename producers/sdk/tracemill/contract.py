@@ -29,6 +29,7 @@ ObservationType = Literal[
     "GUARDRAIL",
 ]
 Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
+AppCache = Literal["exact", "semantic", "miss"]
 ScoreDataType = Literal["NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION"]
 ScoreSource = Literal["API", "EVAL", "ANNOTATION"]
 
@@ -86,6 +87,11 @@ class Observation(
             excludes cached tokens, ``output`` excludes reasoning tokens. ``total`` is optional.
         usage_uncertain: What does not add up in the reported usage.
         service_tier: The provider's tier that served the call.
+        provider: Who served the call, such as ``openai`` or ``aws``.
+        error_type: Class of the error, such as ``RateLimitError`` or ``429``.
+        app_cache: Whether a cache of the application answered, instead of a call: ``exact`` for a
+            cached answer to the same request, ``semantic`` for one to a similar request, ``miss``
+            if the cache had none.
         cost: Picodollars by usage type, at most ``COST_MAX_PICO``. It takes precedence over the
             cost that tracemill computes.
         app_root: Whether this is the root span of an application that continues the trace of
@@ -106,13 +112,16 @@ class Observation(
     completion_start_us: int | None = None
     level: Level | None = None
     status_message: str | None = None
+    error_type: str | None = None
     version: str | None = None
     model: str | None = None
     model_parameters: str | None = None
     usage: dict[str, int] | None = None
     usage_uncertain: str | None = None
     service_tier: str | None = None
+    provider: str | None = None
     cost: dict[str, int] | None = None
+    app_cache: AppCache | None = None
     input: str | None = None
     output: str | None = None
     metadata: str | None = None

@@ -29,10 +29,11 @@ Shape = tuple[bool, ...]
 
 SHAPES_MAX: Final = 4_096
 """Maximum number of cached functions of ``scope_of_shape``."""
-MINUTE_S: Final = 60
-MINUTE_US: Final = MINUTE_S * 1_000_000
+PANE_S: Final = 10
+"""Length of a window; starts of changes of windows and spend are multiples of it."""
+PANE_US: Final = PANE_S * 1_000_000
 BUCKET_S: Final = 900
-BUCKET_US: Final = BUCKET_S * 1_000_000
+"""Length of the intervals of stored spend."""
 
 MORE_OF_WINDOWS: Final = WINDOW_DIMENSIONS[len(WINDOW_KEY) :]
 """Dimensions that deltas of windows contain by name, in their last field ``more``."""
@@ -42,8 +43,7 @@ MORE_OF_SPEND: Final = SPEND_DIMENSIONS[len(SPEND_KEY) :]
 WINDOWS_BY_TRACE: Final = any(each.trace_field is not None for each in WINDOW_DIMENSIONS)
 """Whether windows depend on attributes of traces."""
 
-_WINDOW_START: Final = f"state.start_us // {MINUTE_US} * {MINUTE_S}"
-_SPEND_START: Final = f"state.start_us // {BUCKET_US} * {BUCKET_S}"
+_START: Final = f"state.start_us // {PANE_US} * {PANE_S}"
 
 
 def _key_of_state(start: str, dimensions: Sequence[Dimension]) -> Any:
@@ -84,16 +84,14 @@ def named(dimensions: Sequence[Dimension], values: Sequence[str]) -> dict[str, s
 
 
 window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
-    _WINDOW_START, WINDOW_DIMENSIONS
+    _START, WINDOW_DIMENSIONS
 )
 """Return the key of an observation's window, given the dimension values of its trace."""
-spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
-    _SPEND_START, SPEND_DIMENSIONS
-)
+spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(_START, SPEND_DIMENSIONS)
 """Return the key of an observation's spend cell, given the dimension values of its trace."""
 
 own_spend_key: Final[Callable[[Any], StartedKey]] = compiled(
-    "state", tuple_of([_SPEND_START, *map(own_value, _OWN)])
+    "state", tuple_of([_START, *map(own_value, _OWN)])
 )
 """Return the part of the spend cell's key that depends only on the observation."""
 spend_key_of_own: Final[Callable[[StartedKey, TraceValues], StartedKey]] = _spend_key_of_own()

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from producers.dimensions.dimension import Dimension
+from producers.dimensions.dimension import Dimension, as_is
 from producers.dimensions.registry import REGISTRY
 from streams.core.dimensions.compiling import compiled, tuple_of
 from streams.core.observations.bounding import cut_name
+from streams.core.observations.limits import ID_CHARS_MAX
 
 WINDOW_DIMENSIONS: Final = REGISTRY.of_windows()
 SPEND_DIMENSIONS: Final = REGISTRY.of_spend()
@@ -28,6 +29,9 @@ OF_OBSERVATIONS: Final = tuple(
 """Dimensions with a value in ``more``."""
 OF_TRACES: Final = tuple(each for each in _ALL if each.trace_field is not None)
 """Dimensions with values from traces."""
+
+SHARED_VALUES_MAX: Final = 10_000
+"""Maximum number of tuples that are shared by observations with the same values."""
 
 TraceValues = tuple[str, ...]
 """Values of ``OF_TRACES``."""
@@ -61,15 +65,28 @@ def _converted(
     names: dict[str, Any] = {"cut": cut_name}
     parts = []
     for number, (dimension, field) in enumerate(zip(dimensions, fields, strict=True)):
+        if dimension.value_of is as_is and dimension.chars_max >= ID_CHARS_MAX:
+            parts.append(field)  # a text, which is already bounded
+            continue
         names[f"text_{number}"] = dimension.value_of
         parts.append(f"(cut(text_{number}(x), {dimension.chars_max}) if (x := {field}) else '')")
     return tuple_of(parts), names
 
 
+class _Shared(dict[TraceValues, TraceValues]):
+    """Tuples of values; equal ones are one object, because most observations have the same."""
+
+    def __missing__(self, values: TraceValues) -> TraceValues:
+        if len(self) >= SHARED_VALUES_MAX:
+            self.clear()
+        self[values] = values
+        return values
+
+
 def _more_of_row() -> Any:
     fields = [f"row.{each.observation_field}" for each in OF_OBSERVATIONS]
     expression, names = _converted(OF_OBSERVATIONS, fields)
-    return compiled("row", expression, names)
+    return compiled("row", f"shared[{expression}]", names | {"shared": _Shared()})
 
 
 def _trace_values() -> Any:

@@ -46,6 +46,8 @@ _NAMES: Final = {
     "model": ID_CHARS_MAX,
     "usage_uncertain": ID_CHARS_MAX,
     "service_tier": ID_CHARS_MAX,
+    "provider": ID_CHARS_MAX,
+    "error_type": DIMENSION_CHARS_MAX,
     "prompt_name": ID_CHARS_MAX,
     "service_name": ID_CHARS_MAX,
     "scope_name": ID_CHARS_MAX,

@@ -11,7 +11,7 @@ traces; status message, parameters, costs and tools are in rows of observations.
 stays below ``FIXED_BYTES_MAX``:
 
 ====================================================  ==========================
-short texts of a row, 16 of at most 1,000 characters              96,000
+short texts of a row, 18 of at most 1,000 characters             108,000
 status message, parameters of a call                           1,200,000
 usage and costs: 4 maps of 65 types                              320,000
 lists of tools (``streams.core.observations.tools``)           1,100,000
@@ -45,9 +45,9 @@ TRACE_TAGS_MAX: Final = 256
 """Tags of one trace; the first ones in sorted order are kept."""
 TRACE_USAGE_TYPES_MAX: Final = 1_024
 """Usage types of all observations of a trace; an event that would add more is rejected."""
-TRACE_SPEND_CELLS_MAX: Final = 4_096
-"""Spend cells of one trace: quarter-hours × the dimensions of spend. Events that would exceed it
-are rejected."""
+TRACE_SPEND_CELLS_MAX: Final = 20_000
+"""Spend cells of one trace: ten seconds × the dimensions of spend. Events that would exceed it are
+rejected. It is the default maximum of a trace's observations, so that length alone rejects none."""
 TRACE_SUMMARIES_MAX: Final = 1_000
 """Summaries that the row of a trace lists. Totals are exact beyond it."""
 TRACE_SUMMARY_ID_CHARS_MAX: Final = 40_000
@@ -56,6 +56,10 @@ CELL_USAGE_TYPES_MAX: Final = 256
 """Usage types of one window; the others are summed as ``OTHER_USAGE``."""
 DELTA_USAGE_TYPES_MAX: Final = 70
 """Usage types in the delta of one window and source record; the others are summed likewise."""
+ERROR_TYPES_MAX: Final = 32
+"""Error classes of one window, and of the delta of one window and source record; the others are
+counted as ``OTHER_ERROR``."""
+OTHER_ERROR: Final = "other"
 METADATA_KEYS_MAX: Final = 2_000
 """Keys of merged metadata, including those of nested objects."""
 METADATA_KEY_CHARS_MAX: Final = 1_000

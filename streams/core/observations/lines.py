@@ -28,6 +28,7 @@ from streams.core.observations.limits import (
 from tracemill.contract import (
     COST_MAX_PICO,
     COUNT_MAX,
+    AppCache,
     Level,
     ObservationType,
     Score,
@@ -82,13 +83,16 @@ class ObservationLine(msgspec.Struct, kw_only=True, gc=False, tag_field="kind", 
     completion_start_us: int | None = None
     level: Level | None = None
     status_message: LongText | None = None
+    error_type: Dimension | None = None
     version: Id | None = None
     model: Id | None = None
     model_parameters: LongText | None = None
     usage: Usage | None = None
     usage_uncertain: Id | None = None
     service_tier: Id | None = None
+    provider: Id | None = None
     cost: Cost | None = None
+    app_cache: AppCache | None = None
     input: Raw = NO_TEXT
     output: Raw = NO_TEXT
     metadata: Raw = NO_TEXT

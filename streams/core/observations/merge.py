@@ -34,12 +34,15 @@ LATEST: Final[dict[str, str]] = {
     "completion_start_us": "completion_start_us",
     "level": "level",
     "status_message": "status_message",
+    "error_type": "error_type",
     "version": "version",
     "model": "model",
     "model_parameters": "model_parameters",
     "usage": "provided_usage",
     "usage_uncertain": "usage_uncertain",
     "service_tier": "service_tier",
+    "provider": "provider",
+    "app_cache": "app_cache",
     "cost": "provided_cost_pico",
     "input": "input",
     "output": "output",
@@ -317,6 +320,8 @@ def merged_of_whole_row(row: ObservationRow, rank: str, bounds: Bounds) -> Merge
     logical_ts = whole_event_ts(row.event_us)
     latest = {field: (logical_ts, getattr(row, of_row)) for field, of_row in LATEST.items()}
     latest["usage_uncertain"] = logical_ts, without_tier_note(row.usage_uncertain)
+    if row.provider_derived:
+        del latest["provider"]
     values = {field: value for field, value in latest.items() if value[1]}
     for field in _TEXTS:
         if field in values:

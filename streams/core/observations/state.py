@@ -135,6 +135,8 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.level = line.level
     if line.status_message:
         row.status_message = line.status_message
+    if line.error_type:
+        row.error_type = line.error_type
     if line.version:
         row.version = line.version
     if line.model:
@@ -147,6 +149,10 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.usage_uncertain = line.usage_uncertain
     if line.service_tier:
         row.service_tier = line.service_tier
+    if line.provider:
+        row.provider = line.provider
+    if line.app_cache:
+        row.app_cache = line.app_cache
     if line.cost:
         row.provided_cost_pico = line.cost
     # Texts stay JSON; the encoder copies them into the row.

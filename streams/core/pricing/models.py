@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from producers.model_patterns import NAME_CHARS_MAX
+from producers.provider_names import PROVIDER_OF, provider_of
 
 MODEL_LENGTH_MAX: Final = NAME_CHARS_MAX
 """Maximum length of a model id; longer ids match no price."""
@@ -32,34 +33,6 @@ class NameCandidate(NamedTuple):
     """Descriptions of the steps that normalized the id."""
 
 
-_PROVIDERS: Final = {
-    "aws": "bedrock amazon amazon-bedrock aws_bedrock aws.bedrock bedrock_converse sagemaker",
-    "azure": "azure_ai azure-openai azure_openai azureopenai azure.ai.openai az.ai.openai "
-    "az.ai.inference",
-    "google": "gemini vertex vertex_ai vertexai vertex-ai google_genai google-vertex gcp "
-    "google-generative-ai gcp.gemini gcp.vertex_ai gcp.gen_ai google_vertexai google-gla "
-    "google-vertex-ai vertex_ai_beta",
-    "openai": "openai-chat openai-responses text-completion-openai azure_text",
-    "anthropic": "claude",
-    "mistral": "mistralai mistral_ai mistral-ai",
-    "cohere": "cohere_chat cohereai",
-    "together": "together_ai together-ai togetherai togethercomputer",
-    "fireworks": "fireworks_ai fireworks-ai",
-    "x-ai": "xai x_ai grok",
-    "perplexity": "perplexity-ai",
-    "moonshotai": "moonshot moonshot-ai",
-    "zai": "z-ai z.ai",
-    "zhipuai": "zhipu bigmodel",
-    "alibaba": "dashscope qwen alibaba-cloud aliyun",
-    "voyageai": "voyage voyage-ai",
-    "github-copilot": "copilot github_copilot",
-    "cloudflare": "workers-ai cloudflare-workers-ai",
-}
-_PROVIDER_OF: Final = {
-    **{name: provider for provider, names in _PROVIDERS.items() for name in names.split()},
-    **{provider: provider for provider in _PROVIDERS},
-}
-
 _LOCAL: Final = {
     *("ollama", "ollama_chat", "lm_studio", "lmstudio", "vllm", "hosted_vllm"),
     *("llamafile", "llamacpp", "local", "localai", "xinference", "tgi"),
@@ -67,7 +40,7 @@ _LOCAL: Final = {
 """Runtimes on the user's own machines, whose models have no list price."""
 
 _COLON_PREFIXES: Final = {
-    *_PROVIDER_OF,
+    *PROVIDER_OF,
     *_LOCAL,
     *("arcee", "avian", "baseten", "cerebras", "cursor", "databricks", "deepinfra", "deepseek"),
     *("doubleword", "elevenlabs", "google_anthropic_vertex", "groq", "heroku", "huggingface"),
@@ -105,11 +78,6 @@ _COMPACT_DATE: Final = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01]
 _DATE: Final = re.compile(
     r"[-@](?:20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])|latest|default)$"
 )
-
-
-def provider_of(name: str) -> str:
-    """Return the price list's name of a provider, given a prefix or a ``gen_ai.system`` value."""
-    return _PROVIDER_OF.get(name, name)
 
 
 def undated_bedrock_name(name: str) -> str:

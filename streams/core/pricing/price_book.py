@@ -170,6 +170,10 @@ class PriceBook:
             return msgspec.structs.replace(priced, has_tier=False)
         return priced
 
+    def provider_of(self, model: str) -> str:
+        """Return the provider of a model by its name; empty if it is unknown."""
+        return self.defaults.provider_of(model)
+
     def candidates(self, project_id: str, model: str) -> Iterator[Candidate]:
         """Yield the prices of a model in order of precedence; the first one in force applies."""
         if len(model) > MODEL_LENGTH_MAX:

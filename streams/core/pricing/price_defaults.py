@@ -22,6 +22,8 @@ from streams.core.pricing.rates import Hours, Period, Rate, Variant
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR_US: Final = 3_600_000_000
+PROVIDERS_OF_MODELS_MAX: Final = 4_000
+"""Maximum number of models whose provider is cached."""
 
 _FILES: Final = ("supplement.json", "genai_prices.json")
 """Files in order of precedence: manual entries override compiled ones."""
@@ -150,6 +152,7 @@ class DefaultPrices:
         ]
         self._ids = list(dict.fromkeys(id_ for providers in self._by_list for id_ in providers))
         self._hosts = [id_ for id_ in self._ids if id_ not in _MAKERS]
+        self._provider_of: dict[str, str] = {}
 
     def periods_of(self, resolved: Resolved | None) -> tuple[Period, ...]:
         """Return the prices of an entry in order of preference."""
@@ -186,6 +189,20 @@ class DefaultPrices:
             if found:
                 return Resolved(*found, candidate)
         return None
+
+    def provider_of(self, model: str) -> str:
+        """Return the provider of a model by its name; empty if it is unknown.
+
+        It is the one that the name states, or the one whose price applies.
+        """
+        provider = self._provider_of.get(model)
+        if provider is None:
+            resolved = self.resolve(model)
+            provider = "" if resolved is None else resolved.candidate.provider or resolved.provider
+            if len(self._provider_of) >= PROVIDERS_OF_MODELS_MAX:
+                self._provider_of.clear()
+            self._provider_of[model] = provider
+        return provider
 
     def _provider_id_of(self, name: str) -> str | None:
         if name in self._ids:

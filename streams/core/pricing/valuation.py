@@ -63,11 +63,13 @@ class IncrementalTokens:
 
 
 def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one return per source of a cost
-    """Set usage with ``total``, costs and cost source from the other fields of the row.
+    """Set usage with ``total``, costs, cost source and provider from the other fields of the row.
 
     Returns False if a cost exceeds ``COST_MAX_PICO``. Count or price must be wrong in this case, so
     the observation remains unpriced.
     """
+    if row.model and not row.provider:
+        _derive_provider(row, prices)
     usage, given_pico = row.provided_usage, row.provided_cost_pico
     if not usage and not given_pico:
         # A failed call was most likely not charged, so its usage is not estimated.
@@ -99,6 +101,12 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
         return not priced.has_price
     _set_computed(row, priced)
     return True
+
+
+def _derive_provider(row: ObservationRow, prices: PriceBook) -> None:
+    row.provider = prices.provider_of(row.model)
+    if row.provider:
+        row.provider_derived = 1
 
 
 def _set_computed(row: ObservationRow, priced: Priced) -> None:

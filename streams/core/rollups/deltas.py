@@ -34,6 +34,8 @@ from streams.core.dimensions.keys import (
 from streams.core.observations.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_MAX
 from tracemill.partitioning import partition_of
 
+_FIRST_PARTS: Final = 4
+"""Parts of a window's key before its amounts; the others follow, because they are newer."""
 _WINDOW_PARTS: Final = 1 + len(WINDOW_KEY)
 _SPEND_PARTS: Final = 1 + len(SPEND_KEY)
 CHANGE_MAX: Final = 2**53
@@ -66,7 +68,7 @@ def _with_more(dimensions: Sequence[Dimension]) -> Callable[[ChangeT], ChangeT]:
 
 @_with_more(MORE_OF_WINDOWS)
 class WindowDelta(msgspec.Struct, array_like=True, gc=False):
-    """A change of one window: a minute × the dimensions of windows."""
+    """A change of one window: ten seconds × the dimensions of windows."""
 
     window_s: Second
     environment: str
@@ -78,11 +80,37 @@ class WindowDelta(msgspec.Struct, array_like=True, gc=False):
     usage: dict[str, int]
     latency_bins: dict[SketchKey, Change]
     """Changes of the counts by sketch key (``streams.core.rollups.sketch.key_of``)."""
+    type: str = ""
+    level: str = ""
+    prompt_name: str = ""
+    prompt_version: str = ""
+    provider: str = ""
+    service_tier: str = ""
+    ttft_bins: dict[SketchKey, Change] = {}
+    """The same for microseconds to the first token."""
+    rate_bins: dict[SketchKey, Change] = {}
+    """The same for output tokens per second × 1,000."""
+    unpriced: Change = 0
+    """Observations with usage but without a price."""
+    cache_exact: Change = 0
+    """Observations that a cache of the application answered, by an answer to the same request."""
+    cache_semantic: Change = 0
+    """The same, by an answer to a similar request."""
+    cache_miss: Change = 0
+    """Observations that asked a cache of the application in vain."""
+    cached_saved_pico: int = 0
+    """Picodollars that prompt caches saved; negative if writing to them cost more."""
+    app_saved_pico: int = 0
+    """Picodollars that caches of the application saved."""
+    error_types: dict[str, Change] = {}
+    """Errors by class, at most ``ERROR_TYPES_MAX``; the others are counted as ``other``."""
+    trace_id: str = ""
+    """The trace of the last observation that was added: an example."""
 
 
 @_with_more(MORE_OF_SPEND)
 class SpendDelta(msgspec.Struct, array_like=True, gc=False):
-    """A change of one spend cell: a quarter of an hour × the dimensions of spend."""
+    """A change of spend: ten seconds × the dimensions of spend."""
 
     bucket_s: Second
     user_id: str
@@ -99,10 +127,11 @@ _spend: Final[Any] = SpendDelta
 
 def new_window(key: StartedKey) -> WindowDelta:
     """Return an empty change of a window."""
-    if not MORE_OF_WINDOWS:
-        return _window(*key, 0, 0, 0, {}, {})  # type: ignore[no-any-return]
-    more = named(MORE_OF_WINDOWS, key[_WINDOW_PARTS:])
-    return _window(*key[:_WINDOW_PARTS], 0, 0, 0, {}, {}, more)  # type: ignore[no-any-return]
+    newer = key[_FIRST_PARTS:_WINDOW_PARTS]
+    change = _window(*key[:_FIRST_PARTS], 0, 0, 0, {}, {}, *newer)
+    if MORE_OF_WINDOWS:
+        change.more = named(MORE_OF_WINDOWS, key[_WINDOW_PARTS:])
+    return change  # type: ignore[no-any-return]
 
 
 def new_spend(key: StartedKey, pico: int, trace_id: str) -> SpendDelta:
@@ -167,12 +196,13 @@ def _following(part: Delta) -> Delta:
 
 
 def _window_bytes(window: WindowDelta) -> int:
-    chars = sum(map(len, window_key_of_delta(window))) + _MORE_CHARS * len(MORE_OF_WINDOWS)
+    chars = sum(map(len, window_key_of_delta(window))) + len(window.trace_id)
+    chars += _MORE_CHARS * len(MORE_OF_WINDOWS)
     return (
         _CHANGE_BYTES
         + chars * ESCAPED_BYTES_MAX
-        + len(window.usage) * _AMOUNT_BYTES
-        + len(window.latency_bins) * _BIN_BYTES
+        + (len(window.usage) + len(window.error_types)) * _AMOUNT_BYTES
+        + (len(window.latency_bins) + len(window.ttft_bins) + len(window.rate_bins)) * _BIN_BYTES
     )
 
 

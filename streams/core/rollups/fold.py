@@ -30,7 +30,7 @@ from streams.core.dimensions.keys import (
 )
 from streams.core.rollups.cell_groups import GroupKey, Groups, KeyT
 from streams.core.rollups.deltas import Delta, SpendDelta
-from streams.core.rollups.spend import SpendCell, SpendKey, spend_cell, spend_row
+from streams.core.rollups.spend import SpendCell, SpendKey, bucket_of, spend_cell, spend_row
 from streams.core.rollups.undo import Undo, roll_back
 from streams.core.rollups.windows import WindowCell, WindowKey, window_cell, window_row
 
@@ -195,7 +195,7 @@ class ProjectFold:
         """Return the groups to read back before ``deltas`` can be applied."""
         deltas = list(deltas)
         windows = {(d.project_id, change.window_s) for d in deltas for change in d.windows}
-        spend = {(d.project_id, change.bucket_s) for d in deltas for change in d.spend}
+        spend = {(d.project_id, bucket_of(change.bucket_s)) for d in deltas for change in d.spend}
         return Missing(self.windows.missing(windows), self.spend.missing(spend))
 
     def load(
@@ -250,7 +250,7 @@ class ProjectFold:
             outcome.late += late
             for change, key, added_pico in added:
                 outcome.crossings += self.budgets.add(
-                    delta.project_id, change.bucket_s, key, added_pico, change.trace_id
+                    delta.project_id, bucket_of(change.bucket_s), key, added_pico, change.trace_id
                 )
         self.input_offset = offset
         return outcome
@@ -331,7 +331,7 @@ class ProjectFold:
         added: list[tuple[SpendDelta, SpendKey, int]] = []
         for change in delta.spend:
             spend_key = spend_key_of_delta(change)
-            spent = self.spend.cell((project_id, change.bucket_s), spend_key, now_s)
+            spent = self.spend.cell((project_id, bucket_of(change.bucket_s)), spend_key, now_s)
             before_pico = spent.cost_pico
             spent.apply(change, version, undo)
             # Even if nothing was added, the budget period may not be evaluated yet.

@@ -7,7 +7,7 @@ of whole buckets.
 from __future__ import annotations
 
 from clickhouse.rows import SpendRow
-from streams.core.dimensions.keys import CellKey
+from streams.core.dimensions.keys import BUCKET_S, CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS
 from streams.core.rollups.amounts import is_capped, row_amount
 from streams.core.rollups.deltas import SpendDelta
@@ -50,6 +50,11 @@ class SpendCell:
             self.cost_pico = 0
         self.row_version = version
         return True
+
+
+def bucket_of(start_s: int) -> int:
+    """Return the start of the stored interval that contains a change."""
+    return start_s // BUCKET_S * BUCKET_S
 
 
 def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) -> SpendRow:

@@ -1,4 +1,4 @@
-"""Window cells: the totals of one minute of event time, per project and dimensions.
+"""Window cells: the totals of ten seconds of event time, per project and dimensions.
 
 Rows contain totals, not changes. ``row_version`` is derived from the offset of the last record of
 the topic ``deltas`` that changed the cell. After a cell is read back from the store, records whose
@@ -8,7 +8,7 @@ changes it already contains are skipped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from clickhouse.rows import WindowRow
 from streams.core.dimensions.keys import CellKey
@@ -90,6 +90,7 @@ class WindowCell:
 
 
 def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell) -> WindowRow:
+    dimensions: dict[str, Any] = dict(zip(_COLUMNS, key, strict=True))
     return WindowRow(
         project_id=project_id,
         window_s=window_s,
@@ -99,7 +100,7 @@ def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell)
         usage=row_amounts(cell.usage),
         total_cost_pico=row_amount(cell.cost_pico),
         latency_state_hex=state_hex(cell.bins),
-        **dict(zip(_COLUMNS, key, strict=True)),
+        **dimensions,
     )
 
 

@@ -123,7 +123,7 @@ class CoreWorld:
             for row in rows.values():
                 cell = (
                     key[0],
-                    row.start_us // 60_000_000 * 60,
+                    row.start_us // 10_000_000 * 10,
                     row.environment,
                     row.model,
                     row.name,
@@ -133,8 +133,8 @@ class CoreWorld:
                 usage, cost_pico = counted(trace, row)
                 windows[*cell, "cost"] += cost_pico
                 windows[*cell, "usage"] += sum(usage.values())
-                bucket_s = row.start_us // 900_000_000 * 900
-                spend[key[0], bucket_s, trace.user_id, row.model, row.environment] += cost_pico
+                start_s = row.start_us // 10_000_000 * 10
+                spend[key[0], start_s, trace.user_id, row.model, row.environment] += cost_pico
             assert trace.observation_count == len(rows), key
             total_pico = row_amount(sum(counted(trace, row)[1] for row in rows.values()))
             assert trace.total_cost_pico == total_pico, key

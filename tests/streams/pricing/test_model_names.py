@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.core.pricing.models import _PROVIDER_OF, name_candidates
+from producers.provider_names import PROVIDER_OF
+from streams.core.pricing.models import name_candidates
 from streams.core.pricing.price_defaults import _MAKERS, DefaultPrices, default_prices
 
 DEFAULTS = default_prices()
@@ -31,7 +32,7 @@ def listed_names() -> Iterator[tuple[str, str]]:
 
 
 def spellings(provider: str, name: str) -> Iterator[str]:
-    aliases = [alias for alias, of in _PROVIDER_OF.items() if of == provider]
+    aliases = [alias for alias, of in PROVIDER_OF.items() if of == provider]
     for alias in (provider, *aliases):
         yield f"{alias}/{name}"
         yield f"{alias}:{name}"

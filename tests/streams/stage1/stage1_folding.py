@@ -30,6 +30,9 @@ class PerUnit:
 
     _PICO = {"m": 3, "gold": 10**12}
 
+    def provider_of(self, model):
+        return f"maker of {model}"
+
     def cost_of(self, project_id, model, usage, at_us, parameters="", served_tier=""):
         pico = self._PICO.get(model)
         if pico is None:

@@ -166,6 +166,9 @@ def test_every_field_of_an_event_reaches_its_row():
         "app_root": True,
         "usage_uncertain": "total is 3, but the counts add up to 2",
         "service_tier": "flex",
+        "provider": "azure",
+        "error_type": "RateLimitError",
+        "app_cache": "miss",
     }
     event = observation(**said, usage={"input": 2}, cost={"input": 8})
     assert msgspec.structs.asdict(event).keys() == said.keys() | {

@@ -20,7 +20,10 @@ from tracemill.contract import COUNT_MAX, Event, Score, TraceAttributes, TraceUp
 
 MIB = 2**20
 WORST = ("\x00", '"', "\U0001f600")
-NAMES = ("name", "version", "model", "prompt_name", "service_name", "scope_name", "scope_version")
+NAMES = (
+    *("name", "version", "model", "prompt_name", "service_name", "scope_name", "scope_version"),
+    *("service_tier", "provider", "error_type"),
+)
 
 
 def worst_events(char: str, *, partial: bool) -> list[Event]:

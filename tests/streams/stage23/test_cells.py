@@ -122,7 +122,7 @@ def test_a_cell_read_back_is_the_cell_that_was_written(changes):
     cell = WindowCell()
     for change in changes:
         cell.apply(change, 7)
-    key = ("prod", "m1", "chat")
+    key = ("prod", "m1", "chat", "GENERATION", "DEFAULT", "greeting", "3", "openai", "flex")
     row = window_row("p1", NOW_S, key, cell)
     again = window_cell(msgspec.json.decode(msgspec.json.encode(row), type=WindowRow))
     assert facts(window_row("p1", NOW_S, key, again)) == facts(row)

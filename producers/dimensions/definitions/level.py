@@ -1,0 +1,16 @@
+"""The level of an observation, such as ``ERROR``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.dimensions.dimension import Dimension, as_is
+
+DIMENSION: Final = Dimension(
+    name="level",
+    observation_field="level",
+    value_of=as_is,
+    place=60,
+    filter_description="Only these levels: `DEBUG`, `DEFAULT`, `WARNING`, `ERROR`.",
+    in_windows=True,
+)

@@ -1,0 +1,16 @@
+"""The type of an observation, such as ``GENERATION``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.dimensions.dimension import Dimension, as_is
+
+DIMENSION: Final = Dimension(
+    name="type",
+    observation_field="type",
+    value_of=as_is,
+    place=50,
+    filter_description="Only observations of these types, such as `GENERATION`.",
+    in_windows=True,
+)
