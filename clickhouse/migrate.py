@@ -17,6 +17,7 @@ from importlib import resources
 from string import Template
 
 from clickhouse.errors import MigrationEdited, MigrationError, PolicyMissing
+from clickhouse.levels.schema import follow_windows
 from clickhouse.repartition import DIRECTIVE, repartition
 from clickhouse.settings import TieringSettings
 from clickhouse.store import Store
@@ -72,7 +73,8 @@ async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
     """Apply the steps of ``plan`` and return them; calls may be repeated.
 
     For each step: 1. Run its statements. 2. Write its row in ``schema_history``. After a crash
-    between 1 and 2, the next call repeats the statements.
+    between 1 and 2, the next call repeats the statements. Then add new columns of windows to the
+    tables of levels.
 
     Raises:
         MigrationEdited, PolicyMissing, MigrationError: nothing was applied.
@@ -86,6 +88,7 @@ async def migrate(store: Store, tiering: TieringSettings) -> list[Step]:
             await _run(store, statement)
         if step.number:
             await _record(store, step, int((time.monotonic() - started_s) * 1000))
+    await follow_windows(store)
     return steps
 
 

@@ -38,6 +38,7 @@ SETTINGS: Final = (
     ("streams", "streams.quarantine.settings", ("QuarantineSettings",)),
     ("streams and query", "producers.settings", ("WebhookSettings",)),
     ("sink", "clickhouse.sink.settings", ("SinkSettings",)),
+    ("sink", "clickhouse.levels.settings", ("LevelSettings",)),
     ("query", "query_api.settings", ("QuerySettings",)),
     ("gateway and query", "producers.settings", ("AdminSettings", "KeySettings")),
     ("migrate", "producers.settings", ("InitSettings",)),

@@ -67,6 +67,8 @@ class User:
                 self._require_one(sql, insert)
             elif insert is None and self.privileges is INGEST and first_word(sql) == "ALTER":
                 self.policy.check_delete(sql)
+            elif insert is None and self.privileges is INGEST and first_word(sql) == "INSERT":
+                self.policy.check_insert_select(sql)
             elif insert is None:
                 self.policy.check_query(sql)
             elif self.privileges is INGEST:

@@ -151,18 +151,24 @@ class Policy:
             words, clause = list(tokens(head)), list(tokens(settings))
         except UnreadableSql as error:
             raise NotAllowed(f"the statement {error}") from None
-        shape = "".join("n" if token.is_name else token.text for token in words)
-        plain = words[:1] and words[0].is_word("INSERT") and words[1].is_word("INTO")
-        if not plain or not re.fullmatch(r"nnn?n(?:\.n)?(?:\(n(?:\.n)*(?:,n(?:\.n)*)*\))?", shape):
-            raise NotAllowed("only INSERT INTO table (columns) FORMAT … with rows is allowed")
-        names = words[2:]
-        if names[0].is_word("TABLE"):
-            names = names[1:]
-        if not names or names[0].is_word("FUNCTION"):
-            raise NotAllowed("rows can be inserted into tables only")
-        self._require_tables(names)
+        self._require_insert(words)
         if clause and self._require_settings(clause[1:]) != len(clause) - 1:
             raise NotAllowed("SETTINGS must be followed by name = value")
+
+    def check_insert_select(self, sql: bytes) -> None:
+        """Allow ``INSERT INTO table (columns) SELECT …`` with a SELECT that ``check_query`` allows.
+
+        Raises like ``check_query``.
+        """
+        try:
+            found = list(tokens(sql))
+        except UnreadableSql as error:
+            raise NotAllowed(f"the statement {error}") from None
+        at = next((at for at, token in enumerate(found) if token.is_word("SELECT", "WITH")), 0)
+        self._require_insert(found[:at])
+        if not found[at - 1].is_symbol(")"):
+            raise NotAllowed("INSERT … SELECT must list the columns")
+        self._require_select(found[at:])
 
     def check_delete(self, sql: bytes) -> None:
         """Allow ``ALTER TABLE table DELETE IN PARTITION ID 'id' WHERE value = 'text'``.
@@ -214,6 +220,21 @@ class Policy:
             is_a_name = at > 0 and found[at - 1].is_symbol(".")  # the table system.settings
             if token.is_word("SETTINGS") and not is_a_name:
                 self._require_settings(found[at + 1 :])
+
+    def _require_insert(self, words: list[Token]) -> None:
+        """Check the tokens of ``INSERT INTO table (columns)``."""
+        shape = "".join("n" if token.is_name else token.text for token in words)
+        plain = len(words) > 2 and words[0].is_word("INSERT") and words[1].is_word("INTO")
+        if not plain or not re.fullmatch(r"nnn?n(?:\.n)?(?:\(n(?:\.n)*(?:,n(?:\.n)*)*\))?", shape):
+            raise NotAllowed(
+                "only INSERT INTO table (columns) with FORMAT … and rows, or SELECT, is allowed"
+            )
+        names = words[2:]
+        if names[0].is_word("TABLE"):
+            names = names[1:]
+        if not names or names[0].is_word("FUNCTION"):
+            raise NotAllowed("rows can be inserted into tables only")
+        self._require_tables(names)
 
     def _require_functions(self, found: list[Token]) -> None:
         for token, after in itertools.pairwise(found):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from clickhouse.feed import Feed
 from clickhouse.feeds import FEEDS
+from clickhouse.levels.rollups import Rollups
+from clickhouse.levels.settings import LevelSettings
 from clickhouse.sink.loop import Sink
 from clickhouse.sink.settings import SinkSettings
 from clickhouse.store import Store
@@ -29,8 +31,9 @@ async def run_sink(
     secrets: SecretBox | None = None,
     board: ProgressBoard | None = None,
     feeds: Sequence[Feed] = FEEDS,
+    levels: LevelSettings | None = None,
 ) -> None:
-    """Insert rows until ``stop`` is set.
+    """Insert rows, and recompute levels of windows, until ``stop`` is set.
 
     ``secrets`` encrypts secrets of the control log; without it they are redacted. ``board`` is
     updated with the position of each partition.
@@ -55,7 +58,29 @@ async def run_sink(
         sink = Sink(consumer, producer, store, kafka, settings, admin, secrets, feeds, deleted)
         if board is not None:
             board.source = sink.lag.work
-        await sink.run(stop)
+        control = TopicPartition(topics.control, 0)
+        rollups = Rollups(
+            store,
+            levels or LevelSettings(),
+            deleted,
+            insert_max_s=store.settings.clickhouse_insert_timeout_s,
+            # Only one sink has this partition. If two recompute the same, nothing is wrong.
+            is_owner=lambda: control in consumer.assignment(),
+        )
+        async with _recomputing(rollups, stop):
+            await sink.run(stop)
+
+
+@asynccontextmanager
+async def _recomputing(rollups: Rollups, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Recompute levels while the block runs; a running statement is abandoned at its end."""
+    task = asyncio.create_task(rollups.run(stop))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _new_consumer(kafka: KafkaSettings, topics: Topics, settings: SinkSettings) -> AIOKafkaConsumer:

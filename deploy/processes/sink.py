@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from clickhouse.levels.settings import LevelSettings
 from clickhouse.settings import StoreSettings
 from clickhouse.sink.service import run_sink
 from clickhouse.sink.settings import SinkSettings
@@ -27,6 +28,9 @@ async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
         if not await until_prepared(process, kafka, store, stop):
             return
         async with ProbeServer(process, probes, board.work).running():
-            await run_sink(kafka, store, SinkSettings(), stop, secret_box(process), board)
+            await run_sink(
+                kafka, store, SinkSettings(), stop, secret_box(process), board,
+                levels=LevelSettings(),
+            )  # fmt: skip
     finally:
         await store.close()

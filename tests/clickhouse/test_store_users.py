@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from clickhouse.errors import QueryRejected
+from clickhouse.levels.cubes import CUBES
 from clickhouse.migrate import migrate
 from clickhouse.project_rows import (
     begin_to_delete,
@@ -17,6 +18,7 @@ from clickhouse.project_rows import (
     rows_left,
 )
 from clickhouse.settings import TieringSettings
+from tests.clickhouse.levels_for_tests import MONDAY_S, insert, recompute, window
 from tests.clickhouse.rows_for_tests import observation, write
 from tests.clickhouse.sink_for_tests import eventually
 from tests.clickhouse.store_users_for_tests import TABLE, store_of
@@ -129,3 +131,48 @@ def test_the_migrate_user_reaches_no_files_and_no_other_database(
     ):
         answer = as_user("migrate").post("/", content=sql.encode())
         assert answer.headers["X-ClickHouse-Exception-Code"] == "497", answer.text
+
+
+SELECTED: Final = "INSERT INTO tracemill.schema_history (number) SELECT"
+
+
+async def test_the_role_that_writes_recomputes_rows_from_others(migrated: str) -> None:
+    ingest = store_of(migrated, "ingest")
+    try:
+        await insert(ingest, [window(MONDAY_S, project_id="recomputed")])
+        await recompute(ingest)
+        (found,) = await ingest.query(
+            "SELECT count() AS n FROM windows_daily WHERE project_id = 'recomputed'"
+        )
+        assert found["n"] == len(CUBES)
+    finally:
+        await ingest.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"{SELECTED} number FROM url('http://127.0.0.1:1/', 'LineAsString')",
+        f"{SELECTED} file('/etc/passwd')",
+        f"{SELECTED} 1 FROM system.users",
+        f"{SELECTED} 1 SETTINGS max_memory_usage = 0",
+        f"{SELECTED} 1; SELECT 2",
+        f"{SELECTED} 1 FROM (INSERT INTO tracemill.schema_history (number) SELECT 1)",
+        f"{SELECTED} 1 INTO OUTFILE '/tmp/x'",
+        "INSERT INTO system.parts (name) SELECT 'a'",
+        "INSERT INTO FUNCTION file('/tmp/x', 'CSV', 'a Int8') SELECT 1",
+        "INSERT INTO TABLE FUNCTION file('/tmp/x', 'CSV', 'a Int8') SELECT 1",
+        "INSERT INTO tracemill.schema_history (* EXCEPT(name)) SELECT 1",
+        "INSERT INTO tracemill.schema_history (number) VALUES (1)",
+        "INSERT SELECT 1",
+        "INSERT",
+        "INSERT INTO",
+        "INSERT FORMAT JSONEachRow {}",
+    ],
+)
+def test_the_role_that_writes_selects_only_what_it_may_read(
+    as_user: Callable[[str], httpx.Client], migrated: str, sql: str
+) -> None:
+    answer = as_user("ingest").post("/", content=sql.encode())
+    assert answer.status_code == 403, answer.text
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "497", answer.text

@@ -18,6 +18,8 @@ from clickhouse.all_topics import ensure_topics
 from clickhouse.errors import StoreUnavailable
 from clickhouse.feed import Feed
 from clickhouse.feeds import FEEDS
+from clickhouse.levels.schema import LEVEL_TABLES
+from clickhouse.levels.settings import LevelSettings
 from clickhouse.migrate import Migration, migrate, migrations
 from clickhouse.project_rows import partitions_with_rows, project_tables, rows_left
 from clickhouse.settings import TieringSettings
@@ -36,6 +38,7 @@ from streams.deletion.settings import DeletionSettings
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.project_deletion import ProjectDeletions
 from streams.jobs.stage import JobStage
+from tests.clickhouse.levels_for_tests import recompute
 from tests.clickhouse.sink_for_tests import DEADLINE_S, START_US, eventually
 from tests.clickhouse.sink_for_tests import kafka as kafka  # noqa: PLC0414  a fixture
 from tests.clickhouse.sink_for_tests import producer as producer  # noqa: PLC0414
@@ -46,6 +49,7 @@ from tracemill.clock import now_us
 
 DAY_US = 86_400_000_000
 SETTINGS = DeletionSettings(settle_s=0.2, poll_s=0.02, retry_pause_s=0.02)
+LEVELS = LevelSettings(interval_s=3_600)
 SINK = SinkSettings(flush_interval_s=0.05, rollup_flush_interval_s=0.05)
 ALERTS = next(feed for feed in FEEDS if feed.table == "alerts")
 ALL_FEEDS = (*FEEDS, TOYS)
@@ -200,12 +204,15 @@ def filled(store: Store, kafka: KafkaSettings, producer: AIOKafkaProducer) -> An
         """Fill every table, and run the sink; yields what the other project has."""
         await project_with_records(control, project_id)
         await send(producer, kafka, project_id)
-        async with sinking(kafka, store, SINK, ALL_FEEDS):
+        async with sinking(kafka, store, SINK, ALL_FEEDS, LEVELS):
 
             async def is_stored() -> bool:
-                return all((await left(store, project_id)).values())
+                found = await left(store, project_id)
+                return all(rows for table, rows in found.items() if table not in LEVEL_TABLES)
 
             await eventually(is_stored)
+            await recompute(store)
+            assert all((await left(store, project_id)).values())
             yield await versions(store, "other")
 
     return filling
