@@ -14,6 +14,7 @@ LINES_MAX = 400
 CALLED_FROM_OUTSIDE = {
     "current_span": "a user of the SDK",
     "aflush": "a user of the SDK",
+    "acheck_budget": "a user of the SDK",
     "_create_directories": "faust",
     "on_start": "faust",
     "capture_signals": "uvicorn",

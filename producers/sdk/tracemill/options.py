@@ -70,12 +70,34 @@ class Options:
     """Maximum delay of the interpreter's exit, in which buffered events are delivered."""
     log_interval_s: float = 30.0
     """Minimum time between two log lines about the same kind of problem."""
+    api_url: str = field(
+        default_factory=_from_environment("TRACEMILL_URL", "http://127.0.0.1:7700")
+    )
+    """Address of the query API, which ``check_budget`` asks."""
+    public_key: str = field(default_factory=_from_environment("TRACEMILL_PUBLIC_KEY"))
+    """Public key of the project, for the query API."""
+    secret_key: str = field(default_factory=_from_environment("TRACEMILL_SECRET_KEY"), repr=False)
+    """Its secret key."""
+    budget_fail: Literal["open", "closed"] = "open"
+    """Whether ``check_budget`` allows a call (``open``) if the API does not answer."""
+    budget_timeout_s: float = 0.5
+    """Maximum time that ``check_budget`` waits for the API."""
+    budget_cache_s: float | None = None
+    """Time for which a decision is used again for the same arguments; by default not at all."""
+    budget_cache_max: int = 1_000
+    """Maximum number of decisions in the cache; the oldest is removed."""
+    budget_connections_max: int = 8
+    """Maximum number of connections to the API, each with a thread."""
+    budget_requests_max: int = 1_000
+    """Maximum number of checks that wait for an answer; further ones fail at once."""
     client: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Additional arguments of ``aiokafka.AIOKafkaProducer``; ``ssl_context`` enables TLS."""
 
     def __post_init__(self) -> None:
         if self.compression not in get_args(Compression):
             raise ValueError(f"compression must be one of {', '.join(get_args(Compression))}")
+        if self.budget_fail not in ("open", "closed"):
+            raise ValueError("budget_fail must be open or closed")
         for field_ in fields(self):
             limit = getattr(self, field_.name)
             if field_.type in ("int", "float") and not limit > 0:

@@ -13,11 +13,12 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
+from tracemill.budgets import Amount, BudgetChecks, BudgetDecision, BudgetStats, Fail, fields_of
 from tracemill.clock import now_us
 from tracemill.contract import (
     Event,
@@ -73,6 +74,7 @@ class Tracer:
         self._service_name = to_short_text(service_name)
         self._release = to_short_text(release)
         self._delivery = Delivery(self.options, self.problems)
+        self._budgets = BudgetChecks(self.options, self.problems)
         _tracers.add(self)
 
     def trace(
@@ -236,6 +238,49 @@ class Tracer:
         except Exception as error:  # noqa: BLE001 - for example if no thread can be started
             self.problems.mistake("deliver", error)
 
+    def check_budget(
+        self,
+        *,
+        estimated_usd: Amount | None = None,
+        estimated_tokens: Mapping[str, int] | None = None,
+        fail: Fail | None = None,
+        timeout_s: float | None = None,
+        cache_s: float | None = None,
+        **call: str | Iterable[str] | None,
+    ) -> BudgetDecision:
+        """Return the decision of the project's budgets about a call that is to be made.
+
+        ``call`` describes it: ``user_id``, ``model``, ``session_id``, ``tags`` and other dimensions
+        of spend; ``environment`` is that of the tracer by default. ``estimated_tokens``, by usage
+        type, are priced as calls of ``model``. The defaults of ``fail``, ``timeout_s`` and
+        ``cache_s`` are options.
+
+        Raises:
+            BudgetExceeded: the call is denied, or, with ``fail="closed"``, the API did not answer
+                within ``timeout_s``.
+        """
+        fields = fields_of(self._environment, call, estimated_usd, estimated_tokens)
+        return self._budgets.check(fields, fail, timeout_s, cache_s)
+
+    async def acheck_budget(
+        self,
+        *,
+        estimated_usd: Amount | None = None,
+        estimated_tokens: Mapping[str, int] | None = None,
+        fail: Fail | None = None,
+        timeout_s: float | None = None,
+        cache_s: float | None = None,
+        **call: str | Iterable[str] | None,
+    ) -> BudgetDecision:
+        """Check budgets like ``check_budget``, without blocking the event loop."""
+        fields = fields_of(self._environment, call, estimated_usd, estimated_tokens)
+        return await self._budgets.acheck(fields, fail, timeout_s, cache_s)
+
+    @property
+    def budget_stats(self) -> BudgetStats:
+        """Return the numbers of checks of budgets by outcome."""
+        return self._budgets.stats()
+
     @property
     def stats(self) -> Stats:
         """Return the numbers of events by outcome."""
@@ -291,6 +336,7 @@ class Tracer:
         _inherited.append(self._delivery)
         self.problems = ProblemLog(self.options.log_interval_s)
         self._delivery = Delivery(self.options, self.problems)
+        self._budgets = BudgetChecks(self.options, self.problems)
 
 
 _tracers: Final[weakref.WeakSet[Tracer]] = weakref.WeakSet()
