@@ -37,8 +37,15 @@ class StageContext:
     """Continue reading a partition of ``deltas`` at an offset."""
 
 
+def is_evaluated_here(budget: Budget) -> bool:
+    """Return whether this stage evaluates a budget; the alerting stage evaluates the others."""
+    is_simple = not (budget.group_by or budget.limits or budget.tiers)
+    return is_simple and budget.period in {"day", "month"} and budget.limit_pico is not None
+
+
 def rule_of(budget: Budget) -> BudgetRule:
     """Convert a control record to the rule that the fold evaluates."""
+    assert budget.limit_pico is not None
     return BudgetRule(
         id=budget.id,
         project_id=budget.project_id,

@@ -25,7 +25,7 @@ from streams.errors import ProgressUnknownError
 from streams.quarantine.log import QuarantineLog
 from streams.quarantine.screen import Screen
 from streams.rollups import metrics
-from streams.rollups.context import StageContext
+from streams.rollups.context import StageContext, is_evaluated_here
 from streams.rollups.output import ProjectOutput
 from streams.rollups.partition import ProjectPartition
 from streams.rollups.reader import ProjectReader
@@ -159,13 +159,19 @@ class ProjectStage:
 
     def _budgets_of(self, partition: int) -> list[Budget]:
         budgets = self._control.view[Budget].values()
-        return [budget for budget in budgets if self._partition_of(budget.project_id) == partition]
+        return [
+            budget
+            for budget in budgets
+            if self._partition_of(budget.project_id) == partition and is_evaluated_here(budget)
+        ]
 
     def _control_changed(self, change: Change) -> None:
         if isinstance(change, Budget):
             owned = self.host.workers.get(self._partition_of(change.project_id))
-            if owned is not None:
+            if owned is not None and is_evaluated_here(change):
                 owned.put_budget(change)
+            elif owned is not None:
+                owned.remove_budget(change.id)
         elif isinstance(change, Tombstone) and change.kind == "budget":
             for partition in self.host.workers.values():
                 partition.remove_budget(change.id)

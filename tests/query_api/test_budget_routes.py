@@ -131,7 +131,9 @@ async def test_a_threshold_that_was_reached_stays_crossed(api: Api) -> None:
     ("fields", "field"),
     [
         ({"name": ""}, "name"),
-        ({"period": "week"}, "period"),
+        ({"period": "year"}, "period"),
+        ({"period": "rolling_0h"}, "period"),
+        ({"period": "rolling_32d"}, "period"),
         ({"time_zone": "Mars/Olympus"}, "time_zone"),
         ({"limit_usd": "0"}, "limit_usd"),
         ({"limit_usd": "-1"}, "limit_usd"),

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
 from producers.control.periods import period_bounds
 from streams.core.dimensions.keys import CellKey, Scope, scope_of
@@ -23,7 +22,7 @@ class BudgetRule:
     name: str
     scope: Mapping[str, str] = field(hash=False)
     """Values of spend dimensions by name; empty: the whole project."""
-    period: Literal["day", "month"]
+    period: str
     time_zone: str
     limit_pico: int
     thresholds: tuple[str, ...]
@@ -59,5 +58,5 @@ def matches(scope: Scope, key: CellKey) -> bool:
 
 
 @lru_cache(maxsize=65_536)
-def _period_of(period: Literal["day", "month"], time_zone: str, at_s: int) -> tuple[int, int]:
+def _period_of(period: str, time_zone: str, at_s: int) -> tuple[int, int]:
     return period_bounds(period, time_zone, at_s * _SECOND_US)

@@ -1,0 +1,159 @@
+"""Budgets with groups, tiers and several limits are created, changed and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clickhouse.rows import BudgetStateRow
+from producers.control.kinds.budget import Budget
+from producers.control.periods import period_bounds
+from tests.query_api.harness import NOON_US, PROJECT, Api
+
+TIERED = {
+    "name": "each user",
+    "group_by": ["user_id"],
+    "period": "day",
+    "tiers": {"free": "0.10", "pro": "5", "enterprise": "100"},
+    "default_tier": "free",
+    "overrides": {"vip": "7.5"},
+}
+
+
+async def created(api: Api, **fields: object) -> dict[str, Any]:
+    answer = await api.client.post("/v1/budgets", json=fields)
+    assert answer.status_code == 201, answer.text
+    budget: dict[str, Any] = answer.json()
+    return budget
+
+
+async def test_a_budget_has_a_limit_for_each_tier(api: Api) -> None:
+    budget = await created(api, **TIERED)
+    assert budget["group_by"] == ["user_id"]
+    assert budget["tiers"] == {"free": "0.1", "pro": "5", "enterprise": "100"}
+    assert (budget["default_tier"], budget["overrides"]) == ("free", {"vip": "7.5"})
+    assert "limit_usd" not in budget
+    assert (await api.client.get(f"/v1/budgets/{budget['id']}")).json() == budget
+
+
+async def test_a_budget_has_several_limits(api: Api) -> None:
+    limits = [
+        {"name": "hourly", "period": "hour", "limit_usd": "1"},
+        {"name": "week", "period": "rolling_7d", "limit_usd": "50.5"},
+        {"name": "ever", "period": "total", "limit_usd": "1000"},
+    ]
+    budget = await created(api, name="several", limits=limits)
+    assert budget["limits"] == limits
+    assert "period" not in budget
+    status = (await api.client.get(f"/v1/budgets/{budget['id']}/status")).json()
+    assert [(each["name"], each["spent_usd"]) for each in status["limits"]] == [
+        ("hourly", "0"), ("week", "0"), ("ever", "0"),
+    ]  # fmt: skip
+    assert status["limits"][2]["period_end"] is None
+
+
+async def test_a_budget_is_changed_in_part_and_replaced_as_a_whole(api: Api) -> None:
+    budget = await created(api, **TIERED, thresholds=[0.5], forecast=True)
+    path = f"/v1/budgets/{budget['id']}"
+    changed = await api.client.patch(path, json={"thresholds": [1], "name": "renamed"})
+    assert changed.status_code == 200, changed.text
+    assert changed.json() == budget | {"thresholds": [1.0], "name": "renamed"}
+    limited = await api.client.patch(path, json={"limit_usd": "3", "overrides": {}})
+    assert limited.json()["limit_usd"] == "3"
+    assert not {"tiers", "default_tier", "overrides"} & set(limited.json())
+    replaced = await api.client.put(path, json={"name": "n", "period": "week", "limit_usd": 2})
+    assert replaced.status_code == 200, replaced.text
+    assert replaced.json() == {
+        "id": budget["id"], "name": "n", "scope": {}, "period": "week", "time_zone": "UTC",
+        "limit_usd": "2", "thresholds": [0.8, 1.0], "created_at": budget["created_at"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"group_by": ["color"]}, "group_by"),
+        ({"group_by": ["user_id", "user_id"]}, "group_by"),
+        ({"group_by": []}, "tiers"),
+        ({"default_tier": "gold"}, "default_tier"),
+        ({"default_tier": ""}, "default_tier"),
+        ({"tiers": {"free": "-1"}}, "tiers.free"),
+        ({"tiers": {}}, "limit_usd"),
+        ({"limit_usd": "1"}, "tiers"),
+        ({"period": None}, "period"),
+        ({"overrides": {"u": "0"}}, "overrides.u"),
+        ({"limits": [{"name": "a", "period": "day", "limit_usd": "1"}]}, "period"),
+        ({"burn_rate": {"fast": "2h", "slow": "1h"}}, "burn_rate.fast"),
+        ({"burn_rate": {"fast": "soon"}}, "burn_rate.fast"),
+        ({"forecast": "yes"}, "forecast"),
+    ],
+)
+async def test_the_error_for_an_invalid_budget_names_its_field(
+    api: Api, fields: dict[str, object], field: str
+) -> None:
+    refused = await api.client.post("/v1/budgets", json=TIERED | fields)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+    assert not api.control.view[Budget]
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"),
+    [
+        ([{"name": "a", "period": "day"}], "limits.0.limit_usd"),
+        ([{"name": "a/b", "period": "day", "limit_usd": 1}], "limits.0.name"),
+        ([{"name": "a", "period": "day", "limit_usd": 1}] * 2, "limits.1.name"),
+        ([{"name": "a", "period": "year", "limit_usd": 1}], "limits.0.period"),
+    ],
+)
+async def test_the_error_for_an_invalid_limit_names_its_field(
+    api: Api, limits: list[object], field: str
+) -> None:
+    refused = await api.client.post("/v1/budgets", json={"name": "n", "limits": limits})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+
+
+@pytest.fixture
+def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("query_api.v1.budgets.now_us", lambda: NOON_US)
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_the_status_lists_the_groups_with_the_largest_shares(api: Api) -> None:
+    budget = await created(api, **TIERED, forecast=True)
+    start_us, end_us = period_bounds("day", "UTC", NOON_US)
+
+    def state(user: str, pico: int, limit: int, tier: str, **fields: Any) -> BudgetStateRow:
+        values = {
+            "project_id": PROJECT, "budget_id": budget["id"], "period": "day",
+            "period_start_us": start_us, "period_end_us": end_us, "tier": tier,
+            "group": f'{{"user_id":"{user}"}}', "spent_pico": pico, "limit_pico": limit,
+            "updated_us": NOON_US, "row_version": 1,
+        }  # fmt: skip
+        return BudgetStateRow(**values | fields)
+
+    await api.insert(
+        state("a", 90_000_000_000, 10**11, "free", crossed=("0.8",)),
+        state("b", 10**12, 5 * 10**12, "pro"),
+        state("vip", 7 * 10**12, 7_500_000_000_000, "free", incomplete=1),
+        state("b", 9 * 10**12, 5 * 10**12, "pro", period_start_us=start_us - 1),
+        state("", 0, 0, "", group=""),
+    )
+    path = f"/v1/budgets/{budget['id']}/status"
+    status = (await api.client.get(path, params={"limit": 2})).json()
+    assert [each["group"]["user_id"] for each in status["groups"]] == ["vip", "a"]
+    assert (status["group_count"], status["spent_usd"]) == (3, "8.09")
+    assert status["incomplete"] is True
+    assert status["groups"][1] == {
+        "group": {"user_id": "a"}, "tier": "free", "spent_usd": "0.09", "limit_usd": "0.1",
+        "remaining_usd": "0.01", "share": 0.9, "crossed": [0.8], "incomplete": False,
+        "updated_at": "2026-11-21T12:00:00.000Z",
+        "forecast": {"spend_usd": "0.18", "exceeds_limit": True,
+                     "limit_reached_at": "2026-11-21T13:20:00.000Z"},
+    }  # fmt: skip
+    one = (await api.client.get(path, params={"group": "user_id:b"})).json()
+    assert [(each["tier"], each["share"]) for each in one["groups"]] == [("pro", 0.2)]
+    unknown = (await api.client.get(path, params={"group": "user_id:z:1"})).json()["groups"]
+    assert (unknown[0]["group"], unknown[0]["spent_usd"]) == ({"user_id": "z:1"}, "0")
+    refused = await api.client.get(path, params={"group": "model:m"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "group")
