@@ -132,13 +132,14 @@ async def test_an_unknown_path_is_answered_in_the_format_of_its_api(api: Api) ->
 
 
 async def test_a_wrong_method_gets_the_allowed_ones(api: Api) -> None:
-    native = await api.client.patch("/v1/budgets/b")
-    assert (native.status_code, native.headers["allow"]) == (405, "DELETE, GET, HEAD")
+    native = await api.client.post("/v1/budgets/b")
+    assert (native.status_code, native.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
     assert native.json() == {
         "error": {
             "code": "method_not_allowed",
-            "message": "no such route: PATCH /v1/budgets/b; this path allows DELETE, GET",
-            "allowed": ["DELETE", "GET"],
+            "message": "no such route: POST /v1/budgets/b; this path allows DELETE, GET, PATCH,"
+            " PUT",
+            "allowed": ["DELETE", "GET", "PATCH", "PUT"],
         }
     }
     langfuse = await api.client.put("/api/public/scores")

@@ -13,6 +13,7 @@ from query_api.store.conditions import Condition
 from query_api.store.filters import parse_filter
 from query_api.store.queries import (
     alerts,
+    budget_states,
     dead_letters,
     observations,
     scores,
@@ -22,6 +23,7 @@ from query_api.store.queries import (
     windows,
 )
 from query_api.store.queries.alerts import CrossedThresholds, FindAlerts
+from query_api.store.queries.budget_states import CountGroups, FindGroups
 from query_api.store.queries.dead_letters import FindDeadLetters
 from query_api.store.queries.observations import (
     CountObservations,
@@ -39,7 +41,17 @@ from query_api.store.rows import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_C
 from query_api.store.sql import StoreQuery
 from query_api.store.steps import Runs
 
-MODULES = (alerts, dead_letters, observations, scores, spend, traces, unpriced, windows)
+MODULES = (
+    alerts,
+    budget_states,
+    dead_letters,
+    observations,
+    scores,
+    spend,
+    traces,
+    unpriced,
+    windows,
+)
 QUERIES = [
     kind
     for module in MODULES
@@ -264,6 +276,38 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
           AND period_start_time = fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
         """,
         {"project_id": "acme", "p1": "b1", "p2": 77},
+    ),
+    (
+        CountGroups("acme", "b1", "daily", 77),
+        """
+        SELECT count() AS groups, toString(sum(budget_states.spent)) AS spent,
+          max(incomplete) AS incomplete, toUnixTimestamp64Micro(max(updated_time)) AS updated_us
+        FROM budget_states FINAL
+        WHERE project_id = {project_id:String}
+          AND budget_id = {p1:String}
+          AND limit_name = {p2:String}
+          AND period_start_time = fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+          AND `group` != ''
+        """,
+        {"project_id": "acme", "p1": "b1", "p2": "daily", "p3": 77},
+    ),
+    (
+        FindGroups("acme", "b1", "", 77, 5, NASTY),
+        """
+        SELECT `group`, tier, toString(spent) AS spent, toString(limit_usd) AS limit_usd, crossed,
+          incomplete, toUnixTimestamp64Micro(updated_time) AS updated_us
+        FROM budget_states FINAL
+        WHERE project_id = {project_id:String}
+          AND budget_id = {p1:String}
+          AND limit_name = {p2:String}
+          AND period_start_time = fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+          AND `group` != ''
+          AND `group` = {p4:String}
+        ORDER BY if(budget_states.limit_usd > 0, toFloat64(budget_states.spent)
+          / toFloat64(budget_states.limit_usd), 0) DESC, budget_states.spent DESC, `group`
+        LIMIT {p5:UInt32}
+        """,
+        {"project_id": "acme", "p1": "b1", "p2": "", "p3": 77, "p4": NASTY, "p5": 5},
     ),
     (
         FindUnpriced("acme", 5, 9, 51, (12, NASTY)),

@@ -31,7 +31,7 @@ BUDGET = {
         ("id", "a/b"),
         ("id", "a b"),
         ("name", ""),
-        ("period", "week"),
+        ("period", "year"),
         ("time_zone", "Mars/Olympus"),
         ("time_zone", "../etc/passwd"),
         ("limit_pico", 0),
