@@ -49,3 +49,6 @@ METRICS_EXAMPLE: Final[dict[str, Any]] = {
         }
     ]
 }
+VERSIONS_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [{"version": 1, "stored_at": "2026-11-21T11:58:12.612Z", "rule": RULE_EXAMPLE}]
+}

@@ -256,6 +256,33 @@ SCORE_WHOLE: Final = (
     _INSERTED,
 )
 
+ALERT_STATE_WHOLE: Final = (
+    "project_id",
+    "rule_id",
+    "group",
+    "state",
+    "rule_version",
+    "severity",
+    "labels",
+    "episode_id",
+    "sequence",
+    _micros("started_time", "started_us"),
+    _micros("since_time", "since_us"),
+    "toString(value) AS value",
+    "toString(threshold) AS threshold",
+    _micros("window_start_time", "window_start_us"),
+    _micros("window_end_time", "window_end_us"),
+    "silenced",
+    "suppressed_by",
+    "acknowledged_by",
+    "exemplars",
+    "incomplete",
+    _micros("complete_since_time", "complete_since_us"),
+    "reason",
+    _micros("updated_time", "updated_us"),
+    "row_version",
+)
+
 ALERT_WHOLE: Final = (
     "project_id",
     "id",

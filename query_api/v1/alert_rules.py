@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
+from producers.control.state import Envelope
 from query_api.alerting.rule_bodies import AlertRuleBody, AlertRuleChange
 from query_api.alerting.rule_records import (
     AlertRuleOut,
@@ -19,10 +21,16 @@ from query_api.alerting.rule_records import (
     shown_rule,
 )
 from query_api.context import AppContext, ProjectId
-from query_api.openapi.alert_rule_examples import METRICS_EXAMPLE, RULE_EXAMPLE
+from query_api.errors import NotFoundError
+from query_api.openapi.alert_rule_examples import METRICS_EXAMPLE, RULE_EXAMPLE, VERSIONS_EXAMPLE
 from query_api.responses import json_response
-from query_api.v1.crud import Change, Create, Resource
+from query_api.store.queries.control_versions import FindVersions
+from query_api.times import iso
+from query_api.v1.crud import RECORD_ID_MAX, Change, Create, Resource
 from tracemill.clock import now_us
+
+VERSIONS_MAX: Final = 100
+RuleId = Annotated[str, Path(max_length=RECORD_ID_MAX, examples=[RULE_EXAMPLE["id"]])]
 
 
 class MetricOut(msgspec.Struct, kw_only=True):
@@ -39,6 +47,21 @@ class MetricOut(msgspec.Struct, kw_only=True):
 
 class MetricList(msgspec.Struct):
     data: list[MetricOut]
+
+
+class RuleVersion(msgspec.Struct):
+    version: int
+    stored_at: str
+    rule: AlertRuleOut
+
+
+class RuleVersions(msgspec.Struct):
+    data: list[RuleVersion]
+
+
+class _VersionRow(msgspec.Struct):
+    record: str
+    appended_us: int
 
 
 def _create(_context: AppContext) -> Create[AlertRuleBody, AlertRule]:
@@ -73,6 +96,39 @@ def _add_metrics(router: APIRouter, context: AppContext) -> None:
         )
 
 
+def _add_versions(router: APIRouter, context: AppContext) -> None:
+    @router.get(
+        "/v1/alert-rules/{alert_rule_id}/versions",
+        summary="List the versions of an alert rule",
+        responses={
+            200: context.documented.response(
+                RuleVersions, "The versions, newest first.", VERSIONS_EXAMPLE
+            )
+        },
+    )
+    async def list_versions(project_id: ProjectId, alert_rule_id: RuleId) -> Response:
+        """Return the stored versions of a rule, also of a deleted one; the newest 100."""
+        query = FindVersions(project_id, AlertRule.kind, alert_rule_id, VERSIONS_MAX)
+        rows = await context.reader.rows(query, _VersionRow)
+        held = context.control.view.in_project(AlertRule, project_id).get(alert_rule_id)
+        if not rows and held is None:
+            raise NotFoundError(f"no alert rule {alert_rule_id!r}")
+        versions = [found for row in rows if (found := _version(row)) is not None]
+        if held is not None and held.version not in {each.version for each in versions}:
+            versions.insert(0, RuleVersion(held.version, iso(held.updated_us), shown_rule(held)))
+        return json_response(RuleVersions(versions))
+
+
+def _version(row: _VersionRow) -> RuleVersion | None:
+    """Return a stored version; None if this version of tracemill cannot read it."""
+    try:
+        envelope = msgspec.json.decode(row.record, type=Envelope)
+        rule = AlertRule.model_validate(envelope.record, strict=False)
+    except (msgspec.MsgspecError, ValidationError):
+        return None
+    return RuleVersion(rule.version, iso(row.appended_us), shown_rule(rule))
+
+
 RESOURCE: Final = Resource(
     record=AlertRule,
     path="/v1/alert-rules",
@@ -86,5 +142,5 @@ RESOURCE: Final = Resource(
     about_create="The rule is evaluated from the next event on. If it is not valid, the response is"
     " 422 and names the field and what is allowed.",
     about_created="The new rule; it is in effect.",
-    routes=(_add_metrics,),
+    routes=(_add_metrics, _add_versions),
 )

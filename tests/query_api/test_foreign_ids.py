@@ -40,6 +40,12 @@ METHODS = ("get", "post", "put", "patch", "delete")
 BODIES: dict[str, Any] = {
     "/v1/prices": {"name": THEIRS, "match": THEIRS, "usd_per_million": {"input": "1"}},
     "/v1/budgets": {"name": THEIRS, "period": "day", "limit_usd": "1"},
+    "/v1/silences": {
+        "matchers": {"team": THEIRS},
+        "reason": THEIRS,
+        "starts_at": "2200-01-01T00:00:00Z",
+        "duration": "1h",
+    },
     "/v1/alert-rules": {"name": THEIRS, "metric": "cost", "threshold": 1, "window": "1d"},
     "/v1/webhooks": {
         "url": f"https://93.184.216.34/{THEIRS}",
@@ -49,6 +55,8 @@ BODIES: dict[str, Any] = {
 """Bodies that are valid; other routes get what names the other project's records."""
 BODIES_WITH_IDS: dict[str, Any] = {
     "/v1/webhooks/{webhook_id}": {"description": THEIRS},
+    "/v1/silences/{silence_id}": {"reason": THEIRS},
+    "/v1/alerts/{episode_id}/acknowledge": {"author": THEIRS},
     "/v1/webhooks/{webhook_id}/rotate-secret": {"overlap_s": 60},
 }
 """Bodies for the record that a path names."""

@@ -12,8 +12,10 @@ from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_CO
 from query_api.store.conditions import Condition
 from query_api.store.filters import parse_filter
 from query_api.store.queries import (
+    alert_states,
     alerts,
     budget_states,
+    control_versions,
     dead_letters,
     observations,
     scores,
@@ -22,8 +24,10 @@ from query_api.store.queries import (
     unpriced,
     windows,
 )
+from query_api.store.queries.alert_states import FindAlertStates
 from query_api.store.queries.alerts import CrossedThresholds, FindAlerts
 from query_api.store.queries.budget_states import CountGroups, FindGroups
+from query_api.store.queries.control_versions import FindVersions
 from query_api.store.queries.dead_letters import FindDeadLetters
 from query_api.store.queries.observations import (
     CountObservations,
@@ -37,13 +41,20 @@ from query_api.store.queries.spend import SumSpend
 from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
 from query_api.store.queries.unpriced import FindUnpriced
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
-from query_api.store.rows import OBSERVATION_NUMBERS, OBSERVATION_WHOLE, TRACE_CONTEXT
+from query_api.store.rows import (
+    ALERT_STATE_WHOLE,
+    OBSERVATION_NUMBERS,
+    OBSERVATION_WHOLE,
+    TRACE_CONTEXT,
+)
 from query_api.store.sql import StoreQuery
 from query_api.store.steps import Runs
 
 MODULES = (
     alerts,
     budget_states,
+    alert_states,
+    control_versions,
     dead_letters,
     observations,
     scores,
@@ -308,6 +319,41 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         LIMIT {p5:UInt32}
         """,
         {"project_id": "acme", "p1": "b1", "p2": "", "p3": 77, "p4": NASTY, "p5": 5},
+    ),
+    (
+        FindAlertStates("acme", 3, (5, "AB"), ("firing",), NASTY, "e1"),
+        f"""
+        SELECT {", ".join(ALERT_STATE_WHOLE)}, hex(sipHash128(rule_id, group)) AS group_key
+        FROM alert_states FINAL
+        WHERE project_id = {{project_id:String}}
+          AND state IN {{p1:Array(String)}}
+          AND rule_id = {{p2:String}}
+          AND episode_id = {{p3:String}}
+          AND (since_time, group_key) <
+            (fromUnixTimestamp64Micro({{p4:Int64}}, 'UTC'), {{p5:String}})
+        ORDER BY since_time DESC, group_key DESC
+        LIMIT {{p6:UInt32}}
+        """,
+        {
+            "project_id": "acme", "p1": ["firing"], "p2": NASTY, "p3": "e1", "p4": 5, "p5": "AB",
+            "p6": 3,
+        },
+    ),
+    (
+        FindVersions("acme", "alert_rule", NASTY, 7),
+        """
+        SELECT record, toUnixTimestamp64Micro(appended_time) AS appended_us
+        FROM (
+          SELECT *, JSONExtractString(record, 'record', 'project_id') AS project_id
+          FROM control_log FINAL
+          WHERE kind = {p1:String} AND id = {p2:String}
+            AND is_tombstone = 0
+        )
+        WHERE project_id = {project_id:String}
+        ORDER BY appended_time DESC, log_offset DESC
+        LIMIT {p3:UInt32}
+        """,
+        {"project_id": "acme", "p1": "alert_rule", "p2": NASTY, "p3": 7},
     ),
     (
         FindUnpriced("acme", 5, 9, 51, (12, NASTY)),

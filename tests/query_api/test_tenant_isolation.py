@@ -20,6 +20,7 @@ from deploy.price_explanations import BilledPrices
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.budget import Budget
 from producers.control.kinds.price import Price
+from producers.control.kinds.silence import Silence
 from producers.control.kinds.webhook import Webhook
 from producers.control.record import ProjectRecord
 from query_api.app import create_query_api
@@ -33,6 +34,7 @@ SECRET = {PROJECT: "theirs-alone", OTHER: "nobody-elses"}
 BUDGET = {"period": "day", "limit_usd": "1"}
 PRICE = {"match": "m", "usd_per_million": {"input": "1"}}
 RULE = {"metric": "cost", "threshold": 1, "window": "1d"}
+SILENCE = {"matchers": {"team": "a"}, "duration": "1h"}
 WEBHOOK = {"events": ["budget.threshold_crossed"]}
 
 
@@ -79,6 +81,7 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
             for path, body in (
                 ("/v1/budgets", BUDGET | {"name": mark}),
                 ("/v1/alert-rules", RULE | {"name": mark}),
+                ("/v1/silences", SILENCE | {"reason": mark}),
                 ("/v1/prices", PRICE | {"name": mark}),
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
             ):
@@ -100,7 +103,14 @@ SAY_NOTHING_OF_ROWS = {
     "/api/public/projects",
     "/v1/prices/defaults",
 }
-ID_OF = {"traceId": "t", "trace_id": "t", "observationId": "o", "scoreId": "sc", "user_id": "u"}
+ID_OF = {
+    "episode_id": f"b%2F{NOON_US}",
+    "traceId": "t",
+    "trace_id": "t",
+    "observationId": "o",
+    "scoreId": "sc",
+    "user_id": "u",
+}
 RANGE = {
     "from": "2026-11-21T00:00:00Z",
     "to": "2026-11-22T00:00:00Z",
@@ -114,6 +124,7 @@ def filled(path: str, api: Api, project_id: str) -> str:
         return next(iter(api.control.view.in_project(record, project_id)))
 
     records = {
+        "silence_id": of_kind(Silence),
         "alert_rule_id": of_kind(AlertRule),
         "budget_id": of_kind(Budget),
         "webhook_id": of_kind(Webhook),

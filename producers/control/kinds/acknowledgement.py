@@ -6,8 +6,6 @@ from pydantic import Field
 
 from producers.control.record import Microseconds, ProjectRecord
 
-__all__ = ["Acknowledgement"]
-
 
 class Acknowledgement(ProjectRecord):
     """An acknowledgement of one episode. While it exists, the episode is not notified again."""
@@ -17,7 +15,7 @@ class Acknowledgement(ProjectRecord):
 
     episode_id: str = Field(min_length=1, max_length=128)
     rule_id: str = Field("", max_length=128)
-    author: str = Field(min_length=1, max_length=255)
+    author: str = Field("", max_length=255)
     note: str = Field("", max_length=2_000)
     created_us: Microseconds
 

@@ -47,7 +47,7 @@ class Silence(ProjectRecord):
 
     matchers: tuple[Matcher, ...] = Field(min_length=1, max_length=MATCHERS_MAX)
     """All of them must match."""
-    author: str = Field(min_length=1, max_length=255)
+    author: str = Field("", max_length=255)
     reason: str = Field("", max_length=2_000)
     starts_us: Microseconds
     ends_us: Microseconds | None = None

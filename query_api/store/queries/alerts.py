@@ -33,6 +33,8 @@ class FindAlerts(StoreQuery):
     limit: int = 50
     below: tuple[int, str] | None = None
     budget_id: str = ""
+    rule_id: str = ""
+    episode: str = ""
 
     def write(self, binder: Binder) -> str:
         conditions = ""
@@ -40,6 +42,10 @@ class FindAlerts(StoreQuery):
             conditions += (
                 f"\n  AND rule_kind = 'budget' AND rule_id = {binder.text(self.budget_id)}"
             )
+        if self.rule_id:
+            conditions += f"\n  AND rule_id = {binder.text(self.rule_id)}"
+        if self.episode:
+            conditions += f"\n  AND episode = {binder.text(self.episode)}"
         if self.below is not None:
             created_us, identifier = self.below
             conditions += (

@@ -1,0 +1,128 @@
+"""Define the shapes of current alerts and of episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from clickhouse.rows import AlertStateRow
+from producers.control.kinds.acknowledgement import Acknowledgement
+from producers.control.kinds.alert_rule import AlertRule
+from producers.notifications.rule_change import amount_of
+from query_api.times import iso, iso_or_none
+
+
+class AlertStateOut(msgspec.Struct, kw_only=True):
+    """The current state of a group of an alert rule."""
+
+    episode_id: str | None
+    """Id of the current or last episode."""
+    rule_id: str
+    rule_name: str
+    rule_version: int
+    state: str
+    """`inactive`, `pending`, `firing`, `recovering`, `resolved`, `no_data` or `error`."""
+    severity: str
+    labels: dict[str, str]
+    group: dict[str, str]
+    metric: str | None
+    comparison: str | None
+    value: float | str | None
+    """A decimal string for US dollars, otherwise a number; null without data."""
+    threshold: float | str | None
+    window_start: str | None
+    window_end: str | None
+    since: str
+    """Time of the last change of the state."""
+    started_at: str | None
+    """Start of the episode."""
+    exemplars: list[str]
+    """Ids of the last traces that contributed to the value."""
+    exemplar_urls: list[str]
+    silenced: bool
+    """Whether alerts of the group are recorded, but not delivered."""
+    suppressed_by: str | None
+    """What suppresses deliveries: a silence, another rule, or `shadow`."""
+    acknowledged_by: str | None
+    incomplete: bool
+    """Whether data of the window may be missing, such as after a restart."""
+    complete_since: str | None
+    reason: str
+    updated_at: str
+
+
+class AcknowledgementOut(msgspec.Struct, kw_only=True):
+    episode_id: str
+    rule_id: str
+    author: str
+    note: str
+    created_at: str
+
+
+class EpisodeOut(msgspec.Struct, kw_only=True):
+    """An episode: its state, its acknowledgement, and its alerts, oldest first."""
+
+    episode_id: str
+    rule_id: str
+    rule_name: str
+    state: str
+    """That of the group, or of the last alert if the group has a newer episode."""
+    current: AlertStateOut | None
+    """Null if the group has a newer episode."""
+    acknowledgement: AcknowledgementOut | None
+    exemplars: list[str]
+    exemplar_urls: list[str]
+    history: list[Any]
+    """Alerts as `GET /v1/alerts` lists them."""
+    truncated: bool
+    """Whether there are more alerts than `history` has."""
+
+
+def shown_state(row: AlertStateRow, rule: AlertRule | None) -> AlertStateOut:
+    """Return the shape of a state; ``rule`` is None if it was deleted."""
+    metric = "" if rule is None else rule.metric
+    return AlertStateOut(
+        episode_id=row.episode_id or None,
+        rule_id=row.rule_id,
+        rule_name="" if rule is None else rule.name,
+        rule_version=row.rule_version,
+        state=row.state,
+        severity=row.severity,
+        labels=row.labels,
+        group=msgspec.json.decode(row.group, type=dict[str, str]),
+        metric=metric or None,
+        comparison=None if rule is None else rule.comparison,
+        value=amount_of(metric, row.value),
+        threshold=amount_of(metric, row.threshold),
+        window_start=iso_or_none(row.window_start_us),
+        window_end=iso_or_none(row.window_end_us),
+        since=iso(row.since_us),
+        started_at=iso_or_none(row.started_us),
+        exemplars=list(row.exemplars),
+        exemplar_urls=urls_of(row.exemplars),
+        silenced=bool(row.silenced),
+        suppressed_by=row.suppressed_by or None,
+        acknowledged_by=row.acknowledged_by or None,
+        incomplete=bool(row.incomplete),
+        complete_since=iso_or_none(row.complete_since_us),
+        reason=row.reason,
+        updated_at=iso(row.updated_us),
+    )
+
+
+def shown_acknowledgement(record: Acknowledgement) -> AcknowledgementOut:
+    """Return the shape of an acknowledgement."""
+    return AcknowledgementOut(
+        episode_id=record.episode_id,
+        rule_id=record.rule_id,
+        author=record.author,
+        note=record.note,
+        created_at=iso(record.created_us),
+    )
+
+
+def urls_of(trace_ids: Any) -> list[str]:
+    """Return the paths at which the API shows traces."""
+    return [f"/v1/traces/{quote(each, safe='')}/tree" for each in trace_ids]
