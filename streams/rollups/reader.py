@@ -32,7 +32,11 @@ _SPEND_COLUMNS: Final = ", ".join(each.name for each in SPEND_DIMENSIONS)
 WINDOWS_SQL: Final = f"""
 SELECT project_id, toUnixTimestamp(window_start) AS window_s, {_WINDOW_COLUMNS}, row_version,
     observation_count, error_count, usage,
-    toInt64(total_cost * 1000000000000) AS total_cost_pico, hex(latency_state) AS latency_state_hex
+    toInt64(total_cost * 1000000000000) AS total_cost_pico, hex(latency_state) AS latency_state_hex,
+    hex(ttft_state) AS ttft_state_hex, hex(rate_state) AS rate_state_hex, unpriced_count,
+    cache_exact_count, cache_semantic_count, cache_miss_count, error_types,
+    toInt64(cached_saved * 1000000000000) AS cached_saved_pico,
+    toInt64(app_saved * 1000000000000) AS app_saved_pico
 FROM windows FINAL
 WHERE project_id IN {{projects:Array(String)}} AND window_start IN {{starts:Array(DateTime('UTC'))}}
 """  # noqa: S608  # columns of the registry

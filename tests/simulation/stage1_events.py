@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from tracemill.contract import Event, Observation, Score, TraceAttributes, TraceUpdate
 
@@ -61,6 +62,8 @@ def _whole(
     start_us = _start(chance)
     name = chance.choice(NAMES)
     usage = _usage(chance)
+    end_us = _maybe(chance, (start_us + 5_000, start_us + 70_000_000, start_us - 1_000))
+    first_us = _maybe(chance, (start_us + 2_000,)) if (end_us or start_us) >= start_us else None
     return Observation(
         project_id=project_id,
         trace_id=trace_id,
@@ -69,13 +72,15 @@ def _whole(
         name=name,
         environment=_maybe(chance, ENVIRONMENTS),
         start_us=start_us,
-        end_us=_maybe(chance, (start_us + 5_000, start_us + 70_000_000, start_us - 1_000)),
+        end_us=end_us,
         level=_maybe(chance, ("DEFAULT", "ERROR")),
         model=_maybe(chance, MODELS),
         usage=usage,
         cost=_maybe(chance, ({"total": 77}, {"input": 5, "output": 6})) if usage else None,
         type=TYPES[name],
         parent_id=_maybe(chance, PARENTS),
+        completion_start_us=first_us,
+        **_descriptions(chance),
         input=f"asked {name} at {start_us}",
         metadata=f'{{"name": "{name}"}}',
         trace=_maybe(chance, (_attributes(chance),)),
@@ -99,6 +104,8 @@ def _part(
         level=_maybe(chance, ("DEFAULT", "ERROR")),
         type=_maybe(chance, ("GENERATION", "AGENT", "TOOL")),
         parent_id=_maybe(chance, PARENTS),
+        completion_start_us=_maybe(chance, (start_us + 2_000,)),
+        **_descriptions(chance),
         model=_maybe(chance, MODELS),
         usage=_maybe(chance, (_usage(chance),)),
         input=_maybe(chance, ("question", "", "another question")),
@@ -108,6 +115,18 @@ def _part(
         ),
         trace=_maybe(chance, (_attributes(chance),)),
     )
+
+
+def _descriptions(chance: Random) -> dict[str, Any]:
+    """Return fields that windows depend on."""
+    return {
+        "error_type": _maybe(chance, ("Timeout", "429")),
+        "app_cache": _maybe(chance, (None, "exact", "semantic", "miss")),
+        "provider": _maybe(chance, (None, "azure")),
+        "prompt_name": _maybe(chance, (None, "greeting")),
+        "prompt_version": _maybe(chance, (2, 3)),
+        "service_tier": _maybe(chance, (None, "flex")),
+    }
 
 
 def _attributes(chance: Random) -> TraceAttributes:
@@ -134,6 +153,7 @@ def _usage(chance: Random) -> dict[str, int] | None:
             {"input": 10, "output": 2},
             {"input": 10, "output": 2},
             {"input": 20, "output": 4},
+            {"input": 20, "output": 4, "input_cached": 6},
             {"input": 7, "total": 9},
             {"input": 4, "output": 0},
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -15,8 +15,12 @@ from tracemill.contract import Event, Observation, Score, TraceUpdate
 
 FIELDS = (
     *("type", "name", "parent_id", "end_us", "level", "model"),
-    *("usage", "cost", "input", "output"),
+    *("usage", "cost", "input", "output", "completion_start_us", "error_type", "app_cache"),
+    *("provider", "prompt_name", "prompt_version", "service_tier"),
 )
+HITS = ("exact", "semantic")
+SAVED_PER_CACHED = 9
+"""What a cached token saves, in prices of a token."""
 TRACE_FIELDS = ("name", "user_id", "session_id", "public", "input", "output")
 RATES = {"cheap": 3, "dear": 1_000}
 
@@ -59,6 +63,9 @@ def _observation(told: list[Observation]) -> dict[str, Any]:
         row["start_us"] = min(part.ts_us for part in parts)
     row["environment"] = row["environment"] or "default"
     row["end_us"] = max(row["end_us"], row["start_us"]) if row.get("end_us") else 0
+    first_us = row.get("completion_start_us") or 0
+    if first_us < row["start_us"] or (row["end_us"] and first_us > row["end_us"]):
+        row["completion_start_us"] = 0
     _price(row)
     return row
 
@@ -67,6 +74,8 @@ def _say(row: dict[str, Any], event: Observation) -> None:
     for field in FIELDS:
         if getattr(event, field):
             row[field] = getattr(event, field)
+    if not _has_first_token(event):
+        row.pop("completion_start_us", None)
     if event.metadata:
         row["metadata"] = json.loads(event.metadata)
 
@@ -78,16 +87,25 @@ def _price(row: dict[str, Any]) -> None:
     given = row.get("cost")
     model = row.get("model")
     row["usage"], row["total_cost_pico"], row["cost_source"] = usage, 0, "none"
+    is_hit, saved_pico = row.get("app_cache") in HITS, 0
+    computed_pico = 0
+    if usage and model in RATES:
+        counts = {kind: count for kind, count in usage.items() if kind != "total"}
+        computed_pico = RATES[model] * sum(counts.values())
+        saved_pico = SAVED_PER_CACHED * RATES[model] * counts.get("input_cached", 0)
+        if is_hit:
+            saved_pico = computed_pico
     if given:
         row["cost_source"] = "given"
         row["total_cost_pico"] = given.get("total", sum(given.values()))
+        if is_hit:
+            saved_pico = max(computed_pico - row["total_cost_pico"], 0)
     elif usage and model in RATES:
         row["cost_source"] = "computed"
-        row["total_cost_pico"] = RATES[model] * sum(
-            count for kind, count in row["usage"].items() if kind != "total"
-        )
-    elif usage and model:
+        row["total_cost_pico"] = 0 if is_hit else computed_pico
+    elif usage and model and not is_hit:
         row["cost_source"] = "unpriced"
+    row["saved_pico"] = saved_pico
 
 
 def _rank(event: Observation) -> bytes:
@@ -114,15 +132,35 @@ def _rank(event: Observation) -> bytes:
             event.parent_id or "",
             (event.type or "SPAN") in summary_oracle.AGGREGATES,
             False,
-            _dimensions(event),
+            _dimensions(msgspec.structs.asdict(event)),
+            *_measured(event),
         )
     )
 
 
-def _dimensions(event: Observation) -> tuple[str, ...]:
-    """Return type, level, prompt, its version, provider and tier, of which the last are unset."""
-    provider = f"maker of {event.model}" if event.model else ""
-    return event.type or "SPAN", event.level or "DEFAULT", "", "", provider, ""
+def _dimensions(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return type, level, prompt, its version, provider and tier."""
+    version, model = row.get("prompt_version"), row.get("model")
+    return (
+        row.get("type") or "SPAN",
+        row.get("level") or "DEFAULT",
+        row.get("prompt_name") or "",
+        str(version) if version else "",
+        row.get("provider") or (f"maker of {model}" if model else ""),
+        row.get("service_tier") or "",
+    )
+
+
+def _has_first_token(event: Observation) -> bool:
+    first_us = event.completion_start_us or 0
+    end_us = max(event.end_us, event.start_us) if event.end_us else first_us
+    return event.start_us <= first_us <= end_us
+
+
+def _measured(event: Observation) -> list[Any]:
+    first_us = event.completion_start_us if _has_first_token(event) else 0
+    measured = (first_us, event.error_type or "", event.app_cache or "")
+    return [measured] if any(measured) else []
 
 
 def _encoded(value: Any) -> bytes:
@@ -226,8 +264,9 @@ def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
             row["environment"],
             row.get("model") or "",
             row.get("name") or "",
+            *_dimensions(row),
         )
-        cell = cells.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int)])
+        cell = cells.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int), Counter()])
         cell[0] += 1
         cell[1] += row.get("level") == "ERROR"
         cell[2] += row["counted_pico"]
@@ -235,7 +274,31 @@ def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
             cell[3][kind] += count
         if row["end_us"]:
             cell[4][key_of(row["end_us"] - row["start_us"])] += 1
-    return {key: (*cell[:3], _sum([cell[3]]), dict(cell[4])) for key, cell in cells.items()}
+        cell[5].update(_measures(row))
+    return {
+        key: (*cell[:3], _sum([cell[3]]), dict(cell[4]), _sum([cell[5]]))
+        for key, cell in cells.items()
+    }
+
+
+def _measures(row: dict[str, Any]) -> Counter[Any]:
+    """Return what an observation counts in the measures that only some observations have."""
+    found: Counter[Any] = Counter()
+    is_summary = row["is_summary"]
+    found["unpriced"] += row["is_unpriced"]
+    if row.get("level") == "ERROR":
+        found["error_types", row.get("error_type") or "unknown"] += 1
+    duration_us = row["end_us"] - row["start_us"]
+    if row.get("completion_start_us"):
+        found["ttft_bins", key_of(row["completion_start_us"] - row["start_us"])] += 1
+    if duration_us > 0 and row["usage"].get("output") and not is_summary:
+        found["rate_bins", key_of(row["usage"]["output"] * 10**9 / duration_us)] += 1
+    cache = row.get("app_cache")
+    if cache:
+        found[f"cache_{cache}"] += 1
+    if not is_summary:
+        found["app_saved_pico" if cache in HITS else "cached_saved_pico"] += row["saved_pico"]
+    return found
 
 
 def spend_of(events: list[Event]) -> dict[tuple[Any, ...], int]:

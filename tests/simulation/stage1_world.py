@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -17,6 +17,7 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 from producers.kafka.topics import Topics
+from streams.core.dimensions.keys import window_key_of_delta
 from streams.core.observations.fold import Needs
 from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceHistory
@@ -28,7 +29,7 @@ from streams.observations.ports import Ends, Headers, Restored
 from streams.observations.settings import StreamsSettings
 from streams.observations.tail import Tail, restored_of
 from streams.runtime.partition_worker import SourceMessage
-from tests.simulation.stage1_oracle import RATES
+from tests.simulation.stage1_oracle import RATES, SAVED_PER_CACHED
 
 PARTITION = 0
 PROJECT_PARTITIONS = 2
@@ -59,7 +60,8 @@ class FlatPrices:
         if rate is None:
             return Priced({}, 0, "", has_price=False)
         cost = {kind: rate * count for kind, count in usage.items() if kind != "total"}
-        return Priced(cost, sum(cost.values()), model, has_price=True)
+        saved = SAVED_PER_CACHED * rate * usage.get("input_cached", 0)
+        return Priced(cost, sum(cost.values()), model, has_price=True, saved_pico=saved)
 
 
 class World:
@@ -304,8 +306,8 @@ def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
 
 def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, int]) -> None:
     for each in delta.windows:
-        key = (delta.project_id, each.window_s, each.environment, each.model, each.name)
-        cell = windows.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int)])
+        key = (delta.project_id, each.window_s, *window_key_of_delta(each))
+        cell = windows.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int), Counter()])
         cell[0] += each.observations
         cell[1] += each.errors
         cell[2] += each.cost_pico
@@ -313,6 +315,14 @@ def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, int]) ->
             cell[3][kind] += count
         for bin_key, count in each.latency_bins.items():
             cell[4][bin_key] += count
+        for measure in (
+            *("unpriced", "cache_exact", "cache_semantic", "cache_miss"),
+            *("cached_saved_pico", "app_saved_pico"),
+        ):
+            cell[5][measure] += getattr(each, measure)
+        for measure in ("ttft_bins", "rate_bins", "error_types"):
+            for name, count in getattr(each, measure).items():
+                cell[5][measure, name] += count
     for each in delta.spend:
         key = (delta.project_id, each.bucket_s, each.user_id, each.model, each.environment)
         spend[key] += each.cost_pico

@@ -184,7 +184,7 @@ class EventFold:
         book = self._books.setdefault(project_id, DeltaBook())
         book.move_spend(trace.spent(), trace.attributed, values, trace_id)
         if WINDOWS_BY_TRACE:
-            book.move_windows(trace.observations.values(), trace.attributed, values)
+            book.move_windows(trace.observations.values(), trace.attributed, values, trace_id)
         trace.attributed = values
 
     def _replaced(self, old: ObservationState | None, line: ObservationLine) -> Change | None:
@@ -347,10 +347,10 @@ class EventFold:
         values, trace_id = trace.attributed, trace.key[1]
         if old is not None:
             trace.remove(old)
-            book.count(old, -1, values)
+            book.count(old, -1, values, trace_id)
             book.spend(old, -1, values, trace_id)
         trace.add(new)
-        book.count(new, 1, values)
+        book.count(new, 1, values, trace_id)
         if new.cost_pico:
             book.spend(new, 1, values, trace_id)
         if new.cost_source == "unpriced":
@@ -362,10 +362,10 @@ class EventFold:
         """Count usage once that both a summarizing observation and its descendants report."""
         values, trace_id = trace.attributed, trace.key[1]
         for state, usage, cost_pico in trace.recounts(new):
-            book.count(state, -1, values)
+            book.count(state, -1, values, trace_id)
             book.spend(state, -1, values, trace_id)
             trace.recount(state, usage, cost_pico)
-            book.count(state, 1, values)
+            book.count(state, 1, values, trace_id)
             book.spend(state, 1, values, trace_id)
 
     def _whole_row(self, line: ObservationLine) -> ObservationRow:

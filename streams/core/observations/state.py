@@ -62,6 +62,12 @@ class ObservationState(msgspec.Struct, gc=False):
     reported: tuple[dict[str, int], int] | None = None
     """Usage and picodollars of its row, if it is a summary, which counts less than these
     (``streams.core.observations.summaries``)."""
+    first_us: int = 0
+    """Time of the first output token; 0 if unknown."""
+    error_type: str = ""
+    app_cache: str = ""
+    saved_pico: int = 0
+    """Picodollars that caches saved."""
 
     @property
     def root_rank(self) -> tuple[int, int, str]:
@@ -98,6 +104,8 @@ def rank_of(state: ObservationState) -> str:
     )
     if state.more:
         ranked += (state.more,)
+    if state.first_us or state.error_type or state.app_cache:
+        ranked += (state.first_us, state.error_type, state.app_cache)
     return msgspec.json.encode(ranked).decode()
 
 
@@ -208,6 +216,11 @@ def state_of_row(row: ObservationRow, merged: Merged | None) -> ObservationState
         row.parent_id,
         row.type in AGGREGATE_TYPES,
         bool(row.usage_estimated),
+        None,
+        row.completion_start_us,
+        row.error_type,
+        row.app_cache,
+        row.cache_saved_pico,
     )
 
 

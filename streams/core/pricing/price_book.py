@@ -28,6 +28,7 @@ from streams.core.pricing.request import (
     conditions_of,
     served_by,
 )
+from streams.core.pricing.savings import FRESH_UNITS
 from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
@@ -76,7 +77,8 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
 
     ``cost`` contains ``total`` only if no other usage type is priced, and ``requests`` if the model
     is charged per request. ``has_price`` is False if no part of the usage has a price. ``unpriced``
-    lists the usage types without a price. ``has_tier`` is False if the tier that served the call
+    lists the usage types without a price. ``saved_pico`` is what prompt caches saved
+    (``streams.core.pricing.savings``). ``has_tier`` is False if the tier that served the call
     has no price of its own, so that the standard price was used.
     """
 
@@ -86,6 +88,7 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
     has_price: bool
     unpriced: tuple[str, ...] = ()
     has_tier: bool = True
+    saved_pico: int = 0
 
 
 class Candidate(NamedTuple):
@@ -272,7 +275,7 @@ def _nothing_known(usage: Mapping[str, int]) -> Priced:
 def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced:
     cost: dict[str, int] = {}
     unpriced: list[str] = []
-    total_pico = 0
+    total_pico = saved_pico = 0
     for usage_type, count in usage.items():
         if count <= 0:
             continue
@@ -284,6 +287,9 @@ def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced
         pico = rate * count if isinstance(rate, int) else rate.amount(count)
         cost[usage_type] = pico
         total_pico += pico
+        fresh = FRESH_UNITS[usage_type]
+        if fresh and (rate := table[fresh]) is not None:
+            saved_pico += (rate * count if isinstance(rate, int) else rate.amount(count)) - pico
     if not cost:
         cost = _cost_of_total(table, usage)
         total_pico = sum(cost.values())
@@ -293,7 +299,8 @@ def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced
     has_price = True
     if not cost and any(count > 0 for count in usage.values()):
         has_price, price_id = False, ""
-    return Priced(cost, total_pico, price_id, has_price, tuple(unpriced) if unpriced else ())
+    without_price = tuple(unpriced) if unpriced else ()
+    return Priced(cost, total_pico, price_id, has_price, without_price, saved_pico=saved_pico)
 
 
 def _cost_of_total(table: RateTable, usage: Mapping[str, int]) -> dict[str, int]:

@@ -19,6 +19,10 @@ PRICED_BY_TOKENS: Final = frozenset({"GENERATION", "EMBEDDING"})
 
 
 _TIER_NOTE: Final = "the service tier "
+APP_CACHE_HITS: Final = frozenset({"exact", "semantic"})
+"""Values of ``app_cache`` of observations that a cache of the application answered. Nothing was
+called, so they cost nothing unless the client states a cost. They save what the price list would
+have charged for their usage."""
 DIFFERENCE_MIN: Final = 10
 """A computed cost is kept if it differs from the given one by more than 1/10 of it."""
 
@@ -62,7 +66,7 @@ class IncrementalTokens:
         return self._tokens.usage_of(model, new_input, new_output) | reused
 
 
-def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: PLR0911  # one return per source of a cost
+def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  # noqa: C901, PLR0911  # one return per source of a cost
     """Set usage with ``total``, costs, cost source and provider from the other fields of the row.
 
     Returns False if a cost exceeds ``COST_MAX_PICO``. Count or price must be wrong in this case, so
@@ -96,6 +100,8 @@ def price_row(row: ObservationRow, prices: PriceBook, tokens: Tokens) -> bool:  
     if not row.model:
         return True
     priced = _priced(row, prices, usage)
+    if not priced.has_price and row.app_cache in APP_CACHE_HITS:
+        return True  # no call was made, so no price is missing
     if not priced.has_price or priced.total_pico > COST_MAX_PICO:
         row.cost_source = "unpriced"
         return not priced.has_price
@@ -110,9 +116,13 @@ def _derive_provider(row: ObservationRow, prices: PriceBook) -> None:
 
 
 def _set_computed(row: ObservationRow, priced: Priced) -> None:
-    row.cost_pico = priced.cost
-    row.total_cost_pico = priced.total_pico
     row.cost_source = "computed"
+    if row.app_cache in APP_CACHE_HITS:
+        row.cache_saved_pico = priced.total_pico
+    else:
+        row.cost_pico = priced.cost
+        row.total_cost_pico = priced.total_pico
+        row.cache_saved_pico = priced.saved_pico
     row.price_id = priced.price_id
     if priced.unpriced:
         row.unpriced_usage = priced.unpriced
@@ -138,14 +148,18 @@ def _priced(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) ->
 
 
 def _compare(row: ObservationRow, prices: PriceBook, usage: Mapping[str, int]) -> None:
-    """Keep the computed cost, with its price, if it differs from the given one.
+    """Keep the computed cost, with its price, if it differs from the given one; set the saving.
 
-    If some usage has no price, the computed cost differs only if it is higher.
+    If some usage has no price, the computed cost differs only if it is higher. What a cache saved
+    is computed by the price list. It is unknown (0) without a price.
     """
     if not usage or not row.model:
         return
     priced = _priced(row, prices, usage)
     computed, given = priced.total_pico, row.total_cost_pico
+    if priced.has_price and computed <= COST_MAX_PICO:
+        is_hit = row.app_cache in APP_CACHE_HITS
+        row.cache_saved_pico = max(computed - given, 0) if is_hit else priced.saved_pico
     if not priced.has_price or computed > COST_MAX_PICO or (priced.unpriced and computed < given):
         return
     if abs(computed - given) * DIFFERENCE_MIN > given:

@@ -10,6 +10,14 @@ from streams.core.observations.limits import DELTA_USAGE_TYPES_MAX
 from streams.core.observations.state import ERROR, ObservationState
 from streams.core.rollups.amounts import add_amounts
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta, new_spend, new_window
+from streams.core.rollups.measures import (
+    count_caches,
+    count_error,
+    count_first_token,
+    count_rate,
+    drop_zeros,
+    has_measures,
+)
 from streams.core.rollups.sketch import key_of
 
 
@@ -22,15 +30,20 @@ class DeltaBook:
         self._windows: dict[StartedKey, WindowDelta] = {}
         self._spend: dict[StartedKey, SpendDelta] = {}
 
-    def count(self, state: ObservationState, sign: int, values: TraceValues) -> None:
+    def count(  # noqa: C901  # hot path
+        self, state: ObservationState, sign: int, values: TraceValues, trace_id: str
+    ) -> None:
         """Add an observation to its window (+1), or remove it (−1)."""
         key = window_key(state, values)
         cell = self._windows.get(key)
         if cell is None:
             cell = self._windows[key] = new_window(key)
         cell.observations += sign
+        if sign > 0:
+            cell.trace_id = trace_id
         if state.severity == ERROR:
             cell.errors += sign
+            count_error(cell, state.error_type, sign)
         cell.cost_pico += sign * state.cost_pico
         if state.usage:
             usage = cell.usage
@@ -43,6 +56,14 @@ class DeltaBook:
             bins = cell.latency_bins
             latency_key = key_of(state.end_us - state.start_us)
             bins[latency_key] = bins.get(latency_key, 0) + sign
+            if state.usage:
+                count_rate(cell, state, sign)
+        if state.first_us:
+            count_first_token(cell, state, sign)
+        if state.app_cache or state.saved_pico:
+            count_caches(cell, state, sign)
+        if state.cost_source == "unpriced" and state.is_unpriced:
+            cell.unpriced += sign
 
     def spend(self, state: ObservationState, sign: int, values: TraceValues, trace_id: str) -> None:
         """Add the cost of an observation to its spend cell (+1), or remove it (−1)."""
@@ -60,13 +81,17 @@ class DeltaBook:
                 self._add(new_key, pico, trace_id)
 
     def move_windows(
-        self, observations: Iterable[ObservationState], old: TraceValues, new: TraceValues
+        self,
+        observations: Iterable[ObservationState],
+        old: TraceValues,
+        new: TraceValues,
+        trace_id: str,
     ) -> None:
         """Re-attribute the observations of a trace when its dimension values change."""
         for state in observations:
             if window_key(state, old) != window_key(state, new):
-                self.count(state, -1, old)
-                self.count(state, 1, new)
+                self.count(state, -1, old, trace_id)
+                self.count(state, 1, new, trace_id)
 
     def _add(self, key: StartedKey, pico: int, trace_id: str) -> None:
         cell = self._spend.get(key)
@@ -90,6 +115,12 @@ def _changes(cell: WindowDelta) -> bool:
         return True
     cell.usage = {key: count for key, count in cell.usage.items() if count}
     cell.latency_bins = {key: count for key, count in cell.latency_bins.items() if count}
+    drop_zeros(cell)
     return bool(
-        cell.observations or cell.errors or cell.cost_pico or cell.usage or cell.latency_bins
+        cell.observations
+        or cell.errors
+        or cell.cost_pico
+        or cell.usage
+        or cell.latency_bins
+        or has_measures(cell)
     )

@@ -8,18 +8,18 @@ changes it already contains are skipped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from clickhouse.rows import WindowRow
 from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import WINDOW_DIMENSIONS
 from streams.core.observations.limits import CELL_USAGE_TYPES_MAX
 from streams.core.rollups.amounts import add_amounts, is_capped, row_amount, row_amounts
+from streams.core.rollups.cell_measures import CellMeasures, add_counts, measures_of
 from streams.core.rollups.deltas import WindowDelta
+from streams.core.rollups.measures import has_measures
 from streams.core.rollups.sketch import bins_of, state_hex
 from streams.core.rollups.undo import Undo
-
-KeyT = TypeVar("KeyT", str, int)
 
 WindowKey = CellKey
 """Values of the dimensions of windows."""
@@ -35,6 +35,7 @@ class WindowCell:
         "contained_version",
         "cost_pico",
         "errors",
+        "measures",
         "observations",
         "row_version",
         "usage",
@@ -46,6 +47,7 @@ class WindowCell:
         self.cost_pico = 0
         self.usage: dict[str, int] = {}
         self.bins: dict[int, int] = {}
+        self.measures: CellMeasures | None = None
         self.row_version = 0
         self.contained_version = 0
         """Version of the row that was read back; changes up to this version are skipped."""
@@ -74,8 +76,12 @@ class WindowCell:
         if usage:
             if len(self.usage) + len(usage) > CELL_USAGE_TYPES_MAX:
                 usage = self._within_limit(usage)
-            _add(self.usage, usage, undo)
-        _add(self.bins, change.latency_bins, undo)
+            add_counts(self.usage, usage, undo)
+        add_counts(self.bins, change.latency_bins, undo)
+        if has_measures(change):
+            if self.measures is None:
+                self.measures = CellMeasures()
+            self.measures.apply(change, undo)
         if self.capped:
             self.cost_pico = max(self.cost_pico, 0)
             self.usage = {kind: units for kind, units in self.usage.items() if units > 0}
@@ -90,7 +96,9 @@ class WindowCell:
 
 
 def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell) -> WindowRow:
-    dimensions: dict[str, Any] = dict(zip(_COLUMNS, key, strict=True))
+    columns: dict[str, Any] = dict(zip(_COLUMNS, key, strict=True))
+    if cell.measures is not None:
+        columns |= cell.measures.columns()
     return WindowRow(
         project_id=project_id,
         window_s=window_s,
@@ -100,7 +108,7 @@ def window_row(project_id: str, window_s: int, key: WindowKey, cell: WindowCell)
         usage=row_amounts(cell.usage),
         total_cost_pico=row_amount(cell.cost_pico),
         latency_state_hex=state_hex(cell.bins),
-        **dimensions,
+        **columns,
     )
 
 
@@ -108,7 +116,7 @@ def window_cell(row: WindowRow) -> WindowCell:
     """Restore a cell from its row.
 
     Raises:
-        ValueError: the latency state is invalid.
+        ValueError: a sketch is invalid.
     """
     cell = WindowCell()
     cell.observations = row.observation_count
@@ -116,18 +124,7 @@ def window_cell(row: WindowRow) -> WindowCell:
     cell.cost_pico = row.total_cost_pico
     cell.usage = {kind: units for kind, units in row.usage.items() if units}
     cell.bins = bins_of(bytes.fromhex(row.latency_state_hex))
+    cell.measures = measures_of(row)
     cell.row_version = cell.contained_version = row.row_version
     cell.capped = is_capped(max(cell.cost_pico, *cell.usage.values(), 0))
     return cell
-
-
-def _add(totals: dict[KeyT, int], change: Mapping[KeyT, int], undo: Undo) -> None:
-    """Add amounts by key; remove keys whose total becomes zero."""
-    for key, amount in change.items():
-        before = totals.get(key, 0)
-        undo.append((totals, key, before))
-        total = before + amount
-        if total:
-            totals[key] = total
-        else:
-            totals.pop(key, None)

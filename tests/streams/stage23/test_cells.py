@@ -27,7 +27,18 @@ window_deltas = st.builds(
     cost_pico=st.integers(-(10**15), 10**15),
     usage=st.dictionaries(st.sampled_from(["input", "output"]), st.integers(-99, 99)),
     latency_bins=st.dictionaries(st.integers(-1, 9), st.integers(1, 9)),
+    type=st.just("GENERATION"),
+    ttft_bins=st.dictionaries(st.integers(-1, 9), st.integers(1, 9), max_size=2),
+    rate_bins=st.dictionaries(st.integers(-1, 9), st.integers(1, 9), max_size=2),
+    unpriced=st.integers(0, 2),
+    cache_exact=st.integers(0, 2),
+    cache_semantic=st.integers(0, 2),
+    cache_miss=st.integers(0, 2),
+    cached_saved_pico=st.integers(-(10**15), 10**15),
+    app_saved_pico=st.integers(0, 10**15),
+    error_types=st.dictionaries(st.sampled_from(["429", "Timeout"]), st.integers(1, 9)),
 )
+NO_MEASURES = (0, 0, 0, 0, 0, 0, {}, "", "")
 
 
 def fold_of(checkpoint=START):
@@ -58,6 +69,17 @@ def facts(row):
         row.total_cost_pico,
         row.usage,
         bins_of(bytes.fromhex(row.latency_state_hex)),
+        (
+            row.unpriced_count,
+            row.cache_exact_count,
+            row.cache_semantic_count,
+            row.cache_miss_count,
+            row.cached_saved_pico,
+            row.app_saved_pico,
+            row.error_types,
+            row.ttft_state_hex,
+            row.rate_state_hex,
+        ),
     )
 
 
@@ -81,7 +103,9 @@ def test_a_delta_that_raises_half_way_changes_no_total(changes, of_bad_delta, da
     for fold in (with_bad_delta, without):
         apply(fold, 0, [Delta("p1", 0, 0, changes, [])])
     broken = data.draw(window_deltas)
-    getattr(broken, data.draw(st.sampled_from(["usage", "latency_bins"])))["none"] = None
+    getattr(broken, data.draw(st.sampled_from(["usage", "latency_bins", "error_types"])))[
+        "none"
+    ] = None
 
     applied = apply(with_bad_delta, 1, [Delta("p1", 0, 1, [*of_bad_delta, broken], [])])
 
@@ -107,6 +131,16 @@ def test_a_cell_that_is_reduced_to_zero_writes_a_row_of_zeros(changes):
             -c.cost_pico,
             {kind: -units for kind, units in c.usage.items()},
             {key: -count for key, count in c.latency_bins.items()},
+            type=c.type,
+            ttft_bins={key: -count for key, count in c.ttft_bins.items()},
+            rate_bins={key: -count for key, count in c.rate_bins.items()},
+            unpriced=-c.unpriced,
+            cache_exact=-c.cache_exact,
+            cache_semantic=-c.cache_semantic,
+            cache_miss=-c.cache_miss,
+            cached_saved_pico=-c.cached_saved_pico,
+            app_saved_pico=-c.app_saved_pico,
+            error_types={name: -count for name, count in c.error_types.items()},
         )
         for c in changes
     ]
@@ -114,7 +148,7 @@ def test_a_cell_that_is_reduced_to_zero_writes_a_row_of_zeros(changes):
     apply(fold, 1, [Delta("p1", 0, 1, taken_back, [])])
     rows = rows_of(fold)
     assert set(rows) == {(c.window_s, c.model) for c in changes}
-    assert all(facts(row) == (0, 0, 0, {}, {}) for row in rows.values())
+    assert all(facts(row) == (0, 0, 0, {}, {}, NO_MEASURES) for row in rows.values())
 
 
 @given(st.lists(window_deltas, min_size=1, max_size=10))
