@@ -54,7 +54,6 @@ def test_errors_are_counted_by_class_and_missing_prices_are_counted() -> None:
         Folding().fold(
             call("a", level="ERROR", error_type="RateLimitError"),
             call("b", level="ERROR"),
-            call("c", error_type="RateLimitError"),
         )
     )
     assert counted.error_types == {"RateLimitError": 1, "unknown": 1}

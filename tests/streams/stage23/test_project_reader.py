@@ -35,6 +35,17 @@ def window(**fields):
             "usage": {"input": 5},
             "total_cost_pico": HUGE_PICO,
             "latency_state_hex": state_hex({-1: 2, 5: 1, 700: 4}),
+            "ttft_state_hex": state_hex({600: 2}),
+            "rate_state_hex": state_hex({-1: 1, 900: 3}),
+            "unpriced_count": 2,
+            "cache_exact_count": 1,
+            "cache_semantic_count": 2,
+            "cache_miss_count": -3,
+            "cached_saved_pico": -HUGE_PICO,
+            "app_saved_pico": 9,
+            "error_types": {"429": 1},
+            "type": "GENERATION",
+            "provider": "openai",
         }
         | fields
     )
@@ -88,7 +99,10 @@ async def test_groups_come_back_as_they_were_written(clickhouse_store, reader):
     assert {row.name for row in windows} == {"chat", strange}
     [row] = [row for row in windows if row.name == "chat"]
     assert bins_of(bytes.fromhex(row.latency_state_hex)) == {-1: 2, 5: 1, 700: 4}
-    row.latency_state_hex = window().latency_state_hex
+    assert bins_of(bytes.fromhex(row.ttft_state_hex)) == {600: 2}
+    assert bins_of(bytes.fromhex(row.rate_state_hex)) == {-1: 1, 900: 3}
+    for column in ("latency_state_hex", "ttft_state_hex", "rate_state_hex"):
+        setattr(row, column, getattr(window(), column))
     assert row == window()
     assert spent == [spend(user_id=strange)]
 
