@@ -6,6 +6,7 @@ cube without observation names, for example, has far fewer rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,3 +31,8 @@ REDUCED: Final = (
 )
 """Cubes in the order of preference."""
 CUBES: Final = (FULL, *REDUCED)
+
+
+def cube_with(dimensions: Collection[str]) -> Cube:
+    """Return the preferred cube that has all of these dimensions."""
+    return next((each for each in REDUCED if each.omitted.isdisjoint(dimensions)), FULL)

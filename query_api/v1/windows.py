@@ -18,6 +18,7 @@ from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.conditions import Condition
+from query_api.store.levels import levels_of
 from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS, ReadWindows
 from query_api.store.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
 from query_api.times import SECOND_US, Instant, TimeZone, iso
@@ -207,6 +208,7 @@ def windows_router(context: AppContext) -> APIRouter:
         dimensions = parameters.dimensions()
         limit = settings.window_rows_max
         bounds_s = step_bounds_s(parameters.step, parameters.time_zone, from_s, to_s)
+        levels = await levels_of(context.reader, project_id, from_s, to_s, bounds_s)
         query = ReadWindows(
             project_id,
             from_s,
@@ -215,6 +217,7 @@ def windows_router(context: AppContext) -> APIRouter:
             dimensions,
             parameters.conditions(),
             limit + 1,
+            levels,
         )
         rows = await context.reader.rows(query, _Row)
         if len(rows) > limit:

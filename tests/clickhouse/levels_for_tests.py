@@ -33,13 +33,15 @@ def window(at_s: int, values_us: Sequence[float] = (1e6,), **fields: Any) -> Win
     return WindowRow(window_s=at_s, **given)
 
 
-def random_windows(random: Random, count: int, days: int = 3) -> list[WindowRow]:
+def random_windows(
+    random: Random, count: int, days: int = 3, projects: Sequence[str] = ("p", "q")
+) -> list[WindowRow]:
     """Return windows of several days, projects and dimensions, some with equal keys."""
     return [
         window(
             MONDAY_S + random.randrange(days * DAY_S // 10) * 10,
             [random.lognormvariate(13, 1) for _ in range(random.randrange(4))],
-            project_id=random.choice(("p", "q")),
+            project_id=random.choice(projects),
             model=random.choice(("", "m1", "m2", "m3")),
             name=random.choice(("call", "search", "plan", "ü' \\")),
             environment=random.choice(("production", "staging")),

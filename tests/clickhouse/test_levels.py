@@ -12,7 +12,7 @@ import pytest
 
 from clickhouse.errors import QueryLimitReached, QueryRejected, StoreUnavailable
 from clickhouse.levels import metrics
-from clickhouse.levels.cubes import CUBES
+from clickhouse.levels.cubes import CUBES, FULL, cube_with
 from clickhouse.levels.rollups import Rollups
 from clickhouse.levels.schema import DAILY, HOURLY, follow_windows
 from clickhouse.levels.settings import LevelSettings
@@ -251,3 +251,10 @@ async def test_levels_follow_new_columns_of_windows(clickhouse_store: Store) -> 
             {"flavour": "salty", "sips": 4, "kinds": {"tea": 1}, "last_id": "2"},
             {"flavour": "sweet", "sips": 8, "kinds": {"tea": 2}, "last_id": "1"},
         ]
+
+
+def test_the_preferred_cube_has_the_dimensions() -> None:
+    assert cube_with([]).name == cube_with(["model", "environment"]).name == "model"
+    assert cube_with(["name"]).name == "name"
+    assert cube_with(["name", "model"]) == cube_with(["prompt_name"]) == FULL
+    assert len({cube.name for cube in CUBES}) == len(CUBES)

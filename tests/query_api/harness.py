@@ -15,6 +15,7 @@ import msgspec
 from pydantic import SecretStr
 
 from clickhouse.feeds import ROW_OF_TABLE
+from clickhouse.levels.schema import LEVEL_TABLES
 from clickhouse.migrate import migrate
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
@@ -149,7 +150,7 @@ class Api:
 
     async def empty(self) -> None:
         """Take all rows out."""
-        for table in (*ROW_OF_TABLE, "observations_slim"):
+        for table in (*ROW_OF_TABLE, "observations_slim", *LEVEL_TABLES, "window_rollups"):
             await self.store.command(f"TRUNCATE TABLE {table}")
 
 

@@ -11,6 +11,7 @@ from query_api.store import queries as package
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
 from query_api.store.conditions import Condition
 from query_api.store.filters import parse_filter
+from query_api.store.levels import FindStale, Levels
 from query_api.store.queries import (
     alert_states,
     alerts,
@@ -263,6 +264,65 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
             "project_id": "acme", "p1": [0, 5400], "p2": [0, 9000], "p3": 3600,
             "p4": 60, "p5": 120, "p6": ["n"], "p7": 9,
         },
+    ),
+    (
+        ReadWindows("acme", 0, 90_060, Runs(86_400, (0,), (86_400,)), ("model",), (), 9,
+            Levels(((90_000, 90_060),), (), ((0, 86_400),))),
+        """
+        WITH toInt64(toUnixTimestamp(window_start)) AS at_s,
+          roundDown(at_s, {p1:Array(Int64)}) AS begin_s
+        SELECT least(begin_s + intDiv(at_s - begin_s, {p3:Int64}) * {p3:Int64},
+            transform(begin_s, {p1:Array(Int64)}, {p2:Array(Int64)})) AS start_s, model,
+          sum(observation_count) AS count,
+          sum(error_count) AS errors,
+          toString(sum(total_cost)) AS cost_usd,
+          sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,
+          quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us
+        FROM (
+        SELECT window_start, model, observation_count, error_count, total_cost,
+            mapApply((k, v) -> (k, toInt128(v)), usage) AS usage, latency_state
+        FROM windows FINAL
+        WHERE project_id = {project_id:String}
+          AND (window_start >= toDateTime({p4:Array(UInt32)}[1], 'UTC')
+            AND window_start < toDateTime({p5:Array(UInt32)}[1], 'UTC'))
+        UNION ALL
+        SELECT window_start, model, observation_count, error_count, total_cost,
+            mapApply((k, v) -> (k, toInt128(v)), usage) AS usage, latency_state
+        FROM windows_daily FINAL
+        WHERE project_id = {project_id:String}
+          AND cube = 'model'
+          AND (window_start >= toDateTime({p6:Array(UInt32)}[1], 'UTC')
+            AND window_start < toDateTime({p7:Array(UInt32)}[1], 'UTC'))
+        )
+        GROUP BY start_s, model
+        HAVING sum(observation_count) != 0 OR sum(total_cost) != 0
+        ORDER BY start_s, model
+        LIMIT {p8:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": [0], "p2": [86_400], "p3": 86_400,
+            "p4": [90_000], "p5": [90_060], "p6": [0], "p7": [86_400], "p8": 9,
+        },
+    ),
+    (
+        FindStale("acme", 0, 90_000),
+        """
+        SELECT toInt64(toUnixTimestamp(toStartOfDay(hour_start))) AS day_s,
+          toBool(max(changed) > max(day_covered)) AS is_stale,
+          groupArrayIf(toInt64(toUnixTimestamp(hour_start)), changed > covered) AS stale_hours
+        FROM (
+          SELECT hour_start, max(changed_at) AS changed, max(covered_at) AS covered,
+            max(day_covered_at) AS day_covered
+          FROM window_rollups
+          WHERE project_id = {project_id:String}
+            AND hour_start >= toDateTime({p1:UInt32}, 'UTC')
+            AND hour_start < toDateTime({p2:UInt32}, 'UTC')
+          GROUP BY hour_start
+        )
+        GROUP BY day_s
+        HAVING is_stale OR notEmpty(stale_hours)
+        """,
+        {"project_id": "acme", "p1": 0, "p2": 90_000},
     ),
     (
         SumSpend("acme", 900, 1800, (("environment", "e"), ("user_id", NASTY))),

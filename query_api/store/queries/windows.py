@@ -1,4 +1,4 @@
-"""Query one-minute windows, merged into longer steps and grouped by dimensions."""
+"""Query windows, merged into longer steps and grouped by dimensions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from producers.dimensions.registry import REGISTRY
 from query_api.store.conditions import Column, Condition, Kind, conditions_sql
+from query_api.store.levels import Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs
 
@@ -16,6 +17,8 @@ WINDOW_DIMENSIONS: Final = tuple(each for each in REGISTRY.all() if each.in_wind
 WINDOW_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     {each.name: Column(each.name, Kind.TEXT) for each in WINDOW_DIMENSIONS}
 )
+MEASURES: Final = ("observation_count", "error_count", "total_cost", "usage", "latency_state")
+"""Columns that are summed or merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class ReadWindows(StoreQuery):
     """Names of dimensions."""
     conditions: tuple[Condition, ...] = ()
     limit: int = 1000
+    levels: Levels | None = None
+    """Where the rows of the range are read; None: from windows."""
 
     def write(self, binder: Binder) -> str:
         begins, lasts = (
@@ -42,10 +47,6 @@ class ReadWindows(StoreQuery):
         )
         step_s = binder.bind(self.runs.step_s, "Int64")
         groups = "".join(f", {WINDOW_COLUMNS[dimension].sql}" for dimension in self.group_by)
-        between = (
-            f"\n  AND window_start >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
-            f"\n  AND window_start < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
-        )
         return (
             "WITH toInt64(toUnixTimestamp(window_start)) AS at_s,\n"
             f"  roundDown(at_s, {begins}) AS begin_s\n"
@@ -56,10 +57,21 @@ class ReadWindows(StoreQuery):
             "  toString(sum(total_cost)) AS cost_usd,\n"
             "  sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,\n"
             "  quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us\n"
-            f"FROM windows FINAL\nWHERE {OF_PROJECT}{between}"
-            f"{conditions_sql(self.conditions, binder)}\n"
+            f"FROM {self._rows(binder)}\n"
             f"GROUP BY start_s{groups}\n"
             "HAVING sum(observation_count) != 0 OR sum(total_cost) != 0\n"
             f"ORDER BY start_s{groups}\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+        )
+
+    def _rows(self, binder: Binder) -> str:
+        """Return the table, or subquery, with the rows of the range."""
+        if self.levels is not None:
+            conditions = self.conditions
+            return level_rows_sql(self.levels, MEASURES, self.group_by, conditions, binder)
+        return (
+            f"windows FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND window_start >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
+            f"\n  AND window_start < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
+            f"{conditions_sql(self.conditions, binder)}"
         )
