@@ -31,6 +31,14 @@ class AlertingSettings(BaseSettings):
     """States of a flush that are sent before the broker acknowledges the first of them."""
     checkpoint_interval_s: float = Field(3_600.0, gt=0)
     """Interval of writing a checkpoint while a partition is idle."""
+    rule_groups_max: int = Field(10_000, ge=1)
+    """Groups of each combination of filter, ``group_by`` and metric of the rules of a project.
+    Further groups are not evaluated."""
+    late_max_s: int = Field(300, ge=0, multiple_of=10)
+    """Time by which an event may be older than the windows of rules. Windows of the past that
+    contain such events are evaluated again; older events change no alert."""
+    group_idle_h: int = Field(24, ge=1)
+    """Time after which the state of a group that is not firing is removed."""
     restart_pause_s: float = Field(1.0, gt=0)
     """First pause before a failed partition is restarted. Each further failure doubles the pause,
     with jitter."""

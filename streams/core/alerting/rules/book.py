@@ -1,0 +1,197 @@
+"""The evaluator of alert rules (``streams.core.alerting.evaluator``)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from clickhouse.rows import AlertStateRow
+from producers.alerting.registry import METRICS, Metrics
+from producers.control.kinds.acknowledgement import Acknowledgement
+from producers.control.kinds.alert_rule import AlertRule
+from producers.control.kinds.silence import Silence
+from producers.control.record import Change, Tombstone
+from producers.notifications.alert import Alert
+from producers.notifications.rule_change import RuleChange
+from streams.core.alerting.evaluator import EvaluatorContext, State
+from streams.core.alerting.rules.machine import FIRING
+from streams.core.alerting.rules.notices import RULE_KIND, restore_change, state_of_row
+from streams.core.alerting.rules.project import ProjectRules, RuleLimits
+from streams.core.alerting.rules.rule import Rule, group_of_json
+from streams.core.alerting.rules.states import WHOLE_RULE
+from streams.core.rollups.deltas import Delta
+
+_row: Final = msgspec.json.Decoder(AlertStateRow)
+_change: Final = msgspec.json.Decoder(RuleChange)
+
+
+class RuleBook:
+    """The rules of the projects of one partition."""
+
+    def __init__(self, context: EvaluatorContext, metrics: Metrics = METRICS) -> None:
+        self._context = context
+        self._metrics = metrics
+        settings = context.settings
+        self._limits = RuleLimits(
+            groups_max=settings.rule_groups_max,
+            late_max_s=settings.late_max_s,
+            idle_max_s=settings.group_idle_h * 3_600,
+        )
+        self._projects: dict[str, ProjectRules] = {}
+        self._project_of: dict[tuple[str, str], str] = {}
+        """Projects of rules, silences and acknowledgements, by kind and id."""
+        self._restored_us: dict[int, int] = {}
+        self._removed: list[State] = []
+        self._is_live = False
+
+    # Control records
+
+    def control_changed(self, change: Change, now_us: int) -> None:
+        """Add, replace or remove a rule, a silence or an acknowledgement."""
+        if isinstance(change, Tombstone):
+            project_id = self._project_of.pop((change.kind, change.id), None)
+            project = None if project_id is None else self._projects.get(project_id)
+            if project is not None:
+                self._remove(project, change, now_us)
+            return
+        if not isinstance(change, AlertRule | Silence | Acknowledgement):
+            return
+        if not self._context.owns(change.project_id):
+            return
+        self._project_of[change.kind, change.id] = change.project_id
+        project = self._projects.get(change.project_id)
+        if project is None:
+            project = ProjectRules(change.project_id, self._limits, self._metrics)
+            self._projects[change.project_id] = project
+        if isinstance(change, AlertRule):
+            project.put(change, now_us, is_live=self._is_live)
+        elif isinstance(change, Silence):
+            project.states.suppressions.silences[change.id] = change
+        else:
+            project.states.suppressions.acknowledgements[change.episode_id] = change
+
+    def _remove(self, project: ProjectRules, removed: Tombstone, now_us: int) -> None:
+        project.states.now_us = max(project.states.now_us, now_us)
+        suppressions = project.states.suppressions
+        if removed.kind == AlertRule.kind:
+            project.remove(removed.id)
+        elif removed.kind == Silence.kind:
+            suppressions.silences.pop(removed.id, None)
+        elif removed.kind == Acknowledgement.kind:
+            suppressions.remove_acknowledgement(removed.id)
+
+    # Restoring
+
+    def restore(self, key: str, value: bytes) -> None:
+        """Restore the state of a group; remove it if its rule does not exist any more."""
+        row = _row.decode(value)
+        if row.is_deleted:
+            return
+        found = self._group_of(row.project_id, row.rule_id, row.group)
+        if found is None:
+            if row.group != WHOLE_RULE or not self._is_faulty(row.project_id, row.rule_id):
+                gone = msgspec.structs.replace(row, is_deleted=1, row_version=row.row_version + 1)
+                self._removed.append(State(key, gone, is_deleted=True))
+            return
+        rule, group = found
+        state = rule.groups[group] = state_of_row(row)
+        self._restored_us[id(state)] = row.updated_us
+        rule.note_state(group)
+
+    def restore_alert(self, alert: Alert) -> None:
+        """Continue from an alert whose state was not written any more."""
+        if alert.rule_kind != RULE_KIND:
+            return
+        change = _change.decode(alert.payload)
+        found = self._group_of(alert.project_id, alert.rule_id, None, change.group)
+        if change.test or found is None:
+            return
+        rule, group = found
+        state = rule.state_of(group)
+        updated_us = self._restored_us.get(id(state), 0)
+        is_newer = (
+            change.sequence > state.sequence
+            if alert.episode == state.episode_id
+            else alert.created_us >= updated_us and change.window_end_us >= state.decided_us
+        )
+        if is_newer:
+            restore_change(state, alert, change)
+            self._restored_us[id(state)] = alert.created_us
+            rule.note_state(group)
+
+    def restored(self, now_us: int) -> None:
+        """Begin to evaluate."""
+        self._restored_us.clear()
+        self._is_live = True
+        for project in self._projects.values():
+            project.states.now_us = max(project.states.now_us, now_us)
+            for rule in project.rules.values():
+                for group, state in rule.groups.items():
+                    if state.state == FIRING:
+                        values = dict(zip(rule.group_by, group, strict=True))
+                        text = rule.group_json(group)
+                        project.states.suppressions.set_firing(rule.record, text, values)
+
+    def _group_of(
+        self,
+        project_id: str,
+        rule_id: str,
+        text: str | None,
+        values: dict[str, str] | None = None,
+    ) -> tuple[Rule, tuple[str, ...]] | None:
+        project = self._projects.get(project_id)
+        rule = None if project is None else project.rules.get(rule_id)
+        if rule is None:
+            return None
+        encoded = msgspec.json.encode(values).decode() if text is None else text
+        group = group_of_json(rule.group_by, encoded)
+        return None if group is None else (rule, group)
+
+    def _is_faulty(self, project_id: str, rule_id: str) -> bool:
+        project = self._projects.get(project_id)
+        return project is not None and project.is_faulty(rule_id)
+
+    # Deltas
+
+    def apply(self, delta: Delta, offset: int, now_us: int) -> None:
+        """Apply a delta of a project with rules."""
+        project = self._projects.get(delta.project_id)
+        if project is not None and project.rules:
+            project.states.input_offset = offset
+            project.apply(delta, now_us)
+
+    def tick(self, now_us: int) -> None:
+        """Evaluate what depends on time."""
+        for project in self._projects.values():
+            project.tick(now_us)
+            self._count(project)
+
+    def take_alerts(self) -> list[Alert]:
+        """Evaluate what was applied, and return the alerts."""
+        alerts: list[Alert] = []
+        for project in self._projects.values():
+            project.flush()
+            alerts += project.states.alerts
+            project.states.alerts = []
+        return alerts
+
+    def take_states(self) -> list[State]:
+        """Return the changed states."""
+        states, self._removed = self._removed, []
+        for project_id, project in list(self._projects.items()):
+            states += project.states.take_states()
+            if project.is_empty and not project.states.suppressions.is_used:
+                del self._projects[project_id]
+        return states
+
+    def _count(self, project: ProjectRules) -> None:
+        counts = project.counts
+        for name, count in (
+            ("late_max_s", counts.late),
+            ("rule_groups_max", counts.groups),
+            ("clock_ahead", counts.ahead),
+        ):
+            if count:
+                self._context.limit_reached(name, count)
+        counts.late = counts.groups = counts.ahead = 0

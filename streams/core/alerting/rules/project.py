@@ -1,0 +1,353 @@
+"""Evaluate the rules of one project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producers.alerting.metric import Source
+from producers.alerting.registry import METRICS, Metrics
+from producers.control.kinds.alert_rule import AlertRule
+from streams.core.alerting.rules.calendar import CalendarWindow
+from streams.core.alerting.rules.event_clock import EventClock
+from streams.core.alerting.rules.index import SeriesIndex
+from streams.core.alerting.rules.machine import OPEN
+from streams.core.alerting.rules.measures import NotComputable
+from streams.core.alerting.rules.panes import PANE_S, Group
+from streams.core.alerting.rules.rows import MergedRow, Merger
+from streams.core.alerting.rules.rule import SECOND_US, Rule, rule_of
+from streams.core.alerting.rules.series import Series, SeriesKey
+from streams.core.alerting.rules.states import RuleStates
+from streams.core.alerting.rules.window_evaluation import WindowEvaluation
+from streams.core.rollups.deltas import Delta
+
+SOURCES: Final[tuple[Source, ...]] = ("windows", "spend")
+FORGET_PANES: Final = 60
+"""Number of slides after which groups without data are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLimits:
+    """Named limits of the settings of the alerting stage."""
+
+    groups_max: int = 10_000
+    late_max_s: int = 300
+    idle_max_s: int = 86_400
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was refused since the last call of ``take``."""
+
+    late: int = 0
+    ahead: int = 0
+    groups: int = 0
+
+
+@dataclass(slots=True)
+class _Source:
+    name: Source
+    merger: Merger
+    index: SeriesIndex
+
+
+class ProjectRules:
+    """The rules of a project, with their series and the clock of its events."""
+
+    def __init__(self, project_id: str, limits: RuleLimits, metrics: Metrics = METRICS) -> None:
+        self.project_id = project_id
+        self.rules: dict[str, Rule] = {}
+        self.states = RuleStates()
+        self.counts = Counts()
+        self.series: dict[SeriesKey, Series] = {}
+        self._limits = limits
+        self._metrics = metrics
+        self._faulty: dict[str, AlertRule] = {}
+        self._clock = EventClock()
+        self._sources: dict[str, _Source] = {}
+        self._evaluation = WindowEvaluation(self.states, self._clock)
+        self._slides = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rules and not self._faulty
+
+    def is_faulty(self, rule_id: str) -> bool:
+        """Return whether a rule cannot be evaluated."""
+        return rule_id in self._faulty
+
+    # Rules
+
+    def put(self, record: AlertRule, now_us: int, *, is_live: bool) -> None:
+        """Add or replace a rule; a change of what it adds up ends its episodes.
+
+        Until older deltas are read, the rule is complete from the next pane on.
+
+        Args:
+            record: the rule.
+            now_us: the time.
+            is_live: whether deltas are applied, so that event time can begin with ``now_us``.
+        """
+        self.states.now_us = max(self.states.now_us, now_us)
+        self.flush()
+        if is_live and not self._clock.current_s:
+            self._clock.moved_to(self._clock.idle_pane_s(now_us), now_us)
+        complete_from_s = now_us // SECOND_US // PANE_S * PANE_S + PANE_S
+        old = self.rules.get(record.id)
+        if old is not None and old.record == record:
+            return
+        try:
+            if not record.enabled:
+                self.remove(record.id, "the rule was disabled")
+                return
+            new = rule_of(record, self._metrics)
+            if old is not None and not _has_same_data(old, new):
+                self.remove(record.id, "the rule was changed")
+                old = None
+            self._attach(new, complete_from_s)
+        except (KeyError, ValueError, NotComputable) as error:
+            self.remove(record.id, "the rule cannot be evaluated")
+            self.set_aside(record, error)
+            return
+        if self._faulty.pop(record.id, None) is not None:
+            self.states.remove_error(record)
+        if old is not None:
+            new.groups, new.active = old.groups, old.active
+        self.rules[record.id] = new
+        if not new.group_by:
+            new.state_of(())
+        for group in new.groups:
+            self.states.mark(new, group)
+
+    def set_aside(self, record: AlertRule, error: Exception) -> None:
+        """Stop evaluating a rule that raised, until it changes; its state names the error."""
+        self.rules.pop(record.id, None)
+        self._faulty[record.id] = record
+        self.states.fail(record, f"{type(error).__name__}: {error}"[:300])
+        self._rebuild()
+
+    def remove(self, rule_id: str, reason: str = "the rule was deleted") -> None:
+        """Remove a rule, and resolve its episodes."""
+        self.flush()
+        faulty = self._faulty.pop(rule_id, None)
+        if faulty is not None:
+            self.states.remove_error(faulty)
+        rule = self.rules.pop(rule_id, None)
+        if rule is not None:
+            self.states.close(rule, reason)
+            self._rebuild()
+
+    def _attach(self, rule: Rule, complete_from_s: int) -> None:
+        limits = self._limits
+        series = self.series.get(rule.key)
+        if series is None:
+            series = Series(rule.key, late_max_s=limits.late_max_s, groups_max=limits.groups_max)
+            series.complete_from_s = complete_from_s
+            series.slide(self._clock.current_s)
+            self.series[rule.key] = series
+        rule.series = series
+        record = rule.record
+        if record.calendar:
+            window = CalendarWindow(record.calendar, record.time_zone, len(rule.key.measures))
+            window.slide(self._clock.current_s)
+            series.calendars.append(window)
+            rule.calendar = window
+        else:
+            rule.window = series.window(record.window_s)
+        self._rebuild([rule])
+
+    def _rebuild(self, more: Iterable[Rule] = ()) -> None:
+        """Index the series of the rules; drop those without rules."""
+        rules = {**self.rules, **{rule.record.id: rule for rule in more}}.values()
+        self._sources = {}
+        used = {rule.key: rule for rule in rules}
+        self.series = {key: series for key, series in self.series.items() if key in used}
+        for source in SOURCES:
+            keys = [key for key in used if key.source == source]
+            if not keys:
+                continue
+            fields = [measure.field for key in keys for measure in key.measures]
+            merger = Merger(source, [*fields, *(key.bins for key in keys if key.bins)])
+            index = SeriesIndex(source, merger)
+            for key in keys:
+                index.attach(self.series[key], used[key].plan.numerators)
+            self._sources[source] = _Source(source, merger, index)
+
+    # Deltas
+
+    def apply(self, delta: Delta, now_us: int) -> None:
+        """Gather the changes of a delta; if it begins a new pane, evaluate the ended ones."""
+        clock = self._clock
+        self.states.now_us = max(self.states.now_us, now_us)
+        postponed: list[tuple[_Source, int, Any]] = []
+        latest_s = max(
+            (clock.bounded_s(change.window_s, now_us) for change in delta.windows), default=0
+        )
+        for name, source in self._sources.items():
+            for sent_s, change in _changes(name, delta):
+                start_s = clock.bounded_s(sent_s, now_us)
+                self.counts.ahead += start_s < sent_s // PANE_S * PANE_S
+                if start_s > clock.current_s:
+                    postponed.append((source, start_s, change))
+                else:
+                    source.merger.add(start_s, change)
+        latest_s = max([latest_s, *(start_s for _, start_s, _ in postponed)])
+        if latest_s > clock.current_s:
+            self.flush()
+            self._slide(latest_s)
+            clock.moved_to(latest_s, now_us)
+            for source, start_s, change in postponed:
+                source.merger.add(start_s, change)
+
+    def apply_history(self, delta: Delta, append_us: int, wanted: set[SeriesKey]) -> None:
+        """Add a delta that was applied before some series existed, to these series."""
+        for name, source in self._sources.items():
+            merger = Merger(source.name, [*source.merger.numbers, *source.merger.mappings])
+            for start_s, change in _changes(name, delta):
+                merger.add(self._clock.bounded_s(start_s, append_us), change)
+            for start_s, row in merger.take():
+                self._add(source, start_s, row, append_us, wanted)
+
+    def history_read(self, keys: Iterable[SeriesKey], complete_from_s: int) -> None:
+        """Evaluate the series that became complete from ``complete_from_s`` on."""
+        wanted = set(keys)
+        for series in [self.series[key] for key in wanted if key in self.series]:
+            series.complete_from_s = min(series.complete_from_s, complete_from_s)
+            for window in series.windows:
+                window.touched |= series.groups.keys()
+        for rule in tuple(self.rules.values()):
+            if rule.key in wanted:
+                self._attempt(rule, self._evaluation.everything)
+
+    def flush(self) -> None:
+        """Add what was gathered to the series, and evaluate the rules that need not wait."""
+        changed: dict[SeriesKey, set[Group]] = {}
+        for source in self._sources.values():
+            for start_s, row in source.merger.take():
+                for key, group in self._add(source, start_s, row, self.states.now_us):
+                    changed.setdefault(key, set()).add(group)
+        if not changed:
+            return
+        for rule in tuple(self.rules.values()):
+            if rule.is_immediate and rule.key in changed:
+                self._attempt(rule, self._evaluation.changed, changed[rule.key])
+
+    def _add(
+        self,
+        source: _Source,
+        start_s: int,
+        row: MergedRow,
+        append_us: int,
+        history_of: set[SeriesKey] | None = None,
+    ) -> Iterable[tuple[SeriesKey, Group]]:
+        changed = []
+        for each in source.index.of(row.key):
+            series = each.series
+            if history_of is not None and series.key not in history_of:
+                continue
+            sums = each.read(row)
+            bins = {} if each.bins_at is None else row.mappings[each.bins_at]
+            is_example = (
+                bool(bins)
+                if each.bins_at is not None
+                else any(sums[index] > 0 for index in each.numerators)
+            )
+            group = each.group_of(row.key)
+            series.add(
+                start_s,
+                group,
+                sums,
+                bins,
+                traces=row.traces if is_example else (),
+                append_us=append_us,
+                is_history=history_of is not None,
+            )
+            changed.append((series.key, group))
+        return changed
+
+    # Evaluation
+
+    def tick(self, now_us: int) -> None:
+        """Evaluate what depends on time."""
+        self.states.now_us = max(self.states.now_us, now_us)
+        self.flush()
+        pane_s = self._clock.idle_pane_s(now_us)
+        if pane_s > self._clock.current_s:
+            self._slide(pane_s)
+            self._clock.moved_while_idle(pane_s)
+        at_us = self._clock.event_us(now_us)
+        for rule in tuple(self.rules.values()):
+            if rule.is_silence:
+                self._attempt(rule, self._evaluation.silence, now_us)
+            self._attempt(rule, self.states.pass_time, now_us if rule.is_silence else at_us)
+
+    def _slide(self, to_s: int) -> None:
+        """Move the current pane to ``to_s``; evaluate the windows that end on the way.
+
+        If several panes are skipped, only the first and the last of their ends are evaluated:
+        nothing was added in between.
+        """
+        from_s = self._clock.current_s
+        for end_s in sorted({from_s + PANE_S, to_s}) if from_s else ():
+            for series in self.series.values():
+                series.slide(end_s - PANE_S)
+            for rule in tuple(self.rules.values()):
+                self._attempt(rule, self._evaluation.ended, end_s)
+            for series in self.series.values():
+                series.clear_touched()
+        for series in self.series.values():
+            series.slide(to_s)
+            self.counts.late += series.late_refused
+            self.counts.groups += series.groups_refused
+            series.late_refused = series.groups_refused = 0
+        for rule in tuple(self.rules.values()):
+            if rule.calendar is not None:
+                self._attempt(rule, self._evaluation.calendar, to_s)
+        self._slides += 1
+        if self._slides % FORGET_PANES == 0:
+            self._forget(to_s)
+
+    def _attempt(self, rule: Rule, evaluate: Callable[..., None], *arguments: Any) -> None:
+        """Evaluate a rule; if that raises, the other rules are still evaluated."""
+        try:
+            evaluate(rule, *arguments)
+        except Exception as error:  # noqa: BLE001  # see above
+            self.set_aside(rule.record, error)
+
+    def _forget(self, current_s: int) -> None:
+        """Forget groups without data whose state does not matter any more."""
+        oldest_us = (current_s - self._limits.idle_max_s) * SECOND_US
+        for rule in self.rules.values():
+            for group, state in list(rule.groups.items()):
+                if group and state.state not in OPEN and state.since_us < oldest_us:
+                    self.states.forget(rule, group)
+        for series in self.series.values():
+            rules = [rule for rule in self.rules.values() if rule.series is series]
+
+            def is_needed(group: Group, rules: list[Rule] = rules) -> bool:
+                return any(group in rule.active or rule.is_silence for rule in rules)
+
+            series.forget(is_needed)
+
+
+def _changes(source: str, delta: Delta) -> Iterator[tuple[int, Any]]:
+    """Yield the starts and the changes of a source."""
+    if source == "windows":
+        for window in delta.windows:
+            yield window.window_s, window
+    else:
+        for spend in delta.spend:
+            yield spend.bucket_s, spend
+
+
+def _has_same_data(old: Rule, new: Rule) -> bool:
+    """Return whether two versions of a rule compare the same sums."""
+    first, second = old.record, new.record
+    return (old.key, first.metric, first.window_s, first.calendar, first.time_zone) == (
+        new.key,
+        second.metric,
+        second.window_s,
+        second.calendar,
+        second.time_zone,
+    )

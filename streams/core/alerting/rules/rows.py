@@ -1,0 +1,119 @@
+"""Merge changes of the same cell, so that the cost of a rule does not grow with every change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final
+
+from producers.alerting.metric import Source
+from streams.core.alerting.rules.measures import Measure
+from streams.core.dimensions.keys import CellKey, spend_key_of_delta, window_key_of_delta
+from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
+
+EXEMPLARS_MAX: Final = 10
+MAPPINGS: Final = frozenset({"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins"})
+"""Fields of changes that are mappings to numbers."""
+KEY_OF: Final[dict[str, Callable[[Any], CellKey]]] = {
+    "windows": window_key_of_delta,
+    "spend": spend_key_of_delta,
+}
+DIMENSIONS_OF: Final = {
+    "windows": tuple(each.name for each in WINDOW_DIMENSIONS),
+    "spend": tuple(each.name for each in SPEND_DIMENSIONS),
+}
+
+
+@dataclass(slots=True)
+class MergedRow:
+    """The sum of changes of one cell.
+
+    Attributes:
+        key: values of the dimensions.
+        numbers: sums of the numeric fields, in the order of ``Merger.numbers``.
+        mappings: sums of the other fields, in the order of ``Merger.mappings``.
+        traces: the last traces of the changes, oldest first.
+    """
+
+    key: CellKey
+    numbers: list[int]
+    mappings: list[dict[Any, int]]
+    traces: list[str]
+
+
+class Merger:
+    """Merges the changes of one source and project, by start and key."""
+
+    def __init__(self, source: Source, fields: Iterable[str]) -> None:
+        """Create a merger of some fields of the changes; a field that does not exist is 0."""
+        wanted = dict.fromkeys(["observations", *fields])
+        self.numbers = tuple(name for name in wanted if name not in MAPPINGS)
+        self.mappings = tuple(name for name in wanted if name in MAPPINGS)
+        self._numbers_of = _getter(self.numbers)
+        self._key_of = KEY_OF[source]
+        self._rows: dict[tuple[int, CellKey], MergedRow] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, start_s: int, change: Any) -> None:
+        """Add a change."""
+        key = self._key_of(change)
+        row = self._rows.get((start_s, key))
+        if row is None:
+            row = MergedRow(key, [0] * len(self.numbers), [{} for _ in self.mappings], [])
+            self._rows[start_s, key] = row
+        numbers = row.numbers
+        for index, number in enumerate(self._numbers_of(change)):
+            numbers[index] += number
+        for name, total in zip(self.mappings, row.mappings, strict=True):
+            for part, number in getattr(change, name, _NOTHING).items():
+                total[part] = total.get(part, 0) + number
+        trace_id = getattr(change, "trace_id", "")
+        if trace_id and (not row.traces or row.traces[-1] != trace_id):
+            row.traces.append(trace_id)
+            if len(row.traces) > EXEMPLARS_MAX:
+                del row.traces[0]
+
+    def take(self) -> list[tuple[int, MergedRow]]:
+        """Return the merged rows with their starts, in the order of their first change."""
+        rows, self._rows = self._rows, {}
+        return [(start_s, row) for (start_s, _), row in rows.items()]
+
+    def reader(self, measures: tuple[Measure, ...]) -> Callable[[MergedRow], list[int]]:
+        """Return a function that returns the values of measures of a row."""
+        readers = [self._reader(each) for each in measures]
+
+        def read(row: MergedRow) -> list[int]:
+            return [reader(row) for reader in readers]
+
+        return read
+
+    def _reader(self, measure: Measure) -> Callable[[MergedRow], int]:
+        name, keys = measure
+        if name in self.mappings:
+            at = self.mappings.index(name)
+            if keys:
+                return lambda row: sum(row.mappings[at].get(key, 0) for key in keys)
+            return lambda row: sum(row.mappings[at].values())
+        index = self.numbers.index(name)
+        return lambda row: row.numbers[index]
+
+
+_NOTHING: Final[dict[Any, int]] = {}
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[int, ...]]:
+    """Return a function that reads fields of a change; missing ones are 0."""
+    fast = attrgetter(*names) if len(names) > 1 else None
+
+    def read(change: Any) -> tuple[int, ...]:
+        if fast is not None:
+            try:
+                return fast(change)
+            except AttributeError:
+                pass
+        return tuple(getattr(change, name, 0) for name in names)
+
+    return read

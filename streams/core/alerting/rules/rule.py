@@ -1,0 +1,165 @@
+"""Evaluate one alert rule on the sums of its series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from producers.alerting.metric import Metric
+from producers.alerting.registry import METRICS, Metrics
+from producers.control.kinds.alert_rule import AlertRule
+from streams.core.alerting.rules.calendar import CalendarWindow
+from streams.core.alerting.rules.machine import (
+    IDLE,
+    Condition,
+    GroupState,
+    Timing,
+)
+from streams.core.alerting.rules.measures import Plan, Ratio, Threshold, decimal_of, plan_of
+from streams.core.alerting.rules.panes import Group, Pane
+from streams.core.alerting.rules.series import Series, SeriesKey
+
+SECOND_US: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """What an evaluation found."""
+
+    condition: Condition
+    value: Ratio | None
+    is_incomplete: bool
+
+
+@dataclass(slots=True)
+class Rule:
+    """A rule with its series and the states of its groups.
+
+    Attributes:
+        window: index of its window in the series; None if ``calendar`` is set.
+        is_immediate: whether the rule can become true before its window ends.
+    """
+
+    record: AlertRule
+    metric: Metric
+    plan: Plan
+    key: SeriesKey
+    group_by: tuple[str, ...]
+    threshold: Threshold
+    recovery: Threshold
+    timing: Timing
+    is_immediate: bool
+    series: Series | None = None
+    window: int | None = None
+    calendar: CalendarWindow | None = None
+    groups: dict[Group, GroupState] = field(default_factory=dict)
+    active: set[Group] = field(default_factory=set)
+    """Groups in a state that time alone can change."""
+
+    @property
+    def is_silence(self) -> bool:
+        return self.metric.aggregate == "silence"
+
+    @property
+    def window_s(self) -> int:
+        """Return the length of the window; of a calendar window, its usual length."""
+        return self.record.window_s
+
+    def group_json(self, group: Group) -> str:
+        """Return a group as a JSON object with sorted names."""
+        return group_json(self.group_by, group)
+
+    def state_of(self, group: Group) -> GroupState:
+        """Return the state of a group, which is added if there is none."""
+        found = self.groups.get(group)
+        if found is None:
+            found = self.groups[group] = GroupState()
+        return found
+
+    def note_state(self, group: Group) -> None:
+        """Keep ``active`` up to date, after the state of a group may have changed."""
+        if self.groups[group].state in IDLE:
+            self.active.discard(group)
+        else:
+            self.active.add(group)
+
+    def evaluate(self, pane: Pane, start_s: int, end_s: int) -> Evaluated:
+        """Evaluate the sums of a window from ``start_s`` to ``end_s``."""
+        series = self.series
+        is_incomplete = series is None or start_s < series.complete_from_s
+        observations = pane.sums[0]
+        value = self.plan.value(pane.sums, pane.bins, end_s - start_s)
+        if observations <= 0 and self.timing.no_data != "ok":
+            value = None
+        if value is None:
+            condition = Condition.NO_DATA
+        elif observations < self.record.min_count:
+            condition = Condition.CLEAR
+        elif self.threshold.is_met(value):
+            condition = Condition.MET
+        else:
+            condition = Condition.HELD if self.recovery.is_met(value) else Condition.CLEAR
+        if is_incomplete and not (condition is Condition.MET and self.is_immediate):
+            condition = Condition.UNKNOWN
+        return Evaluated(condition, value, is_incomplete)
+
+    def apply_to(self, group: GroupState, found: Evaluated, start_s: int, end_s: int) -> None:
+        """Store the evaluated value and window in the state of a group."""
+        group.value = None if found.value is None else decimal_of(found.value)
+        group.window_us = (start_s * SECOND_US, end_s * SECOND_US)
+        group.is_incomplete = found.is_incomplete
+
+    def due_groups(self, touched: Iterable[Group]) -> Iterator[Group]:
+        """Yield the groups to evaluate at the end of a pane."""
+        yield from {*touched, *self.active, *(((),) if not self.group_by else ())}
+
+
+def rule_of(record: AlertRule, metrics: Metrics = METRICS) -> Rule:
+    """Return a rule without a series.
+
+    Raises:
+        KeyError: the metric does not exist.
+        NotComputable, ValueError: the rule cannot be evaluated.
+    """
+    metric = metrics[record.metric]
+    plan = plan_of(record, metric)
+    group_by = tuple(sorted({*record.group_by, *metric.group}))
+    dimensions = {
+        name: tuple(sorted(set(values)))
+        for name, values in record.filter.items()
+        if name not in metric.filters
+    }
+    rising = record.comparison in {">", ">="}
+    return Rule(
+        record=record,
+        metric=metric,
+        plan=plan,
+        key=SeriesKey(
+            plan.source, tuple(sorted(dimensions.items())), group_by, plan.measures, plan.bins
+        ),
+        group_by=group_by,
+        threshold=Threshold.of(record.comparison, record.threshold_value),
+        recovery=Threshold.of(record.comparison, record.recovery_value),
+        timing=Timing(
+            record.for_s * SECOND_US, record.keep_firing_for_s * SECOND_US, record.no_data
+        ),
+        is_immediate=metric.only_grows and rising and not record.compare_with,
+    )
+
+
+def group_json(names: tuple[str, ...], group: Group) -> str:
+    """Return a group as a JSON object with sorted names, without spaces."""
+    values = dict(zip(names, group, strict=True))
+    return msgspec.json.encode(values, order="sorted").decode()
+
+
+def group_of_json(names: tuple[str, ...], text: str) -> Group | None:
+    """Return the group of a JSON object; None if it has other names."""
+    try:
+        values = msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError:
+        return None
+    return tuple(values[name] for name in names) if values.keys() == {*names} else None
