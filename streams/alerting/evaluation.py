@@ -11,9 +11,10 @@ from producers.control.record import Change
 from producers.notifications.alert import Alert
 from producers.tiers.record import Tier
 from streams.alerting import metrics
-from streams.core.alerting.evaluator import Evaluator, FollowsTiers, State
+from streams.core.alerting.evaluator import Evaluator, FollowsTiers, History, ReadsHistory, State
 from streams.core.alerting.source_order import Applied, SourceOrder
 from streams.core.rollups.delta_record import read_deltas
+from streams.core.rollups.deltas import Delta
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class Evaluation:
         self._evaluators = list(evaluators)
         self._order = SourceOrder({})
         self._now_us = 0
+        self._reading: list[Running] = []
 
     def control_changed(self, change: Change, now_us: int) -> None:
         """Pass a control record to all evaluators."""
@@ -72,6 +74,8 @@ class Evaluation:
         self.input_offset = input_offset
         self._order = SourceOrder(applied)
         for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsHistory):
+                each.evaluator.begins_after(input_offset)
             self._call(each, lambda it: it.restored(now_us))
 
     def apply(self, offset: int, append_us: int, value: bytes) -> None:
@@ -99,6 +103,38 @@ class Evaluation:
         self._now_us = max(self._now_us, now_us)
         for each in self._evaluators:
             self._call(each, lambda it: it.tick(self._now_us))
+
+    def begin_history(self, now_us: int) -> History | None:
+        """Return the older deltas that evaluators need, together; None if there are none."""
+        self._reading = []
+        wanted: list[History] = []
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsHistory):
+                history = each.evaluator.begin_history(now_us)
+                if history is not None:
+                    wanted.append(history)
+                    self._reading.append(each)
+        if not wanted:
+            return None
+        return History(min(each.from_us for each in wanted), max(each.to_offset for each in wanted))
+
+    def apply_history(
+        self, offset: int, append_us: int, value: bytes, is_new: Callable[[Delta], bool]
+    ) -> None:
+        """Pass the new deltas of an older record to the evaluators that need it."""
+        for delta in read_deltas(value).deltas:
+            if not is_new(delta):
+                continue
+            for each in self._reading:
+                try:
+                    each.evaluator.apply_history(delta, offset, append_us)  # type: ignore[attr-defined]
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
+
+    def history_read(self, from_us: int, *, is_last: bool) -> None:
+        """Note that a range of older deltas was passed."""
+        for each in self._reading:
+            self._call(each, lambda it: it.history_read(from_us, is_last=is_last))  # type: ignore[attr-defined]
 
     def take_alerts(self) -> list[Alert]:
         """Return the alerts of all evaluators since the last call."""

@@ -51,3 +51,9 @@ LAG_S: Final = Gauge(
 LIMIT_REACHED: Final = Counter(
     "tracemill_alerting_limit_reached_total", "How often a limit was reached.", ["limit"]
 )
+HISTORY_RECORDS: Final = Counter(
+    "tracemill_alerting_history_records_total", "Records of deltas read again for rules."
+)
+HISTORY_FAILURES: Final = Counter(
+    "tracemill_alerting_history_failures_total", "Failures of reading older deltas, retried."
+)

@@ -22,6 +22,7 @@ from producers.tiers.record import Tier
 from streams.alerting import metrics
 from streams.alerting.checkpoint import Checkpoint
 from streams.alerting.evaluation import Evaluation, Running
+from streams.alerting.history import HistoryReader
 from streams.alerting.output import AlertingOutput
 from streams.alerting.restoring import read_alerts, read_states
 from streams.alerting.settings import AlertingSettings
@@ -67,11 +68,12 @@ class AlertingPartition:
         self._deltas = TopicPartition(context.kafka.topics.deltas, partition)
         self._output = output
         self._evaluation = Evaluation(self._evaluators())
+        self._history = HistoryReader(self._kafka, self._deltas, self._evaluation)
         self._backlog = Backlog()
         self._received_to = 0
         self._written_to: int | None = None
         self._unflushed = 0
-        self._is_changed = False
+        self._is_changed = self._has_begun = False
         self._flushed_at_s = self._ticked_at_s = 0.0
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -90,9 +92,14 @@ class AlertingPartition:
             consumer: AIOKafkaConsumer = await started(
                 lambda: new_log_consumer(self._kafka), self._kafka
             )
+            history = asyncio.create_task(
+                self._history.run(self._context.now_us), name="alerting history"
+            )
             try:
                 await self._process(consumer)
             finally:
+                history.cancel()
+                await asyncio.gather(history, return_exceptions=True)
                 await stopped(consumer, STOP_TIMEOUT_S)
         finally:
             self._ended.set()
@@ -116,6 +123,7 @@ class AlertingPartition:
         """Pass a change of the control plane to the evaluators."""
         self._evaluation.control_changed(change, self._context.now_us())
         self._is_changed = True
+        self._history.request()
 
     def tier_changed(self, tier: Tier) -> None:
         """Pass a change of a user's tier to the evaluators."""
@@ -172,6 +180,9 @@ class AlertingPartition:
             await self._apply(records)
             is_behind = cursor.position < (consumer.highwater(self._deltas) or 0)
             self._tick(is_behind)
+            if not self._has_begun:  # event time has begun, so older deltas can be added
+                self._has_begun = True
+                self._history.request()
             busy_s = time.monotonic() - began_s
             await self._send_alerts()
             if time.monotonic() >= self._flush_due_s():

@@ -103,6 +103,38 @@ class FollowsTiers(Protocol):
         """
 
 
+class History(NamedTuple):
+    """Older deltas that an evaluator needs: those appended since ``from_us``."""
+
+    from_us: int
+    to_offset: int
+    """Offset after the last of them; the evaluator has seen the later ones."""
+
+
+@runtime_checkable
+class ReadsHistory(Protocol):
+    """An evaluator that needs deltas again that the stage applied before, such as for new rules.
+
+    They are read in the background, the latest ones first: several ranges, each in the order of the
+    log. ``apply_history`` and ``apply`` together see each delta once.
+    """
+
+    def begins_after(self, offset: int) -> None:
+        """Note before ``restored`` that ``apply`` begins after this offset."""
+
+    def begin_history(self, now_us: int) -> History | None:
+        """Return what is needed and not being read; None if nothing is."""
+
+    def apply_history(self, delta: Delta, offset: int, append_us: int) -> None:
+        """Add a delta that was appended earlier."""
+
+    def history_read(self, from_us: int, *, is_last: bool) -> None:
+        """Note that all deltas appended since ``from_us`` were passed.
+
+        If ``is_last`` is set, no older ones follow.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluatorContext:
     """What an evaluator may depend on.

@@ -14,7 +14,7 @@ from producers.control.kinds.silence import Silence
 from producers.control.record import Change, Tombstone
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
-from streams.core.alerting.evaluator import EvaluatorContext, State
+from streams.core.alerting.evaluator import EvaluatorContext, History, State
 from streams.core.alerting.rules.machine import FIRING
 from streams.core.alerting.rules.notices import RULE_KIND, restore_change, state_of_row
 from streams.core.alerting.rules.project import ProjectRules, RuleLimits
@@ -44,6 +44,7 @@ class RuleBook:
         self._restored_us: dict[int, int] = {}
         self._removed: list[State] = []
         self._is_live = False
+        self._offset = -1
 
     # Control records
 
@@ -64,6 +65,7 @@ class RuleBook:
         if project is None:
             project = ProjectRules(change.project_id, self._limits, self._metrics)
             self._projects[change.project_id] = project
+        project.applied_to = self._offset
         if isinstance(change, AlertRule):
             project.put(change, now_us, is_live=self._is_live)
         elif isinstance(change, Silence):
@@ -156,6 +158,7 @@ class RuleBook:
 
     def apply(self, delta: Delta, offset: int, now_us: int) -> None:
         """Apply a delta of a project with rules."""
+        self._offset = offset
         project = self._projects.get(delta.project_id)
         if project is not None and project.rules:
             project.states.input_offset = offset
@@ -184,6 +187,33 @@ class RuleBook:
             if project.is_empty and not project.states.suppressions.is_used:
                 del self._projects[project_id]
         return states
+
+    # History
+
+    def begins_after(self, offset: int) -> None:
+        """Note that the rules so far have seen nothing, and what comes next."""
+        self._offset = offset
+        for project in self._projects.values():
+            project.begins_after(offset)
+
+    def begin_history(self, now_us: int) -> History | None:
+        """Return the older deltas that new rules need."""
+        found = [project.begin_history(now_us) for project in self._projects.values()]
+        wanted = [each for each in found if each is not None]
+        if not wanted:
+            return None
+        return History(min(each.from_us for each in wanted), max(each.to_offset for each in wanted))
+
+    def apply_history(self, delta: Delta, offset: int, append_us: int) -> None:
+        """Add an older delta to the rules that need it."""
+        project = self._projects.get(delta.project_id)
+        if project is not None:
+            project.apply_history(delta, offset, append_us)
+
+    def history_read(self, from_us: int, *, is_last: bool) -> None:
+        """Evaluate the rules that became complete."""
+        for project in self._projects.values():
+            project.history_read(from_us, is_last=is_last)
 
     def _count(self, project: ProjectRules) -> None:
         counts = project.counts

@@ -9,8 +9,9 @@ from typing import Any, Final
 from producers.alerting.metric import Source
 from producers.alerting.registry import METRICS, Metrics
 from producers.control.kinds.alert_rule import AlertRule
-from streams.core.alerting.rules.calendar import CalendarWindow
-from streams.core.alerting.rules.event_clock import EventClock
+from streams.core.alerting.evaluator import History
+from streams.core.alerting.rules.calendar import CalendarWindow, bounds_s
+from streams.core.alerting.rules.event_clock import PANE_US, EventClock
 from streams.core.alerting.rules.index import SeriesIndex
 from streams.core.alerting.rules.machine import OPEN
 from streams.core.alerting.rules.measures import NotComputable
@@ -61,6 +62,8 @@ class ProjectRules:
         self.states = RuleStates()
         self.counts = Counts()
         self.series: dict[SeriesKey, Series] = {}
+        self.applied_to = -1
+        """Offset of the last record of ``deltas`` that was applied, of any project."""
         self._limits = limits
         self._metrics = metrics
         self._faulty: dict[str, AlertRule] = {}
@@ -68,6 +71,9 @@ class ProjectRules:
         self._sources: dict[str, _Source] = {}
         self._evaluation = WindowEvaluation(self.states, self._clock)
         self._slides = 0
+        self._without_history: set[SeriesKey] = set()
+        self._reading: set[SeriesKey] = set()
+        """Series for which older deltas are being read."""
 
     @property
     def is_empty(self) -> bool:
@@ -144,17 +150,20 @@ class ProjectRules:
         if series is None:
             series = Series(rule.key, late_max_s=limits.late_max_s, groups_max=limits.groups_max)
             series.complete_from_s = complete_from_s
+            series.applied_to = self.applied_to
+            record = rule.record
+            if record.calendar:
+                series.calendars.append(
+                    CalendarWindow(record.calendar, record.time_zone, len(rule.key.measures))
+                )
+            else:
+                series.window(record.window_s)
             series.slide(self._clock.current_s)
             self.series[rule.key] = series
+            self._without_history.add(rule.key)
         rule.series = series
-        record = rule.record
-        if record.calendar:
-            window = CalendarWindow(record.calendar, record.time_zone, len(rule.key.measures))
-            window.slide(self._clock.current_s)
-            series.calendars.append(window)
-            rule.calendar = window
-        else:
-            rule.window = series.window(record.window_s)
+        rule.calendar = series.calendars[0] if series.calendars else None
+        rule.window = None if series.calendars else 0
         self._rebuild([rule])
 
     def _rebuild(self, more: Iterable[Rule] = ()) -> None:
@@ -200,8 +209,33 @@ class ProjectRules:
             for source, start_s, change in postponed:
                 source.merger.add(start_s, change)
 
-    def apply_history(self, delta: Delta, append_us: int, wanted: set[SeriesKey]) -> None:
+    def begins_after(self, offset: int) -> None:
+        """Note that older deltas must be read up to ``offset``."""
+        self.applied_to = offset
+        for series in self.series.values():
+            series.applied_to = offset
+
+    def begin_history(self, now_us: int) -> History | None:
+        """Return the deltas that new series need, if there are any (``ReadsHistory``)."""
+        self._reading = {key for key in self._without_history if key in self.series}
+        self._without_history.clear()
+        if not self._reading:
+            return None
+        from_s = min(self._needed_from_s(key, now_us) for key in self._reading)
+        to_offset = max(self.series[key].applied_to for key in self._reading) + 1
+        return History(from_s * SECOND_US, to_offset)
+
+    def _needed_from_s(self, key: SeriesKey, now_us: int) -> int:
+        pane_s = min(self._clock.current_s or now_us // SECOND_US, now_us // SECOND_US)
+        if key.calendar:
+            return bounds_s(key.calendar, key.time_zone, pane_s)[0]
+        return pane_s - key.window_s - self._limits.late_max_s - PANE_S
+
+    def apply_history(self, delta: Delta, offset: int, append_us: int) -> None:
         """Add a delta that was applied before some series existed, to these series."""
+        wanted = {key for key in self._reading if self._needs(key, offset)}
+        if not wanted:
+            return
         for name, source in self._sources.items():
             merger = Merger(source.name, [*source.merger.numbers, *source.merger.mappings])
             for start_s, change in _changes(name, delta):
@@ -209,9 +243,15 @@ class ProjectRules:
             for start_s, row in merger.take():
                 self._add(source, start_s, row, append_us, wanted)
 
-    def history_read(self, keys: Iterable[SeriesKey], complete_from_s: int) -> None:
-        """Evaluate the series that became complete from ``complete_from_s`` on."""
-        wanted = set(keys)
+    def _needs(self, key: SeriesKey, offset: int) -> bool:
+        series = self.series.get(key)
+        return series is not None and offset <= series.applied_to
+
+    def history_read(self, from_us: int, *, is_last: bool) -> None:
+        """Evaluate the series that are complete from ``from_us`` on."""
+        wanted, complete_from_s = set(self._reading), -(-from_us // PANE_US) * PANE_S
+        if is_last:
+            self._reading.clear()
         for series in [self.series[key] for key in wanted if key in self.series]:
             series.complete_from_s = min(series.complete_from_s, complete_from_s)
             for window in series.windows:
@@ -343,11 +383,4 @@ def _changes(source: str, delta: Delta) -> Iterator[tuple[int, Any]]:
 
 def _has_same_data(old: Rule, new: Rule) -> bool:
     """Return whether two versions of a rule compare the same sums."""
-    first, second = old.record, new.record
-    return (old.key, first.metric, first.window_s, first.calendar, first.time_zone) == (
-        new.key,
-        second.metric,
-        second.window_s,
-        second.calendar,
-        second.time_zone,
-    )
+    return old.key == new.key and old.record.metric == new.record.metric

@@ -138,7 +138,14 @@ def rule_of(record: AlertRule, metrics: Metrics = METRICS) -> Rule:
         metric=metric,
         plan=plan,
         key=SeriesKey(
-            plan.source, tuple(sorted(dimensions.items())), group_by, plan.measures, plan.bins
+            plan.source,
+            tuple(sorted(dimensions.items())),
+            group_by,
+            plan.measures,
+            plan.bins,
+            0 if record.calendar else record.window_s,
+            record.calendar,
+            record.time_zone if record.calendar else "",
         ),
         group_by=group_by,
         threshold=Threshold.of(record.comparison, record.threshold_value),

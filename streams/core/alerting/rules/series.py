@@ -38,6 +38,10 @@ class SeriesKey:
     group_by: tuple[str, ...]
     measures: tuple[Measure, ...]
     bins: str
+    window_s: int
+    """Length of the window that slides; 0 if the window is one of a calendar."""
+    calendar: str = ""
+    time_zone: str = ""
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class Series:
         self.calendars: list[CalendarWindow] = []
         self.groups_refused = 0
         self.late_refused = 0
+        self.applied_to = -1
+        """Offset of the last delta that was applied before the series existed."""
         self._late_max_s = late_max_s
         self._groups_max = groups_max
         self._width = len(key.measures)
@@ -114,6 +120,8 @@ class Series:
             is_history: whether the change is read again; then windows of the past are not
                 evaluated again.
         """
+        if is_history and start_s < self._oldest_s() and not self.calendars:
+            return
         mine = self._group(group, start_s)
         if mine is None:
             return
@@ -123,7 +131,7 @@ class Series:
         if start_s >= self._oldest_s():
             self._add_to_windows(mine, start_s, group, sums, bins, is_history=is_history)
         elif not is_counted:
-            self.late_refused += 1
+            self.late_refused += not is_history
             return
         if sums[0] > 0:
             mine.last_us = max(mine.last_us, append_us)

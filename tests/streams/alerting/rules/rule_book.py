@@ -76,8 +76,8 @@ class Book:
 
     def complete(self) -> None:
         """As if all older deltas had been read."""
-        for project in self.book._projects.values():
-            project.history_read(list(project.series), 0)
+        self.book.begin_history(self.now_us)
+        self.book.history_read(0, is_last=True)
 
     def send(
         self,

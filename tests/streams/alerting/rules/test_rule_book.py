@@ -229,9 +229,7 @@ def test_a_silenced_alert_is_recorded_and_delivered_when_the_silence_ends(book: 
     )
     book.put(silence)
     book.put(
-        rule(
-            metric="count", threshold="1", comparison=">=", window_s=600, group_by=("model",)
-        )
+        rule(metric="count", threshold="1", comparison=">=", window_s=600, group_by=("model",))
     )
     book.send(model="a")
     assert book.events == ["firing"]
@@ -366,9 +364,7 @@ def test_a_rule_is_incomplete_until_its_window_is(book: Book) -> None:
 
 @pytest.mark.parametrize("lose_states", [False, True])
 def test_a_restart_pages_nobody_twice(book: Book, lose_states: bool) -> None:
-    book.put(
-        rule(metric="count", threshold="2", comparison=">=", window_s=60, group_by=("model",))
-    )
+    book.put(rule(metric="count", threshold="2", comparison=">=", window_s=60, group_by=("model",)))
     book.send(model="a", count=2)
     book.send(model="b", count=1)
     book.restart(lose_states=lose_states)
