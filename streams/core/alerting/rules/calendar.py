@@ -18,7 +18,7 @@ def bounds_s(calendar: str, time_zone: str, at_s: int) -> tuple[int, int]:
     Raises:
         ValueError: there is no such period.
     """
-    start_us, end_us = period_bounds(calendar, time_zone, at_s * _SECOND_US)  # type: ignore[arg-type]
+    start_us, end_us = period_bounds(calendar, time_zone, at_s * _SECOND_US)
     return start_us // _SECOND_US, -(-end_us // _SECOND_US)
 
 
