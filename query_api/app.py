@@ -47,6 +47,7 @@ from query_api.v1.alerts import alerts_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.default_prices import default_prices_router
+from query_api.v1.deliveries import deliveries_router
 from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
@@ -68,6 +69,7 @@ ROUTERS: Final = (
     windows_router,
     alerts_router,
     dead_letters_router,
+    deliveries_router,
     default_prices_router,
     price_resolution_router,
     unpriced_router,

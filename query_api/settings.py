@@ -110,6 +110,12 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
         validation_alias=AliasChoices("TRACEMILL_WEBHOOKS_ALLOW_PRIVATE", "webhooks_allow_private"),
     )
     """Allow webhooks to private addresses. Deliveries check the same setting again."""
+    redelivery_age_max_h: int = Field(
+        default=24 * 7,
+        ge=1,
+        validation_alias=AliasChoices("TRACEMILL_NOTIFIER_ALERT_AGE_MAX_H", "redelivery_age_max_h"),
+    )
+    """Maximum age of an alert that can be delivered again; the worker has the same setting."""
     webhooks_forbidden_ports: str = Field(
         default="",
         validation_alias=AliasChoices(

@@ -21,6 +21,7 @@ from deploy.recovery.alerts import read_alerts, restore_alerts
 from deploy.recovery.consistency import disagreements
 from deploy.recovery.control_records import read_control_log, restore_control
 from deploy.recovery.tiers import restore_tiers
+from producers.control.kinds.delivery_request import DeliveryRequest
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
 from producers.control.secret_box import SecretBox
@@ -112,13 +113,15 @@ async def _restore_control(
     await control.start()
     try:
         present = {(each.kind, each.id) for each in control.view.records()}
-        for number, record in enumerate(restored.records, start=1):
+        # Requests are not restored, because the states of their deliveries are lost.
+        records = [each for each in restored.records if not isinstance(each, DeliveryRequest)]
+        for number, record in enumerate(records, start=1):
             if (record.kind, record.id) not in present:
                 await control.create(record)
             if number % 1_000 == 0:
-                print_line(f"control records: {number} of {len(restored.records)}")
+                print_line(f"control records: {number} of {len(records)}")
         counts: dict[str, int] = {}
-        for each in restored.records:
+        for each in records:
             counts[each.kind] = counts.get(each.kind, 0) + 1
         found = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
         print_line(f"control records: {found} restored")

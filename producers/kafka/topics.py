@@ -124,6 +124,11 @@ class Topics:
         return f"{self.prefix}.deliveries"
 
     @property
+    def delivery_log(self) -> str:
+        """Rows of the table ``delivery_log``; one partition."""
+        return f"{self.prefix}.delivery-log"
+
+    @property
     def jobs(self) -> str:
         """State of each job of a kind without a topic of its own, as JSON.
 

@@ -19,15 +19,17 @@ from producers.errors import WebhookAddressError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from query_api.body import Body
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, NotFoundError
+from query_api.errors import BadRequestError, ConflictError, NotFoundError
+from query_api.openapi.delivery_examples import REPETITION_EXAMPLE, REQUESTED_EXAMPLE
 from query_api.openapi.v1_examples import (
     WEBHOOK_CREATED_EXAMPLE,
     WEBHOOK_EXAMPLE,
     WEBHOOK_REQUEST_EXAMPLE,
 )
 from query_api.responses import json_response
-from query_api.times import iso
+from query_api.times import Instant, iso
 from query_api.v1.crud import Change, Create, Resource, find
+from query_api.v1.delivery_requests import DeliveryRequested, IdempotencyKey, request_creation
 from query_api.v1.etags import with_etag
 from tracemill.clock import now_us
 
@@ -47,6 +49,7 @@ WebhookId = Annotated[str, Path(max_length=128, examples=[WEBHOOK_EXAMPLE["id"]]
 OVERLAP_S: Final = 86_400
 OVERLAP_MAX_S: Final = 7 * 86_400
 _SECOND_US: Final = 1_000_000
+_HOUR_US: Final = 3_600_000_000
 
 
 class WebhookBody(Body):
@@ -195,6 +198,76 @@ def _add_rotation(router: APIRouter, context: AppContext) -> None:
         return response
 
 
+class Redelivery(Body):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"since": "2026-11-21T00:00:00Z"}]}
+    )
+
+    since: Instant = Field(description="Alerts that were created since then are delivered again.")
+
+
+def _add_requests(router: APIRouter, context: AppContext) -> None:
+    create_request = request_creation(context)
+
+    def enabled(project_id: str, webhook_id: str) -> Webhook:
+        webhook = find(context, Webhook, project_id, webhook_id)
+        if webhook.disabled:
+            raise ConflictError("the webhook is disabled: enable it with PATCH first")
+        return webhook
+
+    @router.post(
+        "/v1/webhooks/{webhook_id}/test",
+        status_code=202,
+        summary="Send a test to a webhook",
+        responses={
+            202: context.documented.response(
+                DeliveryRequested, "The test is sent once.", REQUESTED_EXAMPLE
+            )
+        },
+    )
+    async def test_webhook(
+        project_id: ProjectId, webhook_id: WebhookId, idempotency_key: IdempotencyKey = None
+    ) -> Response:
+        """Send the event `webhook.test`; `GET /v1/deliveries/{delivery_id}` shows the result."""
+        webhook = enabled(project_id, webhook_id)
+        request = await create_request(
+            project_id, "webhook", webhook.id, idempotency_key, action="test"
+        )
+        answer = DeliveryRequested(request_id=request.id, delivery_id=f"{request.id}~{webhook.id}")
+        return json_response(answer, status=202)
+
+    @router.post(
+        "/v1/webhooks/{webhook_id}/redeliver",
+        status_code=202,
+        summary="Repeat the deliveries to a webhook",
+        responses={
+            202: context.documented.response(
+                DeliveryRequested, "They are delivered again.", REPETITION_EXAMPLE
+            )
+        },
+    )
+    async def redeliver_all(
+        project_id: ProjectId,
+        webhook_id: WebhookId,
+        body: Redelivery,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        """Deliver all alerts since a time again, in order, with the same `webhook-id`s."""
+        webhook = enabled(project_id, webhook_id)
+        age_max_h = context.settings.redelivery_age_max_h
+        if not now_us() - age_max_h * _HOUR_US <= body.since <= now_us():
+            raise BadRequestError(f"since: must be in the last {age_max_h} hours", field="since")
+        request = await create_request(
+            project_id,
+            "webhook",
+            webhook.id,
+            idempotency_key,
+            action="redeliver",
+            since_us=body.since,
+        )
+        return json_response(DeliveryRequested(request_id=request.id, delivery_id=None), status=202)
+
+
 def _shown(webhook: Webhook) -> WebhookOut:
     until_us = webhook.overlap_until_us
     return WebhookOut(
@@ -228,5 +301,5 @@ RESOURCE: Final = Resource(
     " `webhook-timestamp` and `webhook-signature`. An event is delivered at least once; repeated"
     " deliveries have the same `webhook-id`.",
     about_created="The new webhook, with its secret.",
-    routes=(_add_rotation,),
+    routes=(_add_rotation, _add_requests),
 )

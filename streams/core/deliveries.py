@@ -45,6 +45,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     alert_id: str
     webhook_id: str
+    request_id: str = ""
+    """The request that repeats the delivery; empty: it is the first one."""
     status: DeliveryStatus = "pending"
     attempts: int = 0
     next_attempt_us: int = 0
@@ -54,7 +56,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def id(self) -> str:
-        return delivery_id(self.alert_id, self.webhook_id)
+        return delivery_id(self.alert_id, self.webhook_id, self.request_id)
 
     @property
     def state(self) -> JobState:
@@ -68,17 +70,21 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-def delivery_id(alert_id: str, webhook_id: str) -> str:
-    """Return the id of a delivery, which is the key of its records."""
-    return f"{alert_id}/{webhook_id}"
+def delivery_id(alert_id: str, webhook_id: str, request_id: str = "") -> str:
+    """Return the id of a delivery, which is the key of its records.
+
+    ``request_id`` is the request that repeats the delivery; empty: it is the first one.
+    """
+    return "/".join(filter(None, (alert_id, webhook_id, request_id)))
 
 
 def delivery_of(job_id: str, state: JobState) -> Delivery:
     """Return the delivery whose job has this state."""
-    alert_id, _, webhook_id = job_id.partition("/")
+    alert_id, webhook_id, request_id = (*job_id.split("/"), "")[:3]
     return Delivery(
         alert_id=alert_id,
         webhook_id=webhook_id,
+        request_id=request_id,
         status=_STATUS_OF_JOB[state.status],
         attempts=state.attempts,
         next_attempt_us=state.next_attempt_us,

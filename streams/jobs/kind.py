@@ -135,6 +135,13 @@ class JobKind(ABC, Generic[JobT]):
         """Decode the value of a record; if this raises, the record becomes a dead letter."""
         return msgspec.json.decode(value, type=JobState)
 
+    def records_of(self, job: JobT, state: JobState) -> Iterable[tuple[str, bytes]]:  # noqa: ARG002
+        """Return records to write before the state of an attempt: pairs of topic and value.
+
+        After a crash, they are written again with the repeated attempt.
+        """
+        return ()
+
     def sweep(self, now_us: int) -> None:
         """Remove input from memory that can create no more jobs.
 

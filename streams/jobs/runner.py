@@ -173,7 +173,7 @@ class JobRunner(Generic[JobT]):
         try:
             try:
                 after = await self._attempted(job, may_contact)
-                await self._keep(job.id, after)
+                await self._keep(job, after)
             except Exception as error:
                 if is_transient(error):
                     raise
@@ -229,14 +229,17 @@ class JobRunner(Generic[JobT]):
             payload = b""
         await self._dead_letters.job(job, self._kind.state_key(job.id), payload, error)
         after = ended(self._book.state_of(job), "exhausted", now_us(), describe_error(error))
-        await self._keep(job.id, after)
+        await self._keep(job, after)
         return after
 
-    async def _keep(self, job_id: str, state: JobState) -> None:
+    async def _keep(self, job: JobT, state: JobState) -> None:
+        """1. Write the records of the attempt. 2. Write the state."""
+        for topic, value in self._kind.records_of(job, state):
+            await self._producer.send_and_wait(topic, value, partition=0)
         await self._producer.send_and_wait(
             self._states_topic,
-            self._kind.encode_state(job_id, state),
-            key=self._kind.state_key(job_id).encode(),
+            self._kind.encode_state(job.id, state),
+            key=self._kind.state_key(job.id).encode(),
             partition=0,
         )
 

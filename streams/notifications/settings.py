@@ -37,6 +37,11 @@ class NotifierSettings(BaseSettings):
     answer_head_max_bytes: int = Field(32 * 1024, ge=1024)
     """Maximum size of the status line and headers of a response, including informational responses
     (1xx). Above it, the attempt fails."""
+    answer_body_max_bytes: int = Field(1_024, ge=0, le=16_384)
+    """Maximum bytes of a response's body that are read, for the delivery log."""
+    answer_body_timeout_s: float = Field(1.0, gt=0)
+    """Time limit for reading a response's body after its head. The status decides whether the
+    attempt succeeded, whatever was read."""
     addresses_per_attempt_max: int = Field(3, ge=1)
     """Maximum addresses of a host name that one attempt tries."""
     attempts_per_endpoint_max: int = Field(4, ge=1)

@@ -1,14 +1,16 @@
 """Send one signed request to one webhook, at a checked address, and read a bounded response.
 
-Only the status and ``Retry-After`` of the response are used. Its body is not read, cookies are not
-kept, and redirects are not followed. An invalid response fails the attempt; it never raises.
+Of the response, the status, ``Retry-After`` and the beginning of the body are read, in limited
+time; cookies are not kept, and redirects are not followed. An invalid response fails the attempt;
+it never raises.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -43,6 +45,9 @@ class DeliveryResult:
     status: int | None
     detail: str
     retry_after: str | None = None
+    answer: str = ""
+    """The beginning of the response's body."""
+    latency_ms: float = 0.0
 
     @property
     def delivered(self) -> bool:
@@ -79,6 +84,11 @@ class WebhookSender:
 
     async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> DeliveryResult:
         """Send ``body``; failures are returned, not raised."""
+        began_s = time.monotonic()
+        result = await self._attempted(webhook, message_id, body)
+        return replace(result, latency_ms=round((time.monotonic() - began_s) * 1e3, 3))
+
+    async def _attempted(self, webhook: Webhook, message_id: str, body: bytes) -> DeliveryResult:
         try:
             async with asyncio.timeout(self._settings.attempt_timeout_s):
                 target = target_of(webhook.url)
@@ -131,7 +141,26 @@ class WebhookSender:
             extensions={"sni_hostname": target.host},
         ) as response:
             status = int(response.status)
-            return DeliveryResult(status, f"status {status}", _retry_after(response.headers))
+            retry_after = _retry_after(response.headers)
+            answer = await self._beginning_of(response)
+            return DeliveryResult(status, f"status {status}", retry_after, answer)
+
+    async def _beginning_of(self, response: httpcore.Response) -> str:
+        """Return the beginning of the body, as much as arrives in time; never raise."""
+        received = bytearray()
+        bytes_max = self._settings.answer_body_max_bytes
+        try:
+            async with asyncio.timeout(self._settings.answer_body_timeout_s):
+                async for chunk in response.aiter_stream():
+                    received += chunk
+                    if len(received) >= bytes_max:
+                        metrics.LIMIT_REACHED.labels("answer_body_max_bytes").inc()
+                        break
+        except TimeoutError:
+            metrics.LIMIT_REACHED.labels("answer_body_timeout_s").inc()
+        except Exception:  # noqa: BLE001, S110  # the status decides, whatever follows it
+            pass
+        return received[:bytes_max].decode(errors="replace")
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from clickhouse.delivery_rows import DeliveryAttemptRow
 from clickhouse.rows import (
     AlertRow,
     DeadLetterRow,
@@ -58,6 +59,7 @@ BODIES_WITH_IDS: dict[str, Any] = {
     "/v1/silences/{silence_id}": {"reason": THEIRS},
     "/v1/alerts/{episode_id}/acknowledge": {"author": THEIRS},
     "/v1/webhooks/{webhook_id}/rotate-secret": {"overlap_s": 60},
+    "/v1/webhooks/{webhook_id}/redeliver": {"since": "2026-11-21T00:00:00Z"},
 }
 """Bodies for the record that a path names."""
 CREATES = {
@@ -98,6 +100,10 @@ def rows_of(project_id: str, value: str) -> Iterator[msgspec.Struct]:
     yield AlertRow(
         id=value, budget_id=value, name=value, scope="{}", period_start_us=NOON_US, threshold="1",
         spent_pico=1, limit_pico=1, created_us=NOON_US, **given,
+    )  # fmt: skip
+    yield DeliveryAttemptRow(
+        delivery_id=value, attempt=1, alert_ids=(value,), target_kind="webhook", target_id=value,
+        status="delivered", created_us=NOON_US, attempted_us=NOON_US, **given,
     )  # fmt: skip
     yield DeadLetterRow(
         id=value, created_us=NOON_US, stage=value, reason=value, payload=value, **given

@@ -18,6 +18,7 @@ from query_api.store.queries import (
     budget_states,
     control_versions,
     dead_letters,
+    deliveries,
     observations,
     scores,
     spend,
@@ -30,6 +31,7 @@ from query_api.store.queries.alerts import CrossedThresholds, FindAlerts
 from query_api.store.queries.budget_states import CountGroups, FindGroups
 from query_api.store.queries.control_versions import FindVersions
 from query_api.store.queries.dead_letters import FindDeadLetters
+from query_api.store.queries.deliveries import FindAttempts, FindDeliveries
 from query_api.store.queries.observations import (
     CountObservations,
     FindObservations,
@@ -57,6 +59,7 @@ MODULES = (
     alert_states,
     control_versions,
     dead_letters,
+    deliveries,
     observations,
     scores,
     spend,
@@ -460,6 +463,49 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         LIMIT {p4:UInt32}
         """,
         {"project_id": "acme", "p1": "gateway", "p2": 5, "p3": "d1", "p4": 3},
+    ),
+    (
+        FindDeliveries("acme", 3, (5, "d1"), "w1", "a1", "pending"),
+        """
+        SELECT project_id, delivery_id, attempt, alert_ids, target_kind, target_id, event, status,
+            status_code, latency_ms, answer, detail,
+            toUnixTimestamp64Micro(created_time) AS created_us,
+            toUnixTimestamp64Micro(attempted_time) AS attempted_us,
+            toUnixTimestamp64Micro(next_attempt_time) AS next_attempt_us, row_version
+        FROM (
+        SELECT * FROM delivery_log FINAL
+        WHERE project_id = {project_id:String}
+          AND target_id = {p1:String}
+          AND has(alert_ids, {p2:String})
+          AND created_time <= fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+          AND (created_time, delivery_id)
+              < (fromUnixTimestamp64Micro({p3:Int64}, 'UTC'), {p4:String})
+        ORDER BY delivery_id, attempt DESC LIMIT 1 BY delivery_id
+        )
+        WHERE status = {p5:String}
+        ORDER BY created_time DESC, delivery_id DESC
+        LIMIT {p6:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": "w1", "p2": "a1", "p3": 5, "p4": "d1", "p5": "pending",
+            "p6": 3,
+        },
+    ),
+    (
+        FindAttempts("acme", "d1"),
+        """
+        SELECT project_id, delivery_id, attempt, alert_ids, target_kind, target_id, event, status,
+            status_code, latency_ms, answer, detail,
+            toUnixTimestamp64Micro(created_time) AS created_us,
+            toUnixTimestamp64Micro(attempted_time) AS attempted_us,
+            toUnixTimestamp64Micro(next_attempt_time) AS next_attempt_us, row_version
+        FROM delivery_log FINAL
+        WHERE project_id = {project_id:String}
+          AND delivery_id = {p1:String}
+        ORDER BY attempt
+        LIMIT {p2:UInt32}
+        """,
+        {"project_id": "acme", "p1": "d1", "p2": 100},
     ),
 ]  # fmt: skip
 

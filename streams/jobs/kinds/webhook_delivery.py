@@ -12,12 +12,14 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.alert_rows import alert_of_record
 from clickhouse.rows import DeadLetterRow
+from producers.control.kinds.delivery_request import DeliveryRequest
 from producers.control.kinds.webhook import Webhook
 from producers.control.own_endpoints import own_endpoints
 from producers.control.record import Change
 from producers.errors import ControlError
 from producers.kafka.topics import Topics
 from producers.notifications.alert import Alert
+from producers.notifications.event_types.webhook_test import alert_of_test
 from producers.settings import KafkaSettings
 from streams.core.deliveries import (
     Delivery,
@@ -26,6 +28,7 @@ from streams.core.deliveries import (
     delivery_of,
     retry_after_s,
 )
+from streams.core.delivery_log import attempt_row
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Succeeded
 from streams.jobs.kind import JobContext, JobKind
@@ -37,6 +40,7 @@ from tracemill.clock import now_us
 log = structlog.get_logger(__name__)
 
 HOUR_US: Final = 3_600_000_000
+NO_RESULT: Final = DeliveryResult(None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,14 @@ class WebhookDelivery(Job):
     """The delivery of an alert to a webhook, its target."""
 
     alert: Alert
+    is_test: bool = False
 
 
 class WebhookDeliveries(JobKind[WebhookDelivery]):
-    """The kind ``webhook_delivery``: one job per alert and webhook that subscribes to its event."""
+    """The kind ``webhook_delivery``: one job per alert and webhook that subscribes to its event.
+
+    A request to deliver again creates further jobs, with the same ``webhook-id``.
+    """
 
     name = "webhook_delivery"
     settings = NotifierSettings
@@ -59,6 +67,8 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         self._settings: NotifierSettings = context.settings
         self._alerts: dict[str, Alert] = {}
         """Recent alerts by id, which are also delivered to new or changed webhooks."""
+        self._results: dict[str, DeliveryResult] = {}
+        """Results of running attempts by job, until the attempt is logged."""
         self._sender = WebhookSender(
             self._settings,
             allow_private=context.webhooks.allow_private,
@@ -77,15 +87,47 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
             # Keep the first version of a repeated alert, so that a webhook-id always has the same
             # body.
             alert = self._alerts.setdefault(alert.id, alert)
+        return self._deliveries_of(alert)
+
+    def _deliveries_of(self, alert: Alert) -> Iterator[WebhookDelivery]:
         webhooks = self._control.view.in_project(Webhook, alert.project_id)
-        return _deliveries([alert], webhooks.values())
+        yield from _deliveries([alert], webhooks.values())
+        for request in self._control.view.in_project(DeliveryRequest, alert.project_id).values():
+            yield from self._repetitions(request, [alert])
+
+    def _repetitions(
+        self, request: DeliveryRequest, alerts: Iterable[Alert]
+    ) -> Iterator[WebhookDelivery]:
+        """Yield the deliveries that a request repeats."""
+        webhook = self._control.view[Webhook].get(request.target_id)
+        if webhook is None or webhook.project_id != request.project_id:
+            return
+        for alert in alerts:
+            wanted = request.alert_id or alert.event in webhook.events
+            if wanted and request.covers(alert.id, alert.created_us):
+                yield _delivery(alert, webhook, request.id)
 
     def jobs_of_change(self, change: Change) -> Iterable[WebhookDelivery]:
-        """Return deliveries of earlier alerts to a new or changed webhook."""
-        if not isinstance(change, Webhook):
+        """Return what a new or changed webhook, or a request, delivers of earlier alerts."""
+        if not isinstance(change, Webhook | DeliveryRequest):
             return ()
-        alerts = [each for each in self._alerts.values() if each.project_id == change.project_id]
-        return _deliveries(alerts, [change])
+        project_id = change.project_id
+        alerts = [each for each in self._alerts.values() if each.project_id == project_id]
+        if isinstance(change, Webhook):
+            return _deliveries(alerts, [change])
+        if change.target_kind != "webhook":
+            return ()
+        if change.action == "test":
+            return self._test(change)
+        return self._repetitions(change, alerts)
+
+    def _test(self, request: DeliveryRequest) -> Iterator[WebhookDelivery]:
+        webhook = self._control.view[Webhook].get(request.target_id)
+        if webhook is not None and webhook.project_id == request.project_id:
+            alert = alert_of_test(
+                request.project_id, request.id, request.target_id, request.created_us
+            )
+            yield _delivery(alert, webhook, is_test=True)
 
     async def attempt(self, job: WebhookDelivery) -> Outcome:
         """1. Send the alert. 2. If the receiver responds with 410, disable the webhook."""
@@ -101,7 +143,11 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         body = event_type.webhook_body(job.alert)
         with webhook_metrics.ATTEMPT_S.time():
             result = await self._sender.attempt(webhook, job.alert.id, body)
-        return await self._outcome_of(result, webhook)
+        self._results[job.id] = result
+        outcome = await self._outcome_of(result, webhook)
+        if job.is_test and isinstance(outcome, Failed):
+            return Dropped(outcome.detail)  # a test is not retried
+        return outcome
 
     async def _outcome_of(self, result: DeliveryResult, webhook: Webhook) -> Outcome:
         if result.delivered:
@@ -128,6 +174,22 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         webhook_metrics.DISABLED.inc()
         log.warning("webhook_disabled", webhook=webhook.id, project=webhook.project_id)
         return True
+
+    def records_of(self, job: WebhookDelivery, state: JobState) -> Iterable[tuple[str, bytes]]:
+        """Return the row of the delivery log."""
+        result = self._results.pop(job.id, None) or NO_RESULT
+        row = attempt_row(
+            job,
+            state,
+            target_kind="webhook",
+            alert_ids=[job.alert.id],
+            event=job.alert.event,
+            status_code=result.status,
+            latency_ms=result.latency_ms,
+            answer=result.answer,
+            is_test=job.is_test,
+        )
+        return [(self.context.kafka.topics.delivery_log, msgspec.json.encode(row))]
 
     def payload_of(self, job: WebhookDelivery) -> bytes:
         """Return the alert."""
@@ -191,11 +253,18 @@ def _deliveries(alerts: Iterable[Alert], webhooks: Iterable[Webhook]) -> Iterato
     for webhook in webhooks:
         for alert in alerts:
             if webhook.takes(alert.event, alert.created_us):
-                yield WebhookDelivery(
-                    id=delivery_id(alert.id, webhook.id),
-                    target=webhook.id,
-                    project_id=alert.project_id,
-                    created_us=alert.created_us,
-                    alert=alert,
-                    order_key=f"{webhook.id}/{alert.rule_id}/{alert.episode}",
-                )
+                yield _delivery(alert, webhook)
+
+
+def _delivery(
+    alert: Alert, webhook: Webhook, request_id: str = "", *, is_test: bool = False
+) -> WebhookDelivery:
+    return WebhookDelivery(
+        id=delivery_id(alert.id, webhook.id, request_id),
+        target=webhook.id,
+        project_id=alert.project_id,
+        created_us=alert.created_us,
+        alert=alert,
+        is_test=is_test,
+        order_key=f"{webhook.id}/{alert.rule_id}/{alert.episode}",
+    )

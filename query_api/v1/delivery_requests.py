@@ -1,0 +1,97 @@
+"""Create requests to deliver alerts again, or to send a test, which the streams worker carries out.
+
+A request is a control record, so that it survives crashes, and its deliveries are made once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from fastapi import Header
+
+from producers.control.kinds.delivery_request import REQUEST_MEMORY_H, DeliveryRequest
+from producers.errors import ControlConflictError
+from query_api.context import AppContext
+from query_api.quota import Quota
+from query_api.settings import limit_setting
+from tracemill.clock import now_us
+
+TargetKind = Literal["webhook", "channel"]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="A repetition of the request with the same key delivers nothing again.",
+    ),
+]
+_HOUR_US: Final = 3_600_000_000
+_ID_CHARS: Final = 24
+
+
+class DeliveryRequested(msgspec.Struct, kw_only=True):
+    """A request that was accepted; it is carried out even if the server crashes."""
+
+    request_id: str
+    delivery_id: str | None
+    """The delivery in `/v1/deliveries`; null if the request can create several."""
+
+
+CreateRequest = Callable[..., Awaitable[DeliveryRequest]]
+
+
+def request_creation(context: AppContext) -> CreateRequest:
+    """Return the function that creates requests."""
+    setting = limit_setting(DeliveryRequest)
+    quota = Quota(DeliveryRequest.plural, setting, getattr(context.settings, setting))
+
+    async def create(
+        project_id: str,
+        kind: TargetKind,
+        target_id: str,
+        idempotency_key: str | None,
+        **fields: Any,
+    ) -> DeliveryRequest:
+        request = DeliveryRequest(
+            id=_id_of(project_id, target_id, idempotency_key),
+            project_id=project_id,
+            target_kind=kind,
+            target_id=target_id,
+            created_us=now_us(),
+            **fields,
+        )
+        kept = context.control.view.in_project(DeliveryRequest, project_id)
+        if request.id in kept:
+            return kept[request.id]
+        await _remove_old(context, project_id)
+        try:
+            with quota.taken_by(request, kept):
+                await context.control.create(request)
+        except ControlConflictError:  # the same key was used at the same time
+            found = context.control.view[DeliveryRequest].get(request.id)
+            if found is None:
+                raise
+            return found
+        return request
+
+    return create
+
+
+async def _remove_old(context: AppContext, project_id: str) -> None:
+    """Delete the requests whose deliveries have ended long ago."""
+    before_us = now_us() - REQUEST_MEMORY_H * _HOUR_US
+    for each in list(context.control.view.in_project(DeliveryRequest, project_id).values()):
+        if each.created_us < before_us:
+            await context.control.delete(each.kind, each.id)
+
+
+def _id_of(project_id: str, target_id: str, idempotency_key: str | None) -> str:
+    if idempotency_key is None:
+        return f"drq_{secrets.token_hex(_ID_CHARS // 2)}"
+    identity = msgspec.json.encode((project_id, target_id, idempotency_key))
+    return f"drq_{hashlib.sha256(identity).hexdigest()[:_ID_CHARS]}"
