@@ -83,7 +83,7 @@ def test_the_command_lists_every_variable_once_with_its_default() -> None:
     assert found["TRACEMILL_WEBHOOKS_ALLOW_PRIVATE"] == "false"
     assert found["TRACEMILL_INIT_PUBLIC_KEY"] == "pk-tm-dev"
     assert found["AWS_REGION"] == "us-east-1"
-    assert found["TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S"].startswith("[5, 30,")
+    assert found["TRACEMILL_NOTIFIER_RETRY_SCHEDULE_S"].startswith("[5, 300,")
     assert len(found) == len({each.name for group in groups() for each in group.variables})
 
 

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 
+from clickhouse.delivery_rows import DeliveryAttemptRow
 from clickhouse.rows import (
     AlertRow,
     DeadLetterRow,
@@ -64,6 +65,10 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
         spent_pico=1,
         limit_pico=1, created_us=NOON_US, **given,
     )  # fmt: skip
+    yield DeliveryAttemptRow(
+        delivery_id="dl", attempt=1, alert_ids=("a",), target_kind="webhook", target_id="w",
+        status="delivered", answer=mark, created_us=NOON_US, attempted_us=NOON_US, **given,
+    )  # fmt: skip
     yield DeadLetterRow(
         id="d", created_us=NOON_US, stage="gateway", reason="bad", payload=mark, **given
     )  # fmt: skip
@@ -110,6 +115,7 @@ ID_OF = {
     "observationId": "o",
     "scoreId": "sc",
     "user_id": "u",
+    "delivery_id": "dl",
 }
 RANGE = {
     "from": "2026-11-21T00:00:00Z",
