@@ -56,6 +56,10 @@ class EventType(Generic[PayloadT]):
         """
         return msgspec.json.decode(alert.payload, type=self.payload)
 
+    def is_delivered(self, alert: Alert) -> bool:  # noqa: ARG002
+        """Return whether receivers are notified, instead of only recording the alert."""
+        return True
+
     def webhook_body(self, alert: Alert) -> bytes:
         """Return the body that webhooks receive; it is the same each time the alert is sent."""
         return msgspec.json.encode(

@@ -77,6 +77,10 @@ class RuleEvent(EventType[RuleChange]):
     payload = RuleChange
     shape = RuleAlertOut
 
+    def is_delivered(self, alert: Alert) -> bool:
+        """Return whether the alert is neither silenced, inhibited nor of a rule in shadow."""
+        return self.payload_of(alert).delivered
+
     def webhook_data(self, alert: Alert, payload: RuleChange) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
         return {

@@ -83,6 +83,9 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
     def jobs_of(self, record: ConsumerRecord) -> Iterable[WebhookDelivery]:
         """Return the deliveries of an alert."""
         alert = alert_of_record(record.value)
+        event_type = self.context.event_types.get(alert.event)
+        if event_type is not None and not event_type.is_delivered(alert):
+            return ()
         if not self._is_too_old(alert, now_us()):
             # Keep the first version of a repeated alert, so that a webhook-id always has the same
             # body.

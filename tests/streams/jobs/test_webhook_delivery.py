@@ -11,6 +11,7 @@ import pytest
 from clickhouse.rows import AlertRow
 from producers.control.kinds.webhook import Webhook, new_signing_secret
 from producers.control.view import ControlView
+from producers.notifications.rule_change import RuleChange
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.jobs.state import Dropped, Failed, JobState
 from streams.jobs.kind import JobContext
@@ -104,3 +105,18 @@ async def test_a_webhook_that_is_read_after_an_alert_gets_it_too(
     assert await kind.attempt(job) == Dropped("the webhook is deleted or disabled")
     kind.sweep(AT_US + 8 * 24 * 3_600_000_000)
     assert list(kind.jobs_of_change(late)) == []
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+async def test_an_alert_that_is_only_recorded_creates_no_delivery(
+    kind: WebhookDeliveries, view: ControlView, delivered: bool
+) -> None:
+    view.add(webhook(events=("alert.firing",)))
+    change = RuleChange(
+        metric="cost", comparison=">", window_start_us=0, window_end_us=1, delivered=delivered
+    )
+    alert = record(
+        event="alert.firing", rule_kind="alert_rule", payload=msgspec.json.encode(change).decode()
+    )
+    assert len([*kind.jobs_of(alert)]) == delivered
+    assert len([*kind.jobs_of_change(webhook(id="w2", events=("alert.firing",)))]) == delivered
