@@ -120,3 +120,22 @@ async def test_an_alert_that_is_only_recorded_creates_no_delivery(
     )
     assert len([*kind.jobs_of(alert)]) == delivered
     assert len([*kind.jobs_of_change(webhook(id="w2", events=("alert.firing",)))]) == delivered
+
+
+def rule_change(**fields: Any) -> str:
+    change = RuleChange(
+        metric="cost", comparison=">", window_start_us=0, window_end_us=AT_US, **fields
+    )
+    return msgspec.json.encode(change).decode()
+
+
+async def test_alerts_of_rules_are_delivered_unless_they_are_only_recorded(
+    kind: WebhookDeliveries, view: ControlView
+) -> None:
+    view.add(webhook(events=("alert.firing",)))
+    fired = {"event": "alert.firing", "rule_kind": "alert_rule"}
+    silenced = rule_change(delivered=False, not_delivered_reason="silenced")
+    assert list(kind.jobs_of(record(id="a1", payload=silenced, **fired))) == []
+    [job] = kind.jobs_of(record(id="a2", payload=rule_change(), **fired))
+    assert job.id == "a2/w1"
+    assert [each.id for each in kind.jobs_of_change(webhook(events=("alert.firing",)))] == ["a2/w1"]
