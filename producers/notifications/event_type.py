@@ -60,10 +60,6 @@ class EventType(Generic[PayloadT]):
         """Return whether receivers are notified, instead of only recording the alert."""
         return True
 
-    def is_delivered(self, alert: Alert) -> bool:  # noqa: ARG002
-        """Return whether an alert is delivered, and not only recorded."""
-        return True
-
     def webhook_body(self, alert: Alert) -> bytes:
         """Return the body that webhooks receive; it is the same each time the alert is sent."""
         return msgspec.json.encode(

@@ -81,13 +81,6 @@ class RuleEvent(EventType[RuleChange]):
         """Return whether the alert is neither silenced, inhibited nor of a rule in shadow."""
         return self.payload_of(alert).delivered
 
-    def is_delivered(self, alert: Alert) -> bool:
-        """Return whether an alert is delivered; one that cannot be decoded fails when it is sent."""
-        try:
-            return self.payload_of(alert).delivered
-        except msgspec.MsgspecError:
-            return True
-
     def webhook_data(self, alert: Alert, payload: RuleChange) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
         return {
