@@ -14,7 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.alerts import CrossingTimes, crossings_under_load
+from tests.bench.alerts import CrossingTimes, crossings_under_load, rule_definition
+from tests.bench.definitions import create_definitions
 from tests.bench.phases import Measured, RequestNumbers, flood, steady
 from tests.bench.stages.table import stages_table
 from tests.fixtures.installation import ROLES, Server, running_server
@@ -27,6 +28,9 @@ def main() -> None:
     parser.add_argument("--steady-s", type=float, default=300, help="seconds at 1,000 spans/s")
     parser.add_argument("--flood-s", type=float, default=60, help="seconds as fast as it goes")
     parser.add_argument("--crossings", type=int, default=20, help="budgets crossed under load")
+    parser.add_argument("--rule-crossings", type=int, default=20, help="rules fired under load")
+    parser.add_argument("--budgets", type=int, default=0, help="budgets with groups, all loads")
+    parser.add_argument("--rules", type=int, default=0, help="rules with groups, all loads")
     parser.add_argument(
         "--stages", action=argparse.BooleanOptionalAction, default=True, help="each stage alone"
     )
@@ -55,6 +59,10 @@ async def _measure(server: Server, options: argparse.Namespace, console: Console
     )
     numbers = RequestNumbers()
     loads: list[Measured] = []
+    if options.budgets or options.rules:
+        console.print(f"{options.budgets} budgets and {options.rules} rules, each with groups")
+        async with server.client() as client:
+            await create_definitions(client, options.budgets, options.rules)
     if options.steady_s:
         loads.append(await steady(server, numbers, spans_per_s=1_000, seconds=options.steady_s))
     crossings = (
@@ -62,11 +70,18 @@ async def _measure(server: Server, options: argparse.Namespace, console: Console
         if options.crossings
         else None
     )
+    fired = (
+        await crossings_under_load(server, numbers, options.rule_crossings, rule_definition)
+        if options.rule_crossings
+        else None
+    )
     if options.flood_s:
         loads.append(await flood(server, numbers, seconds=options.flood_s))
     console.print(_table(loads))
     if crossings is not None:
-        console.print(_crossings(crossings))
+        console.print(_crossings("budget crossing", crossings))
+    if fired is not None:
+        console.print(_crossings("rule of 10 s true", fired))
 
 
 def _table(loads: list[Measured]) -> Table:
@@ -98,11 +113,11 @@ def _process(measured: Measured, role: str) -> str:
     return f"{cpu_us:.1f} µs, {measured.rss_bytes.get(role, 0) / 1e6:,.0f} MB"
 
 
-def _crossings(found: CrossingTimes) -> str:
+def _crossings(name: str, found: CrossingTimes) -> str:
     return (
-        f"budget crossing acknowledged → webhook received, under {found.spans_per_s:,} spans/s: "
+        f"{name}, acknowledged → webhook received, under {found.spans_per_s:,} spans/s: "
         f"{_quantiles_ms(found.latencies_s)} ms; "
-        f"{found.received} webhooks for {found.expected} thresholds"
+        f"{found.received} webhooks for {found.expected}"
     )
 
 

@@ -1,11 +1,11 @@
-"""Measure the time from an acknowledged event to the webhook of its budget, under load."""
+"""Measure the time from an acknowledged event to the webhook of its budget or rule, under load."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -28,17 +28,17 @@ class CrossingTimes:
 
 
 class Receiver:
-    """A webhook receiver that notes when each budget's alert came."""
+    """A webhook receiver that notes when the alert of each budget and rule came."""
 
     def __init__(self) -> None:
         self.port = 0
         self.received_s: dict[str, list[float]] = {}
         self._arrived = asyncio.Condition()
 
-    async def wait_for(self, budget_id: str) -> float:
+    async def wait_for(self, rule_id: str) -> float:
         async with asyncio.timeout(RECEIVE_TIMEOUT_S), self._arrived:
-            await self._arrived.wait_for(lambda: budget_id in self.received_s)
-        return self.received_s[budget_id][0]
+            await self._arrived.wait_for(lambda: rule_id in self.received_s)
+        return self.received_s[rule_id][0]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -49,7 +49,9 @@ class Receiver:
                 now_s = time.perf_counter()
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
                 async with self._arrived:
-                    self.received_s.setdefault(body["data"]["budget_id"], []).append(now_s)
+                    data = body["data"]
+                    rule = data.get("budget_id") or data["rule_id"]
+                    self.received_s.setdefault(rule, []).append(now_s)
                     self._arrived.notify_all()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
@@ -64,10 +66,50 @@ class Receiver:
             server.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A budget or rule that one export with this user and environment makes true."""
+
+    path: str
+    event: str
+    body: dict[str, object]
+    user: str
+    environment: str
+
+
+def budget_definition(name: str) -> Definition:
+    """Return a budget of one user, whose limit one export exceeds."""
+    body: dict[str, object] = {
+        "name": name,
+        "scope": {"user_id": name},
+        "period": "day",
+        "time_zone": "UTC",
+        "limit_usd": "0.0001",
+        "thresholds": [1.0],
+    }
+    return Definition("/v1/budgets", "budget.threshold_crossed", body, name, "crossing")
+
+
+def rule_definition(name: str) -> Definition:
+    """Return a rule on the cost of ten seconds, which one export makes true."""
+    body: dict[str, object] = {
+        "name": name,
+        "metric": "cost",
+        "filter": {"environment": [name]},
+        "comparison": ">",
+        "threshold": "0.0001",
+        "window": "10s",
+    }
+    return Definition("/v1/alert-rules", "alert.firing", body, "bench-user", name)
+
+
 async def crossings_under_load(
-    server: Server, numbers: RequestNumbers, crossings: int
+    server: Server,
+    numbers: RequestNumbers,
+    crossings: int,
+    definition: Callable[[str], Definition] = budget_definition,
 ) -> CrossingTimes:
-    """``crossings`` budgets of one user each; one export spends each budget at a stroke."""
+    """Create ``crossings`` definitions; send one export for each, and wait for its webhook."""
     found = CrossingTimes(SPANS_PER_S, expected=crossings)
     seconds = crossings * (BETWEEN_S + 0.5) + 5
     async with Receiver().listening() as receiver, server.client() as client:
@@ -75,38 +117,28 @@ async def crossings_under_load(
             "/v1/webhooks",
             json={
                 "url": f"http://127.0.0.1:{receiver.port}/hook",
-                "events": ["budget.threshold_crossed"],
+                "events": [definition("x").event],
             },
         )
         assert created.status_code == HTTPStatus.CREATED, created.text
         run = time.time_ns()
-        budgets: list[tuple[str, str]] = []
+        created_rules: list[tuple[Definition, str]] = []
         for index in range(crossings):
-            user = f"spender-{run}-{index}"
-            answer = await client.post(
-                "/v1/budgets",
-                json={
-                    "name": user,
-                    "scope": {"user_id": user},
-                    "period": "day",
-                    "time_zone": "UTC",
-                    "limit_usd": "0.0001",
-                    "thresholds": [1.0],
-                },
-            )
+            rule = definition(f"bench-{run}-{index}")
+            answer = await client.post(rule.path, json=rule.body)
             assert answer.status_code == HTTPStatus.CREATED, answer.text
-            budgets.append((user, answer.json()["id"]))
+            created_rules.append((rule, answer.json()["id"]))
         traffic = asyncio.create_task(
             steady(server, numbers, spans_per_s=SPANS_PER_S, seconds=seconds, environment="traffic")
         )
         connection = Connection(server.url, server.public_key, server.secret_key)
         async with connection.open() as post:
             await asyncio.sleep(2)
-            for user, budget_id in budgets:
-                template = Template(5, environment="crossing", user=user)
+            for rule, rule_id in created_rules:
+                template = Template(5, environment=rule.environment, user=rule.user)
                 body = template.body(numbers.take(), time.time_ns())
                 acknowledged_s = await post_until_accepted(post, body, 5, Answers())
-                received_s = await receiver.wait_for(budget_id)
+                received_s = await receiver.wait_for(rule_id)
                 found.latencies_s.append(max(0.0, received_s - acknowledged_s))
                 await asyncio.sleep(BETWEEN_S)
         await traffic
