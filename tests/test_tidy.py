@@ -20,6 +20,7 @@ CALLED_FROM_OUTSIDE = {
     "capture_signals": "uvicorn",
     "call_binop": "jinja2",
     "WebhookDeliveries": "the registry of kinds of jobs, which finds subclasses",
+    "AlertTests": "the registry of kinds of jobs, which finds subclasses",
     "ROW_OF_TABLE": "tests",
 }
 """Names that occur once in the product, and who uses them."""

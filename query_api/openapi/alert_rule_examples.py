@@ -52,3 +52,10 @@ METRICS_EXAMPLE: Final[dict[str, Any]] = {
 VERSIONS_EXAMPLE: Final[dict[str, Any]] = {
     "data": [{"version": 1, "stored_at": "2026-11-21T11:58:12.612Z", "rule": RULE_EXAMPLE}]
 }
+PREVIEW_EXAMPLE: Final[dict[str, Any]] = {"annotations": {"summary": "sample: p95 TTFT is 2.50 s"}}
+TEST_FIRE_REQUEST_EXAMPLE: Final[dict[str, Any]] = {"event": "alert.firing", "author": "ada"}
+TEST_FIRE_EXAMPLE: Final[dict[str, Any]] = {
+    "alert_id": "c2b6a1f09d3e4a57c2b6a1f09d3e4a57",
+    "event": "alert.firing",
+    "rule_id": RULE_EXAMPLE["id"],
+}

@@ -26,6 +26,7 @@ from query_api.openapi.alert_rule_examples import METRICS_EXAMPLE, RULE_EXAMPLE,
 from query_api.responses import json_response
 from query_api.store.queries.control_versions import FindVersions
 from query_api.times import iso
+from query_api.v1.alert_rule_trials import add_trials
 from query_api.v1.crud import RECORD_ID_MAX, Change, Create, Resource
 from tracemill.clock import now_us
 
@@ -142,5 +143,5 @@ RESOURCE: Final = Resource(
     about_create="The rule is evaluated from the next event on. If it is not valid, the response is"
     " 422 and names the field and what is allowed.",
     about_created="The new rule; it is in effect.",
-    routes=(_add_metrics, _add_versions),
+    routes=(_add_metrics, _add_versions, add_trials),
 )

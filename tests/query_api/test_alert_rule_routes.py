@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
+from producers.alerting.trial_alerts import trial_alert_id
 from producers.control.kinds.alert_rule import AlertRule
+from producers.control.kinds.alert_test import AlertTest
 from tests.query_api.harness import PROJECT, Api
 
 ASKED: dict[str, Any] = {
@@ -201,3 +203,30 @@ async def test_metrics_are_listed_with_units_and_dimensions(api: Api) -> None:
     cost = next(each for each in listed if each["name"] == "cost")
     assert cost["unit"] == "USD"
     assert {"model", "user_id", "name"} <= set(cost["dimensions"])
+
+
+async def test_a_preview_renders_annotations_and_creates_nothing(api: Api) -> None:
+    template = "{{ rule.name }}: {{ metric }} is {{ value|round(1) }} {{ unit }}"
+    body = ASKED | {"annotations": {"summary": template}}
+    answer = await api.client.post(f"{PATH}/preview", json=body)
+    assert answer.json() == {"annotations": {"summary": "slow: avg_latency is 5.0 s"}}
+    refused = await api.client.post(f"{PATH}/preview", json=body | {"threshold": -1})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "threshold")
+    assert not api.control.view[AlertRule]
+
+
+async def test_a_test_alert_is_requested_by_a_record_and_limited(api: Api) -> None:
+    rule = await created(api)
+    path = f"{PATH}/{rule['id']}/test-fire"
+    answer = await api.client.post(path, json={"author": "ada"})
+    assert answer.status_code == 202
+    (test,) = api.control.view[AlertTest].values()
+    assert (test.rule_id, test.author, test.event) == (rule["id"], "ada", "alert.firing")
+    assert answer.json() == {
+        "alert_id": trial_alert_id(test), "event": "alert.firing", "rule_id": rule["id"],
+    }  # fmt: skip
+    assert (await api.other.post(path, json={})).status_code == 404
+    refused = await api.client.post(path, json={"event": "budget.corrected"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "event")
+    answers = [(await api.client.post(path, json={})).status_code for _ in range(20)]
+    assert answers == [202] * 19 + [409]

@@ -56,6 +56,7 @@ BODIES: dict[str, Any] = {
 """Bodies that are valid; other routes get what names the other project's records."""
 BODIES_WITH_IDS: dict[str, Any] = {
     "/v1/webhooks/{webhook_id}": {"description": THEIRS},
+    "/v1/alert-rules/{alert_rule_id}/test-fire": {"author": THEIRS},
     "/v1/silences/{silence_id}": {"reason": THEIRS},
     "/v1/alerts/{episode_id}/acknowledge": {"author": THEIRS},
     "/v1/webhooks/{webhook_id}/rotate-secret": {"overlap_s": 60},

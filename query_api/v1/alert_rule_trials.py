@@ -1,0 +1,114 @@
+"""Serve previews of annotations and test alerts of rules."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Path
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from producers.alerting.annotations import rendered, sample_values
+from producers.alerting.trial_alerts import trial_alert_id
+from producers.control.kinds.alert_rule import AlertRule
+from producers.control.kinds.alert_test import AlertTest
+from query_api.alerting.rule_bodies import AlertRuleBody
+from query_api.alerting.rule_records import new_rule
+from query_api.body import Body
+from query_api.context import AppContext, ProjectId
+from query_api.openapi.alert_rule_examples import (
+    PREVIEW_EXAMPLE,
+    RULE_EXAMPLE,
+    TEST_FIRE_EXAMPLE,
+    TEST_FIRE_REQUEST_EXAMPLE,
+)
+from query_api.quota import Quota
+from query_api.responses import json_response
+from query_api.settings import limit_setting
+from query_api.v1.crud import RECORD_ID_MAX, find
+from tracemill.clock import now_us
+
+RuleId = Annotated[str, Path(max_length=RECORD_ID_MAX, examples=[RULE_EXAMPLE["id"]])]
+STATUS: Final = 202
+
+
+class TestFireBody(Body):
+    __test__ = False  # not a class of tests
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [TEST_FIRE_REQUEST_EXAMPLE]}
+    )
+
+    event: Literal["alert.firing", "alert.resolved", "alert.no_data"] = "alert.firing"
+    author: str = Field("", max_length=255)
+
+
+class TestFireOut(msgspec.Struct, kw_only=True):
+    __test__ = False
+
+    alert_id: str
+    """Also the `webhook-id` of its deliveries."""
+    event: str
+    rule_id: str
+
+
+class AnnotationsOut(msgspec.Struct):
+    annotations: dict[str, str]
+    """The rendered templates, with the threshold as value and sample values of the group."""
+
+
+def add_trials(router: APIRouter, context: AppContext) -> None:
+    """Add the routes."""
+    quota = Quota(
+        AlertTest.plural,
+        limit_setting(AlertTest),
+        getattr(context.settings, limit_setting(AlertTest)),
+    )
+
+    @router.post(
+        "/v1/alert-rules/preview",
+        summary="Preview the annotations of an alert rule",
+        responses={
+            200: context.documented.response(
+                AnnotationsOut, "The rendered annotations.", PREVIEW_EXAMPLE
+            )
+        },
+    )
+    async def preview(project_id: ProjectId, body: AlertRuleBody) -> Response:
+        """Validate a rule and render its annotations, without creating it."""
+        rule = new_rule(project_id, body, now_us())
+        return json_response(AnnotationsOut(rendered(rule, sample_values(rule))))
+
+    @router.post(
+        "/v1/alert-rules/{alert_rule_id}/test-fire",
+        status_code=STATUS,
+        summary="Send a test alert of a rule",
+        responses={
+            STATUS: context.documented.response(
+                TestFireOut, "The alert will be sent.", TEST_FIRE_EXAMPLE
+            )
+        },
+    )
+    async def test_fire(
+        project_id: ProjectId, alert_rule_id: RuleId, body: TestFireBody
+    ) -> Response:
+        """Send an alert with `test: true` to all receivers of the rule's alerts.
+
+        Its value is the threshold, and its group has sample values. The state of the rule does not
+        change.
+        """
+        rule = find(context, AlertRule, project_id, alert_rule_id)
+        test = AlertTest(
+            id=f"test_{secrets.token_hex(12)}",
+            project_id=project_id,
+            rule_id=rule.id,
+            event=body.event,
+            author=body.author,
+            created_us=now_us(),
+        )
+        with quota.taken_by(test, context.control.view.in_project(AlertTest, project_id)):
+            await context.control.create(test)
+        shown = TestFireOut(alert_id=trial_alert_id(test), event=test.event, rule_id=rule.id)
+        return json_response(shown, status=STATUS)

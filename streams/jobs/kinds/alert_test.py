@@ -1,0 +1,109 @@
+"""``alert_test``: write the test alerts that were requested for rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clickhouse.alert_rows import row_of_alert
+from producers.alerting.trial_alerts import alert_of_test
+from producers.control.kinds.alert_rule import AlertRule
+from producers.control.kinds.alert_test import AlertTest
+from producers.control.record import Change
+from producers.kafka.clients import new_producer, started, stopped
+from producers.kafka.topics import Topics
+from streams.core.jobs.book import Job
+from streams.core.jobs.state import Dropped, Outcome, Succeeded
+from streams.jobs.kind import JobContext, JobKind
+from streams.jobs.settings import JobSettings
+
+
+class AlertTestSettings(JobSettings, BaseSettings):
+    """Limits of writing test alerts."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACEMILL_ALERT_TESTS_", frozen=True)
+
+    retry_schedule_s: tuple[float, ...] = (1, 5, 30)
+    """Pauses between attempts. A job that fails after the last pause becomes a dead letter."""
+    attempt_timeout_s: float = 30.0
+    """Time limit of one attempt; an attempt that exceeds it has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTestJob(Job):
+    """The job of one request."""
+
+    test: AlertTest
+
+
+class AlertTests(JobKind[AlertTestJob]):
+    """The kind ``alert_test``: one job per request. A repeated attempt writes the same alert."""
+
+    name = "alert_test"
+    settings = AlertTestSettings
+
+    def __init__(self, context: JobContext) -> None:
+        super().__init__(context)
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    @classmethod
+    def source(cls, topics: Topics) -> str:
+        """Return the topic of the control plane."""
+        return topics.control
+
+    def jobs_of(self, record: ConsumerRecord) -> Iterable[AlertTestJob]:  # noqa: ARG002
+        """Return no jobs, because ``jobs_of_change`` receives the same records."""
+        return ()
+
+    def jobs_of_change(self, change: Change) -> Iterable[AlertTestJob]:
+        """Return the job of a request."""
+        if not isinstance(change, AlertTest):
+            return ()
+        return (
+            AlertTestJob(
+                id=change.id,
+                target=change.rule_id,
+                project_id=change.project_id,
+                created_us=change.created_us,
+                test=change,
+            ),
+        )
+
+    async def attempt(self, job: AlertTestJob) -> Outcome:
+        """1. Write the alert. 2. Remove the request."""
+        control = self.context.control
+        rule = control.view.in_project(AlertRule, job.project_id).get(job.test.rule_id)
+        if rule is not None:
+            await self._write(job.test, rule)
+        await control.delete(AlertTest.kind, job.test.id)
+        return Dropped("the rule is deleted") if rule is None else Succeeded()
+
+    async def _write(self, test: AlertTest, rule: AlertRule) -> None:
+        kafka = self.context.kafka
+        async with self._starting:
+            if self._producer is None:
+                batch_bytes = kafka.control_record_max_bytes
+                self._producer = await started(
+                    lambda: new_producer(kafka, batch_bytes=batch_bytes), kafka
+                )
+        alert = alert_of_test(test, rule)
+        value = msgspec.json.encode(row_of_alert(alert, self.context.event_types[alert.event]))
+        await self._producer.send_and_wait(
+            kafka.topics.alerts, value, key=alert.id.encode(), partition=0
+        )
+
+    def payload_of(self, job: AlertTestJob) -> bytes:
+        """Return the request."""
+        return job.test.model_dump_json().encode()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._producer is not None:
+            await stopped(self._producer, self.limits.stop_timeout_s)
