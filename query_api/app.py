@@ -44,6 +44,7 @@ from query_api.v1.admin_keys import admin_keys_router
 from query_api.v1.admin_limits import admin_limits_router
 from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
+from query_api.v1.cache import cache_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.default_prices import default_prices_router
@@ -67,6 +68,7 @@ ROUTERS: Final = (
     scores_v3_router,
     tree_router,
     windows_router,
+    cache_router,
     alerts_router,
     dead_letters_router,
     deliveries_router,

@@ -79,7 +79,22 @@ TREE_EXAMPLE: Final = {
         },
     ],
 }
-WINDOWS_EXAMPLE: Final = {
+CACHES_EXAMPLE: Final[dict[str, Any]] = {
+    "prompt": {
+        "input_tokens": 118000,
+        "cached_tokens": 29500,
+        "hit_ratio": 0.25,
+        "saved_usd": "0.036875",
+    },
+    "application": {
+        "exact": 12,
+        "semantic": 3,
+        "miss": 45,
+        "hit_rate": 0.25,
+        "saved_usd": "0.0465",
+    },
+}
+WINDOWS_EXAMPLE: Final[dict[str, Any]] = {
     "data": [
         {
             "start": "2026-11-21T12:00:00.000Z",
@@ -89,7 +104,12 @@ WINDOWS_EXAMPLE: Final = {
             "errors": 2,
             "cost_usd": "0.3658",
             "tokens": {"input": 118000, "output": 7080},
-            "latency_ms": {"p50": 1391.2, "p95": 3120.7, "p99": 4411.9},
+            "latency_ms": {"p50": 1391.2, "p90": 2640.3, "p95": 3120.7, "p99": 4411.9},
+            "ttft_ms": {"p50": 310.5, "p90": 512.8, "p95": 640.1, "p99": 903.7},
+            "output_tokens_per_s": {"p50": 43.1, "p90": 61.2, "p95": 66.3, "p99": 74.9},
+            "unpriced": 0,
+            "error_types": {"RateLimitError": 2},
+            "cache": CACHES_EXAMPLE,
         }
     ],
     "meta": {
@@ -100,6 +120,17 @@ WINDOWS_EXAMPLE: Final = {
         "group_by": ["model"],
         "percentile_relative_error": 0.01,
     },
+}
+CACHE_EXAMPLE: Final = CACHES_EXAMPLE | {
+    "data": [
+        {
+            "start": "2026-11-21T00:00:00.000Z",
+            "end": "2026-11-22T00:00:00.000Z",
+            "model": "gpt-4o",
+            **CACHES_EXAMPLE,
+        }
+    ],
+    "meta": WINDOWS_EXAMPLE["meta"] | {"step": "1d"},
 }
 BUDGET_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "name": "user-42 a day",

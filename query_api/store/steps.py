@@ -1,4 +1,4 @@
-"""Compute the steps (minutes, hours, days) of a time zone, in a form that the store can use.
+"""Compute the steps of a time zone, from ten seconds to days, in a form that the store can use.
 
 Time zones are never passed to the store, because it uses some megabytes for each one and never
 releases them.
@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 from producers.control.periods import period_bounds, zone_of
 from query_api.times import SECOND_US
 
-Step = Literal["1m", "1h", "1d"]
+Step = Literal["10s", "1m", "1h", "1d"]
 
-STEP_S: Final[dict[Step, int]] = {"1m": 60, "1h": 3_600, "1d": 86_400}
+STEP_S: Final[dict[Step, int]] = {"10s": 10, "1m": 60, "1h": 3_600, "1d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,17 @@ class Runs:
 def step_bounds_s(step: Step, time_zone: str, from_s: int, to_s: int) -> tuple[int, ...]:
     """Return the bounds of the steps from ``from_s`` to ``to_s`` (exclusive).
 
-    Minutes are those of UTC. Hours start at full hours of local time. If a change of the offset
-    moves the full hours (on Lord Howe Island, by half an hour), an hour also starts at the change.
-    Days are those of ``period_bounds``.
+    Shorter steps are those of UTC. Hours start at full hours of local time. If a change of the
+    offset moves the full hours (on Lord Howe Island, by half an hour), an hour also starts at the
+    change. Days are those of ``period_bounds``.
 
     Raises:
         ValueError: The time zone is unknown.
     """
     match step:
-        case "1m":
-            starts = iter(range(from_s // 60 * 60, to_s + 60, 60))
+        case "10s" | "1m":
+            step_s = STEP_S[step]
+            starts = iter(range(from_s // step_s * step_s, to_s + step_s, step_s))
         case "1h":
             starts = _hours_s(zone_of(time_zone), from_s)
         case "1d":

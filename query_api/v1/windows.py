@@ -1,4 +1,4 @@
-"""Serve ``/v1/windows``: count, errors, cost, tokens and latency over time."""
+"""Serve ``/v1/windows``: counts, costs, tokens, percentiles and caches over time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from starlette.responses import Response
 from producers.dimensions.dimension import Dimension
 from query_api import metrics
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, TooCostlyError
+from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.conditions import Condition
-from query_api.store.levels import levels_of
-from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS, ReadWindows
-from query_api.store.steps import STEP_S, Step, end_s, runs_of, step_bounds_s
+from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS
+from query_api.store.steps import STEP_S, Step, end_s
+from query_api.store.window_measures import MEASURES
 from query_api.times import SECOND_US, Instant, TimeZone, iso
+from query_api.v1.caches import Caches, CacheTotals
 from query_api.v1.parameters import Names, NativeParameters, native_router
+from query_api.v1.window_reading import WindowRequest, read_windows
 from tracemill.clock import now_us
 
 DEFAULT_STEPS: Final = 60
@@ -93,19 +95,37 @@ class WindowParameters(_Filtered):
             if wanted[dimension]
         )
 
+    def request(self, project_id: str, at_us: int, steps_max: int) -> WindowRequest:
+        """Return what is requested.
+
+        Raises:
+            BadRequestError: a dimension is unknown, or the range is invalid (see ``bounds_s``).
+        """
+        from_s, to_s = self.bounds_s(at_us, steps_max)
+        return WindowRequest(
+            project_id,
+            from_s,
+            to_s,
+            self.step,
+            self.time_zone,
+            self.dimensions(),
+            self.conditions(),
+        )
+
     def bounds_s(self, at_us: int, steps_max: int) -> tuple[int, int]:
-        """Return the requested time range in whole minutes.
+        """Return the requested time range in whole minutes, or in steps that are shorter.
 
         Raises:
             BadRequestError: the range is empty, outside the range of the store, or has more than
                 ``steps_max`` steps.
         """
         step_s = STEP_S[self.step]
+        unit_s = min(step_s, 60)
         to_us = at_us if self.to_us is None else self.to_us
-        to_s = -(-to_us // (60 * SECOND_US)) * 60
+        to_s = -(-to_us // (unit_s * SECOND_US)) * unit_s
         from_s = to_s - DEFAULT_STEPS * step_s
         if self.from_us is not None:
-            from_s = self.from_us // (60 * SECOND_US) * 60
+            from_s = self.from_us // (unit_s * SECOND_US) * unit_s
         if from_s >= to_s:
             raise BadRequestError("from: must be before `to`", field="from")
         if to_s <= 0:
@@ -121,10 +141,11 @@ class WindowParameters(_Filtered):
         return from_s, to_s
 
 
-class Latency(msgspec.Struct):
-    """Percentiles of the latency in milliseconds; null if no observation has ended."""
+class Percentiles(msgspec.Struct):
+    """Percentiles; null if no observation has the value."""
 
     p50: float | None
+    p90: float | None
     p95: float | None
     p99: float | None
 
@@ -151,7 +172,17 @@ class WindowOut(_Grouped, kw_only=True, gc=False):
     errors: int
     cost_usd: str
     tokens: dict[str, int]
-    latency_ms: Latency
+    latency_ms: Percentiles
+    """Milliseconds from start to end."""
+    ttft_ms: Percentiles
+    """Milliseconds from the start to the first output token."""
+    output_tokens_per_s: Percentiles
+    """Output tokens divided by the seconds from start to end."""
+    unpriced: int
+    """Observations with usage but without a price."""
+    error_types: dict[str, int]
+    """Errors by class."""
+    cache: Caches
 
 
 class WindowsMeta(msgspec.Struct, rename={"from_": "from"}):
@@ -172,9 +203,18 @@ class _Amounts(msgspec.Struct):
     start_s: int
     count: int
     errors: int
+    error_types: dict[str, int]
     cost_usd: str
+    unpriced: int
     tokens: dict[str, int]
     latency_us: list[float | None]
+    ttft_us: list[float | None]
+    milli_rate: list[float | None]
+    cache_exact: int
+    cache_semantic: int
+    cache_miss: int
+    cached_saved_usd: str
+    app_saved_usd: str
 
 
 if TYPE_CHECKING:
@@ -185,13 +225,23 @@ else:
     )
 
 
+def meta_of(request: WindowRequest) -> WindowsMeta:
+    return WindowsMeta(
+        iso(request.from_s * SECOND_US),
+        iso(request.to_s * SECOND_US),
+        request.step,
+        request.time_zone,
+        list(request.dimensions),
+    )
+
+
 def windows_router(context: AppContext) -> APIRouter:
     router = native_router("windows")
     settings = context.settings
 
     @router.get(
         "/v1/windows",
-        summary="Count, errors, cost, tokens and latency over time",
+        summary="Counts, costs, tokens, percentiles and caches over time",
         responses={
             200: context.documented.response(WindowList, "Steps, sorted by start.", WINDOWS_EXAMPLE)
         },
@@ -202,37 +252,14 @@ def windows_router(context: AppContext) -> APIRouter:
         """Return totals and percentiles of each step.
 
         Steps without observations are omitted. Only observations between `from` and `to`, rounded
-        to whole minutes, are included. Percentiles have a relative error of at most 1 %.
+        to whole minutes (or steps of ten seconds), are included. Percentiles have a relative error
+        of at most 1 %. What happened before the upgrade to windows of ten seconds is in the first
+        ten seconds of its minute, and has no values of the dimensions that were added then.
         """
-        from_s, to_s = parameters.bounds_s(now_us(), settings.window_steps_max)
-        dimensions = parameters.dimensions()
-        limit = settings.window_rows_max
-        bounds_s = step_bounds_s(parameters.step, parameters.time_zone, from_s, to_s)
-        levels = await levels_of(context.reader, project_id, from_s, to_s, bounds_s)
-        query = ReadWindows(
-            project_id,
-            from_s,
-            to_s,
-            runs_of(bounds_s, STEP_S[parameters.step]),
-            dimensions,
-            parameters.conditions(),
-            limit + 1,
-            levels,
-        )
-        rows = await context.reader.rows(query, _Row)
-        if len(rows) > limit:
-            metrics.LIMITS_REACHED.labels("window_rows_max").inc()
-            message = f"more than {limit} rows; request fewer steps or dimensions, or add filters"
-            raise TooCostlyError(message)
-        meta = WindowsMeta(
-            iso(from_s * SECOND_US),
-            iso(to_s * SECOND_US),
-            parameters.step,
-            parameters.time_zone,
-            list(dimensions),
-        )
-        data = [_shown(row, bounds_s, dimensions) for row in rows]
-        return json_response(WindowList(data, meta))
+        request = parameters.request(project_id, now_us(), settings.window_steps_max)
+        read = await read_windows(context, request, tuple(MEASURES), _Row)
+        data = [_shown(row, read.bounds_s, request.dimensions) for row in read.rows]
+        return json_response(WindowList(data, meta_of(request)))
 
     return router
 
@@ -246,10 +273,15 @@ def _shown(row: _Row, bounds_s: Sequence[int], dimensions: tuple[str, ...]) -> W
         errors=row.errors,
         cost_usd=usd_text(pico_of(row.cost_usd)),
         tokens=row.tokens,
-        latency_ms=Latency(*(_milliseconds(value_us) for value_us in row.latency_us)),
+        latency_ms=_thousandths(row.latency_us),
+        ttft_ms=_thousandths(row.ttft_us),
+        output_tokens_per_s=_thousandths(row.milli_rate),
+        unpriced=row.unpriced,
+        error_types=row.error_types,
+        cache=CacheTotals.of([row]).shown(),
         **grouped,
     )
 
 
-def _milliseconds(value_us: float | None) -> float | None:
-    return None if value_us is None else round(value_us / 1000, 3)
+def _thousandths(values: Sequence[float | None]) -> Percentiles:
+    return Percentiles(*(None if value is None else round(value / 1000, 3) for value in values))

@@ -20,8 +20,8 @@ from producers.gateway.mapping import Sdk, map_in_slices
 from producers.gateway.otlp import Export, ExportedSpan, SpanGroup
 from producers.gateway.otlp.export import Origin
 from producers.gateway.values.usage import usage_of_object
+from producers.usage_units import unit_of
 from streams.core.pricing.price_book import PriceBook, Priced, total_of_given
-from streams.core.pricing.units import unit_of
 from tests.billing.rows import Price, Row, Table, billed, rows
 from tests.billing.table import DOCUMENT, document
 from tracemill.contract import Observation

@@ -250,9 +250,18 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
             transform(begin_s, {p1:Array(Int64)}, {p2:Array(Int64)})) AS start_s, model,
           sum(observation_count) AS count,
           sum(error_count) AS errors,
+          sumMap(error_types) AS error_types,
           toString(sum(total_cost)) AS cost_usd,
+          sum(unpriced_count) AS unpriced,
           sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,
-          quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us
+          quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(latency_state) AS latency_us,
+          quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(ttft_state) AS ttft_us,
+          quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(rate_state) AS milli_rate,
+          sum(cache_exact_count) AS cache_exact,
+          sum(cache_semantic_count) AS cache_semantic,
+          sum(cache_miss_count) AS cache_miss,
+          toString(sum(cached_saved)) AS cached_saved_usd,
+          toString(sum(app_saved)) AS app_saved_usd
         FROM windows FINAL
         WHERE project_id = {project_id:String}
           AND window_start >= toDateTime({p4:UInt32}, 'UTC')
@@ -278,19 +287,34 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
             transform(begin_s, {p1:Array(Int64)}, {p2:Array(Int64)})) AS start_s, model,
           sum(observation_count) AS count,
           sum(error_count) AS errors,
+          sumMap(error_types) AS error_types,
           toString(sum(total_cost)) AS cost_usd,
+          sum(unpriced_count) AS unpriced,
           sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,
-          quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us
+          quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(latency_state) AS latency_us,
+          quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(ttft_state) AS ttft_us,
+          quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(rate_state) AS milli_rate,
+          sum(cache_exact_count) AS cache_exact,
+          sum(cache_semantic_count) AS cache_semantic,
+          sum(cache_miss_count) AS cache_miss,
+          toString(sum(cached_saved)) AS cached_saved_usd,
+          toString(sum(app_saved)) AS app_saved_usd
         FROM (
-        SELECT window_start, model, observation_count, error_count, total_cost,
-            mapApply((k, v) -> (k, toInt128(v)), usage) AS usage, latency_state
+        SELECT window_start, model, observation_count, total_cost, error_count,
+            mapApply((k, v) -> (k, toInt128(v)), error_types) AS error_types, unpriced_count,
+            mapApply((k, v) -> (k, toInt128(v)), usage) AS usage,
+            latency_state, ttft_state, rate_state,
+            cache_exact_count, cache_semantic_count, cache_miss_count, cached_saved, app_saved
         FROM windows FINAL
         WHERE project_id = {project_id:String}
           AND (window_start >= toDateTime({p4:Array(UInt32)}[1], 'UTC')
             AND window_start < toDateTime({p5:Array(UInt32)}[1], 'UTC'))
         UNION ALL
-        SELECT window_start, model, observation_count, error_count, total_cost,
-            mapApply((k, v) -> (k, toInt128(v)), usage) AS usage, latency_state
+        SELECT window_start, model, observation_count, total_cost, error_count,
+            mapApply((k, v) -> (k, toInt128(v)), error_types) AS error_types, unpriced_count,
+            mapApply((k, v) -> (k, toInt128(v)), usage) AS usage,
+            latency_state, ttft_state, rate_state,
+            cache_exact_count, cache_semantic_count, cache_miss_count, cached_saved, app_saved
         FROM windows_daily FINAL
         WHERE project_id = {project_id:String}
           AND cube = 'model'

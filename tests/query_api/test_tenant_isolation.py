@@ -145,6 +145,7 @@ def filled(path: str, api: Api, project_id: str) -> str:
 async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
     parameters = {
         "/v1/windows": RANGE,
+        "/v1/cache": RANGE,
         "/v1/prices/resolve": {"model": "m"},
         "/v1/prices/unpriced": {name: RANGE[name] for name in ("from", "to")},
     }

@@ -32,7 +32,7 @@ def window(minute: int, values_us: list[float], **fields: Any) -> WindowRow:
         "row_version": 1,
         "observation_count": len(values_us), "latency_state_hex": sketch(values_us), **fields,
     }  # fmt: skip
-    return WindowRow(window_s=NOON_S + 60 * minute, **given)
+    return WindowRow(**{"window_s": NOON_S + 60 * minute} | given)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,18 @@ def stored_windows(kept: Kept) -> str:
                 total_cost_pico=5),
             window(70, [], environment="staging", observation_count=3, total_cost_pico=7),
             window(12 * 60 + 30, [2000.0], model="m2", total_cost_pico=11),
+            window(
+                24 * 60, [2e6], window_s=NOON_S + 86_400, type="GENERATION", provider="openai",
+                error_count=3, error_types={"429": 2, "Timeout": 1}, unpriced_count=2,
+                ttft_state_hex=sketch([400_000.0]), rate_state_hex=sketch([25_000.0]),
+                usage={"input": 60, "cache_read_input_tokens": 30, "input_cache_creation": 10},
+                cache_exact_count=2, cache_semantic_count=1, cache_miss_count=1,
+                cached_saved_pico=-5, app_saved_pico=3 * 10**12,
+            ),
+            window(
+                24 * 60, [2e6], window_s=NOON_S + 86_410, type="TOOL", error_count=1,
+                error_types={"429": 1}, total_cost_pico=1,
+            ),
         ]
     )  # fmt: skip
 
@@ -86,13 +98,13 @@ async def test_minutes_are_absolute_and_the_newest_version_counts(windows: Api) 
 async def test_percentiles_are_those_of_the_union(windows: Api) -> None:
     hour = (await asked(windows, step="1h"))[0]
     assert hour["count"] == 3000
-    for name, quantile in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+    for name, quantile in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)):
         assert hour["latency_ms"][name] == pytest.approx(exact(LATENCIES_US, quantile), rel=0.011)
 
 
 async def test_a_step_in_which_nothing_ended_has_no_percentiles(windows: Api) -> None:
     (staging,) = await asked(windows, step="1h", environment="staging")
-    assert staging["latency_ms"] == {"p50": None, "p95": None, "p99": None}
+    assert staging["latency_ms"] == dict.fromkeys(("p50", "p90", "p95", "p99"))
     assert (staging["start"], staging["count"]) == ("2026-11-21T13:00:00.000Z", 3)
 
 
@@ -131,6 +143,61 @@ async def test_rows_are_grouped_and_filtered_by_dimensions(windows: Api) -> None
     ]
 
 
+NEXT_DAY = {"from": "2026-11-22T12:00:00Z", "to": "2026-11-22T12:01:00Z"}
+
+
+async def test_a_window_shows_all_measures(windows: Api) -> None:
+    (minute,) = await asked(windows, **NEXT_DAY)
+    assert minute["error_types"] == {"429": 3, "Timeout": 1}
+    assert (minute["count"], minute["errors"], minute["unpriced"]) == (2, 4, 2)
+    assert minute["ttft_ms"]["p50"] == pytest.approx(400, rel=0.011)
+    assert minute["output_tokens_per_s"]["p99"] == pytest.approx(25, rel=0.011)
+    assert minute["cache"] == {
+        "prompt": {
+            "input_tokens": 100,
+            "cached_tokens": 30,
+            "hit_ratio": 0.3,
+            "saved_usd": "-0.000000000005",
+        },
+        "application": {"exact": 2, "semantic": 1, "miss": 1, "hit_rate": 0.75, "saved_usd": "3"},
+    }
+
+
+async def test_steps_of_ten_seconds_and_every_dimension_can_be_grouped(windows: Api) -> None:
+    rows = await asked(windows, **NEXT_DAY, step="10s", group_by="type,provider")
+    assert [(row["start"][11:19], row["type"], row["provider"]) for row in rows] == [
+        ("12:00:00", "GENERATION", "openai"),
+        ("12:00:10", "TOOL", ""),
+    ]
+    only = {"from": "2026-11-22T12:00:15Z", "to": "2026-11-22T12:00:16Z", "step": "10s"}
+    assert [row["type"] for row in await asked(windows, **only, group_by="type")] == ["TOOL"]
+    assert await asked(windows, **NEXT_DAY, provider="azure") == []
+
+
+async def test_caches_are_summed_over_the_range_and_shown_by_step_and_group(windows: Api) -> None:
+    days = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-23T00:00:00Z", "group_by": "type"}
+    answer = await windows.client.get("/v1/cache", params=days)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["meta"]["step"] == "1d"
+    assert body["prompt"] == {
+        "input_tokens": 115,
+        "cached_tokens": 30,
+        "hit_ratio": round(30 / 115, 6),
+        "saved_usd": "-0.000000000005",
+    }
+    assert body["application"]["hit_rate"] == 0.75
+    found = [(row["start"][:10], row["type"]) for row in body["data"]]
+    assert found == [
+        ("2026-11-21", ""),
+        ("2026-11-22", ""),
+        ("2026-11-22", "GENERATION"),
+        ("2026-11-22", "TOOL"),
+    ]
+    assert body["data"][3]["application"]["hit_rate"] is None
+    assert body["data"][2]["application"]["saved_usd"] == "3"
+
+
 async def test_the_range_counts_whole_minutes(windows: Api) -> None:
     rows = await asked(windows, **{"from": "2026-11-21T12:01:30Z", "to": "2026-11-21T12:01:31Z"})
     assert [row["count"] for row in rows] == [2000]
@@ -146,7 +213,7 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
 @pytest.mark.parametrize(
     ("params", "field", "allowed"),
     [
-        ({"step": "5m"}, "step", ["1m", "1h", "1d"]),
+        ({"step": "5m"}, "step", ["10s", "1m", "1h", "1d"]),
         ({"group_by": "model,user"}, "group_by", DIMENSIONS),
         ({"time_zone": "Mars/Olympus"}, "time_zone", None),
         ({"from": "yesterday"}, "from", None),

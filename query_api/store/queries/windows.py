@@ -12,20 +12,19 @@ from query_api.store.conditions import Column, Condition, Kind, conditions_sql
 from query_api.store.levels import Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs
+from query_api.store.window_measures import MEASURES, columns_of, measures_sql
 
 WINDOW_DIMENSIONS: Final = tuple(each for each in REGISTRY.all() if each.in_windows)
 WINDOW_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     {each.name: Column(each.name, Kind.TEXT) for each in WINDOW_DIMENSIONS}
 )
-MEASURES: Final = ("observation_count", "error_count", "total_cost", "usage", "latency_state")
-"""Columns that are summed or merged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadWindows(StoreQuery):
-    """Select count, errors, cost, tokens and latency quantiles (µs) by step and dimensions.
+    """Select measures by step and dimensions.
 
-    ``runs`` defines the steps, and must cover the whole minutes from ``from_s`` to ``to_s``
+    ``runs`` defines the steps, and must cover the time from ``from_s`` to ``to_s``
     (exclusive). Empty windows are left out. Quantiles are computed from merged sketches, with an
     error of at most 1 %. At most ``limit`` rows are selected, sorted by start.
     """
@@ -40,6 +39,8 @@ class ReadWindows(StoreQuery):
     limit: int = 1000
     levels: Levels | None = None
     """Where the rows of the range are read; None: from windows."""
+    measures: tuple[str, ...] = tuple(MEASURES)
+    """Names of measures."""
 
     def write(self, binder: Binder) -> str:
         begins, lasts = (
@@ -52,11 +53,7 @@ class ReadWindows(StoreQuery):
             f"  roundDown(at_s, {begins}) AS begin_s\n"
             f"SELECT least(begin_s + intDiv(at_s - begin_s, {step_s}) * {step_s},"
             f" transform(begin_s, {begins}, {lasts})) AS start_s{groups},\n"
-            "  sum(observation_count) AS count,\n"
-            "  sum(error_count) AS errors,\n"
-            "  toString(sum(total_cost)) AS cost_usd,\n"
-            "  sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,\n"
-            "  quantilesDDMerge(0.01, 0.5, 0.95, 0.99)(latency_state) AS latency_us\n"
+            f"{measures_sql(self.measures)}\n"
             f"FROM {self._rows(binder)}\n"
             f"GROUP BY start_s{groups}\n"
             "HAVING sum(observation_count) != 0 OR sum(total_cost) != 0\n"
@@ -67,8 +64,8 @@ class ReadWindows(StoreQuery):
     def _rows(self, binder: Binder) -> str:
         """Return the table, or subquery, with the rows of the range."""
         if self.levels is not None:
-            conditions = self.conditions
-            return level_rows_sql(self.levels, MEASURES, self.group_by, conditions, binder)
+            columns, conditions = columns_of(self.measures), self.conditions
+            return level_rows_sql(self.levels, columns, self.group_by, conditions, binder)
         return (
             f"windows FINAL\nWHERE {OF_PROJECT}"
             f"\n  AND window_start >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"

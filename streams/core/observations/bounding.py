@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from producers.usage_units import unit_of
 from streams.core.observations.json_texts import json_of
 from streams.core.observations.limits import (
     DEFAULT_ROW_LIMITS,
@@ -27,7 +28,6 @@ from streams.core.observations.limits import (
     RowLimits,
 )
 from streams.core.observations.metadata import Metadata
-from streams.core.pricing.units import unit_of
 from tracemill.contract import COUNT_MAX, Event, Observation, Score, TraceAttributes, TraceUpdate
 
 CUT_TAG: Final = "tracemill.cut"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from heapq import nsmallest
 from typing import Final
 
+from producers.usage_units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
 from streams.core.dimensions.keys import StartedKey, own_spend_key
 from streams.core.observations.limits import (
     TRACE_SUMMARIES_MAX,
@@ -18,7 +19,6 @@ from streams.core.observations.limits import (
 )
 from streams.core.observations.state import ObservationState
 from streams.core.observations.summaries import Amounts, Reported, SummaryTree
-from streams.core.pricing.units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
 
 Recount = tuple[ObservationState, dict[str, int], int]
 """An observation, and the usage and picodollars that it counts from now on."""

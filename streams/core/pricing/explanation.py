@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
+from producers.usage_units import fallbacks, unit_of
 from streams.core.pricing.price_book import Candidate, PriceBook, rates_of
 from streams.core.pricing.rates import Hours, Period, Rate, RateTable, Variant, input_tokens_of
 from streams.core.pricing.request import conditions_of
-from streams.core.pricing.units import fallbacks, unit_of
 from streams.core.pricing.valuation import with_tier_note
 from tracemill.reconciliation import Reconciled, reconcile_object
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from producers.model_patterns import Matching, ModelPattern
+from producers.usage_units import unit_of
 from streams.core.pricing.models import MODEL_LENGTH_MAX
 from streams.core.pricing.price_defaults import DefaultPrices, Resolved, default_prices
 from streams.core.pricing.rates import Period, Rate, RateTable, Variant, input_tokens_of
@@ -29,7 +30,6 @@ from streams.core.pricing.request import (
     served_by,
 )
 from streams.core.pricing.savings import FRESH_UNITS
-from streams.core.pricing.units import unit_of
 
 CACHED_MODELS_MAX: Final = 4_000
 """Maximum cached (project, model) pairs with compiled prices; above it, the oldest is evicted."""

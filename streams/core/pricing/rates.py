@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from streams.core.pricing.units import INPUT_TOKEN_UNITS, TOKEN_UNITS, fallbacks, unit_of
+from producers.usage_units import INPUT_TOKEN_UNITS, TOKEN_UNITS, fallbacks, unit_of
 
 DAY_US: Final = 86_400_000_000
 _TABLE_TYPES_MAX: Final = 256

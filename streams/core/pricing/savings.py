@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from streams.core.pricing.units import unit_of
+from producers.usage_units import unit_of
 
 _TYPES_MAX: Final = 4_096
 """Maximum number of usage types whose fresh unit is cached."""

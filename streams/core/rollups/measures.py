@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from producers.usage_units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
 from streams.core.observations.limits import ERROR_TYPES_MAX, OTHER_ERROR
 from streams.core.observations.state import ObservationState
-from streams.core.pricing.units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
 from streams.core.rollups.deltas import WindowDelta
 from streams.core.rollups.sketch import key_of
 

@@ -20,7 +20,7 @@ from producers.gateway.values.usage import (
     usage_of_object,
     usage_of_older_object,
 )
-from streams.core.pricing.units import TOKEN_UNITS, unit_of
+from producers.usage_units import TOKEN_UNITS, unit_of
 from tests.producers.gateway.conftest import times_reached
 from tracemill.contract import COUNT_MAX
 
