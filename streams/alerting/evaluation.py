@@ -91,7 +91,7 @@ class Evaluation:
                 continue
             for each in self._evaluators:
                 try:
-                    each.evaluator.apply(delta, offset, self._now_us)
+                    each.evaluator.apply(delta, offset, append_us)
                 except Exception as error:  # noqa: BLE001  # the other evaluators continue
                     _failed(each, error)
         metrics.DELTAS.inc(len(record.deltas))

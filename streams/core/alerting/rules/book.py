@@ -17,6 +17,7 @@ from producers.notifications.rule_change import RuleChange
 from streams.core.alerting.evaluator import EvaluatorContext, History, State
 from streams.core.alerting.rules.machine import FIRING
 from streams.core.alerting.rules.notices import RULE_KIND, restore_change, state_of_row
+from streams.core.alerting.rules.orphans import Orphans
 from streams.core.alerting.rules.project import ProjectRules, RuleLimits
 from streams.core.alerting.rules.rule import Rule, group_of_json
 from streams.core.alerting.rules.states import WHOLE_RULE
@@ -43,6 +44,8 @@ class RuleBook:
         """Projects of rules, silences and acknowledgements, by kind and id."""
         self._restored_us: dict[int, int] = {}
         self._removed: list[State] = []
+        self._orphans = Orphans()
+        self._alerts: list[Alert] = []
         self._is_live = False
         self._offset = -1
 
@@ -107,7 +110,10 @@ class RuleBook:
             return
         change = _change.decode(alert.payload)
         found = self._group_of(alert.project_id, alert.rule_id, None, change.group)
-        if change.test or found is None:
+        if change.test:
+            return
+        if found is None:
+            self._orphans.add(alert, change)
             return
         rule, group = found
         state = rule.state_of(group)
@@ -115,16 +121,18 @@ class RuleBook:
         is_newer = (
             change.sequence > state.sequence
             if alert.episode == state.episode_id
-            else alert.created_us >= updated_us and change.window_end_us >= state.decided_us
+            else alert.created_us >= updated_us
         )
         if is_newer:
             restore_change(state, alert, change)
             self._restored_us[id(state)] = alert.created_us
             rule.note_state(group)
+            self._projects[alert.project_id].states.mark(rule, group)
 
     def restored(self, now_us: int) -> None:
         """Begin to evaluate."""
         self._restored_us.clear()
+        self._alerts += self._orphans.take(now_us)
         self._is_live = True
         for project in self._projects.values():
             project.states.now_us = max(project.states.now_us, now_us)
@@ -172,7 +180,7 @@ class RuleBook:
 
     def take_alerts(self) -> list[Alert]:
         """Evaluate what was applied, and return the alerts."""
-        alerts: list[Alert] = []
+        alerts, self._alerts = self._alerts, []
         for project in self._projects.values():
             project.flush()
             alerts += project.states.alerts

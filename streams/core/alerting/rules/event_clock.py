@@ -42,6 +42,8 @@ class EventClock:
         """Move to a pane of ``idle_pane_s``."""
         if self.current_s:
             self._arrived_us += (pane_s - self.current_s) * _SECOND_US
+        else:
+            self._arrived_us = pane_s * _SECOND_US
         self.current_s = pane_s
 
     def event_us(self, now_us: int) -> int:

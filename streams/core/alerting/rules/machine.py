@@ -177,9 +177,9 @@ _MOVES: Final = {
 }
 
 
-def episode_id(project_id: str, rule_id: str, group: str, started_us: int) -> str:
+def episode_id(project_id: str, rule_id: str, version: int, group: str, started_us: int) -> str:
     """Return the id of the episode that began at ``started_us``; ``group`` is its JSON object."""
-    identity = "\n".join((project_id, rule_id, group, str(started_us)))
+    identity = "\n".join((project_id, rule_id, str(version), group, str(started_us)))
     return f"episode_{sha256(identity.encode(errors='replace')).hexdigest()[:32]}"
 
 

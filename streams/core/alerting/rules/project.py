@@ -71,6 +71,8 @@ class ProjectRules:
         self._sources: dict[str, _Source] = {}
         self._evaluation = WindowEvaluation(self.states, self._clock)
         self._slides = 0
+        self._log_us = 0
+        """Time that the log has reached."""
         self._without_history: set[SeriesKey] = set()
         self._reading: set[SeriesKey] = set()
         """Series for which older deltas are being read."""
@@ -188,6 +190,7 @@ class ProjectRules:
     def apply(self, delta: Delta, now_us: int) -> None:
         """Gather the changes of a delta; if it begins a new pane, evaluate the ended ones."""
         clock = self._clock
+        self._log_us = max(self._log_us, now_us)
         self.states.now_us = max(self.states.now_us, now_us)
         postponed: list[tuple[_Source, int, Any]] = []
         latest_s = max(
@@ -197,11 +200,13 @@ class ProjectRules:
             for sent_s, change in _changes(name, delta):
                 start_s = clock.bounded_s(sent_s, now_us)
                 self.counts.ahead += start_s < sent_s // PANE_S * PANE_S
-                if start_s > clock.current_s:
+                if start_s > clock.current_s or not clock.current_s:
                     postponed.append((source, start_s, change))
                 else:
                     source.merger.add(start_s, change)
         latest_s = max([latest_s, *(start_s for _, start_s, _ in postponed)])
+        if not clock.current_s:
+            latest_s = latest_s or clock.idle_pane_s(now_us)
         if latest_s > clock.current_s:
             self.flush()
             self._slide(latest_s)
@@ -216,7 +221,12 @@ class ProjectRules:
             series.applied_to = offset
 
     def begin_history(self, now_us: int) -> History | None:
-        """Return the deltas that new series need, if there are any (``ReadsHistory``)."""
+        """Return the deltas that new series need, if there are any (``ReadsHistory``).
+
+        Before event time has begun, with the first tick, it is not known which windows they are in.
+        """
+        if not self._clock.current_s:
+            return None
         self._reading = {key for key in self._without_history if key in self.series}
         self._without_history.clear()
         if not self._reading:
@@ -240,7 +250,13 @@ class ProjectRules:
             merger = Merger(source.name, [*source.merger.numbers, *source.merger.mappings])
             for start_s, change in _changes(name, delta):
                 merger.add(self._clock.bounded_s(start_s, append_us), change)
-            for start_s, row in merger.take():
+            rows = merger.take()
+            latest_s = max((start_s for start_s, _ in rows), default=0)
+            if latest_s > self._clock.current_s:  # event time had been there before a restart
+                self.flush()
+                self._slide(latest_s)
+                self._clock.moved_to(latest_s, append_us)
+            for start_s, row in rows:
                 self._add(source, start_s, row, append_us, wanted)
 
     def _needs(self, key: SeriesKey, offset: int) -> bool:
@@ -310,6 +326,7 @@ class ProjectRules:
 
     def tick(self, now_us: int) -> None:
         """Evaluate what depends on time."""
+        self._log_us = max(self._log_us, now_us)
         self.states.now_us = max(self.states.now_us, now_us)
         self.flush()
         pane_s = self._clock.idle_pane_s(now_us)
@@ -350,6 +367,8 @@ class ProjectRules:
 
     def _attempt(self, rule: Rule, evaluate: Callable[..., None], *arguments: Any) -> None:
         """Evaluate a rule; if that raises, the other rules are still evaluated."""
+        if not rule.is_in_force(self._log_us):
+            return
         try:
             evaluate(rule, *arguments)
         except Exception as error:  # noqa: BLE001  # see above

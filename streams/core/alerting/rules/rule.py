@@ -56,6 +56,8 @@ class Rule:
     window: int | None = None
     calendar: CalendarWindow | None = None
     groups: dict[Group, GroupState] = field(default_factory=dict)
+    is_behind: bool = False
+    """Whether evaluations were left out, so that all groups are evaluated next."""
     active: set[Group] = field(default_factory=set)
     """Groups in a state that time alone can change."""
 
@@ -63,10 +65,15 @@ class Rule:
     def is_silence(self) -> bool:
         return self.metric.aggregate == "silence"
 
-    @property
-    def window_s(self) -> int:
-        """Return the length of the window; of a calendar window, its usual length."""
-        return self.record.window_s
+    def is_in_force(self, now_us: int) -> bool:
+        """Return whether the rule existed in this form at a time of the log.
+
+        Otherwise, a restart would evaluate it on deltas that were evaluated without it.
+        """
+        if now_us >= max(self.record.created_us, self.record.updated_us):
+            return True
+        self.is_behind = True
+        return False
 
     def group_json(self, group: Group) -> str:
         """Return a group as a JSON object with sorted names."""
@@ -114,6 +121,8 @@ class Rule:
 
     def due_groups(self, touched: Iterable[Group]) -> Iterator[Group]:
         """Yield the groups to evaluate at the end of a pane."""
+        if self.is_behind and self.series is not None:
+            self.is_behind, touched = False, {*touched, *self.series.groups}
         yield from {*touched, *self.active, *(((),) if not self.group_by else ())}
 
 

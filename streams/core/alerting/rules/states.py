@@ -93,16 +93,21 @@ class RuleStates:
         self._dirty[rule.record.id, group] = rule
         if event is not None:
             state.reason = reason_of(rule.record, event, state.value)
+            if before not in OPEN:
+                self._begin_episode(rule, group, state)
             self._announce(rule, group, state, event)
+
+    def _begin_episode(self, rule: Rule, group: Group, state: GroupState) -> None:
+        record, text = rule.record, rule.group_json(group)
+        episode = episode_id(record.project_id, record.id, record.version, text, state.started_us)
+        if episode != state.episode_id:
+            state.episode_id, state.sequence, state.acknowledged_by = episode, 0, ""
+        state.is_announced = False
 
     def _announce(self, rule: Rule, group: Group, state: GroupState, event: Event) -> None:
         """Create the alert of an event."""
         record, text = rule.record, rule.group_json(group)
         values = dict(zip(rule.group_by, group, strict=True))
-        episode = episode_id(record.project_id, record.id, text, state.started_us)
-        if episode != state.episode_id:
-            state.episode_id, state.sequence, state.is_announced = episode, 0, False
-            state.acknowledged_by = ""
         if event == "alert.firing":
             self.suppressions.set_firing(record, text, values)
         else:

@@ -21,7 +21,7 @@ class WindowEvaluation:
 
     def changed(self, rule: Rule, groups: Iterable[Group]) -> None:
         """Evaluate the current window of groups that changed, and past windows."""
-        for group in groups:
+        for group in rule.due_groups(groups) if rule.is_behind else groups:
             self._now(rule, group)
         self._late(rule)
 

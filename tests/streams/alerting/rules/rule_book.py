@@ -133,7 +133,9 @@ class Book:
 
     def restart(self, *, lose_states: bool = False) -> None:
         """A new book from the written states and alerts."""
-        rows = {} if lose_states else dict(self.rows)
+        if lose_states:
+            self.rows.clear()
+        rows = dict(self.rows)
         self.book = self._new()
         for record in self.records:
             self.book.control_changed(record, self.now_us)
