@@ -15,10 +15,11 @@ from producers.control.record import Change, Tombstone
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
 from streams.core.alerting.evaluator import EvaluatorContext, History, State
+from streams.core.alerting.rules.limits import RuleLimits
 from streams.core.alerting.rules.machine import FIRING
 from streams.core.alerting.rules.notices import RULE_KIND, restore_change, state_of_row
 from streams.core.alerting.rules.orphans import Orphans
-from streams.core.alerting.rules.project import ProjectRules, RuleLimits
+from streams.core.alerting.rules.project import ProjectRules
 from streams.core.alerting.rules.rule import Rule, group_of_json
 from streams.core.alerting.rules.states import WHOLE_RULE
 from streams.core.rollups.deltas import Delta

@@ -13,6 +13,7 @@ from streams.core.alerting.evaluator import History
 from streams.core.alerting.rules.calendar import CalendarWindow, bounds_s
 from streams.core.alerting.rules.event_clock import PANE_US, EventClock
 from streams.core.alerting.rules.index import SeriesIndex
+from streams.core.alerting.rules.limits import Counts, RuleLimits
 from streams.core.alerting.rules.machine import OPEN
 from streams.core.alerting.rules.measures import NotComputable
 from streams.core.alerting.rules.panes import PANE_S, Group
@@ -26,24 +27,6 @@ from streams.core.rollups.deltas import Delta
 SOURCES: Final[tuple[Source, ...]] = ("windows", "spend")
 FORGET_PANES: Final = 60
 """Number of slides after which groups without data are forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class RuleLimits:
-    """Named limits of the settings of the alerting stage."""
-
-    groups_max: int = 10_000
-    late_max_s: int = 300
-    idle_max_s: int = 86_400
-
-
-@dataclass(slots=True)
-class Counts:
-    """What was refused since the last call of ``take``."""
-
-    late: int = 0
-    ahead: int = 0
-    groups: int = 0
 
 
 @dataclass(slots=True)

@@ -1,0 +1,23 @@
+"""Define the limits of rules, and count what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLimits:
+    """Named limits of the settings of the alerting stage."""
+
+    groups_max: int = 10_000
+    late_max_s: int = 300
+    idle_max_s: int = 86_400
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was refused since the last call of ``take``."""
+
+    late: int = 0
+    ahead: int = 0
+    groups: int = 0
