@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,17 @@ class Body(BaseModel):
     """The body of a request. Values are not converted: neither `true` nor `"1"` is a number."""
 
     model_config = ConfigDict(strict=True)
+
+
+def of_changes(*examples: Any) -> Callable[[dict[str, Any]], None]:
+    """Return ``json_schema_extra`` of a body in which absent fields do not change: no defaults."""
+
+    def without_defaults(schema: dict[str, Any]) -> None:
+        schema["examples"] = list(examples)
+        for field in schema["properties"].values():
+            field.pop("default", None)
+
+    return without_defaults
 
 
 def _require_storable(value: Any) -> Any:

@@ -28,7 +28,7 @@ from producers.control.kinds.alert_rule import (
     NoData,
     Severity,
 )
-from query_api.body import Body
+from query_api.body import Body, of_changes
 from query_api.decimals import DecimalNumber
 from query_api.durations import duration_field, duration_s, duration_text
 from query_api.openapi.alert_rule_examples import RULE_REQUEST_EXAMPLE
@@ -198,16 +198,10 @@ class AlertRuleBody(Body):
     anomaly: AnomalyBody | None = None
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
-    schema["examples"] = [{"enabled": False}]
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
 class AlertRuleChange(AlertRuleBody):
     """Fields of the rule; those that are absent do not change."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=of_changes({"enabled": False}))
 
     name: str = Field("", min_length=1, max_length=255)
     metric: MetricName = ""

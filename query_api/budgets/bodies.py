@@ -18,7 +18,7 @@ from producers.control.kinds.budget import (
 )
 from producers.control.periods import ALLOWED, Period
 from producers.tiers.record import TIER_CHARS_MAX
-from query_api.body import Body
+from query_api.body import Body, of_changes
 from query_api.durations import duration_field
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import BUDGET_REQUEST_EXAMPLE
@@ -162,8 +162,6 @@ class BudgetBody(Body):
 class BudgetChange(BudgetBody):
     """The fields to change; the others stay as they are."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"limit_usd": "0.20"}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=of_changes({"limit_usd": "0.20"}))
 
     name: str = Field(default="", min_length=1, max_length=255)
