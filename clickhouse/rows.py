@@ -115,6 +115,8 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     scope_name: str = ""
     scope_version: str = ""
     app_root: int = 0
+    api_key: str = ""
+    """Public key of the API key that sent it."""
     user_id: str = ""
     session_id: str = ""
     merge_state: str = ""
@@ -227,7 +229,7 @@ class WindowRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 @_with_columns(REGISTRY.of_spend())
 class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """Total spend in 15 minutes of event time.
+    """Cost, counts and tokens of 15 minutes of event time.
 
     Key: project, start, dimensions.
     """
@@ -240,6 +242,11 @@ class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     environment: str
     row_version: int
     total_cost_pico: int = 0
+    observation_count: int = 0
+    error_count: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
 
 
 class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

@@ -34,13 +34,17 @@ class Dimension:
     observation_field: str | None = None
     """Column of observations with the value (a field of ``ObservationRow``)."""
     trace_field: str | None = None
-    """Field of traces with the value (a field of ``TraceAttributes``)."""
+    """Field of traces with the value: a field of ``TraceAttributes``, ``metadata.`` with a key of
+    the metadata, or ``name``, which is that of the root observation if the trace has none."""
     value_of: Callable[[Any], str] = text_of_value
     """A pure function that converts the field to the value; it is not called for an empty field."""
     in_windows: bool = False
     """Whether it is a dimension of windows."""
     in_spend: bool = False
     """Whether it is a dimension of spend and of scopes of budgets."""
+    is_array: bool = False
+    """Whether a value is a JSON array of texts (``producers.dimensions.arrays``). A scope with a
+    text then matches the arrays that contain it."""
     default: str = ""
     """Value if neither the observation nor its trace has one; also the value of rows that are older
     than the dimension."""

@@ -11,7 +11,7 @@ from producers.errors import BatchTooLargeError, TooLargeError
 from producers.gateway.partition_queue import PartitionQueue
 from producers.settings import GatewaySettings
 from producers.unplaced_events import encode_unplaced
-from tracemill.contract import Event, encode_event
+from tracemill.contract import Event, Observation, encode_event
 from tracemill.partitioning import partition_key, partition_of
 
 
@@ -25,7 +25,10 @@ class EventBatch:
         dead_letter_queue: PartitionQueue,
         unplaced_queue: PartitionQueue,
         gateway: GatewaySettings,
+        api_key: str = "",
     ) -> None:
+        self._api_key = api_key
+        """Public key of the sender; observations contain it."""
         self.project_id = project_id
         """``Principal.quota_key`` of the sender."""
         self._event_queues = queues
@@ -50,6 +53,8 @@ class EventBatch:
             TooLargeError: its line is longer than ``event_max_bytes``. It was not added.
             BatchTooLargeError: the batch is larger than ``batch_max_bytes``.
         """
+        if self._api_key and type(event) is Observation:
+            event.api_key = self._api_key
         line = encode_event(event)
         self._reserve(line)
         if len(line) > self._event_max_bytes:

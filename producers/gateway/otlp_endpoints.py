@@ -81,7 +81,7 @@ class Traces(_Otlp):
         _refuse_when_nothing_is_a_span(export)
         for limit, count in export.limits_reached.items():
             metrics.LIMIT_REACHED.labels(limit).inc(count)
-        batch = self.context.publisher.batch(call.principal.quota_key)
+        batch = self.context.publisher.batch(call.principal.quota_key, call.principal.public_key)
         refusals = [self._set_aside_undecoded(batch, span, call) for span in export.refused]
         project_id, sdk = call.principal.project_id, _sdk_of(call.headers)
         for mapped in map_in_slices(export, project_id, call.received_us, sdk):

@@ -95,14 +95,15 @@ class EventPublisher:
             return False
         return True
 
-    def batch(self, project_id: str = "") -> EventBatch:
-        """Return an empty batch for one request."""
+    def batch(self, project_id: str = "", api_key: str = "") -> EventBatch:
+        """Return an empty batch for one request; ``api_key`` is the public key of its sender."""
         return EventBatch(
             project_id,
             self._event_queues,
             self._dead_letter_queue,
             self._unplaced_queue,
             self._gateway,
+            api_key,
         )
 
     def refuse_when_full(self) -> None:

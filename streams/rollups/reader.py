@@ -42,7 +42,8 @@ WHERE project_id IN {{projects:Array(String)}} AND window_start IN {{starts:Arra
 """  # noqa: S608  # columns of the registry
 SPEND_SQL: Final = f"""
 SELECT project_id, toUnixTimestamp(bucket_start) AS bucket_s, {_SPEND_COLUMNS}, row_version,
-    toInt64(total_cost * 1000000000000) AS total_cost_pico
+    toInt64(total_cost * 1000000000000) AS total_cost_pico, observation_count, error_count,
+    input_tokens, output_tokens, total_tokens
 FROM spend FINAL
 WHERE project_id IN {{projects:Array(String)}} AND bucket_start IN {{starts:Array(DateTime('UTC'))}}
 """  # noqa: S608  # columns of the registry
@@ -57,7 +58,6 @@ LATEST_SQL: Final = """
 SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s,
     (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
 """
-SCOPE_COLUMNS: Final = tuple(each.name for each in SPEND_DIMENSIONS)
 SPENT_CONCURRENCY: Final = 4
 GROUPS_PER_NEEDED_MAX: Final = 4
 """Maximum groups that a query for several projects selects, per group that is needed."""
@@ -179,10 +179,15 @@ class ProjectReader:
         sums = []
         for number, baseline in enumerate(alike):
             condition = "1"
-            for column, value in zip(SCOPE_COLUMNS, baseline.budget.scope_key, strict=True):
+            for each, value in zip(SPEND_DIMENSIONS, baseline.budget.scope_key, strict=True):
                 if value is not None:
-                    condition += f" AND {column} = {{{column}_{number}:String}}"
-                    params[f"{column}_{number}"] = value
+                    wanted = f"{{{each.name}_{number}:String}}"
+                    condition += (
+                        f" AND has(JSONExtract({each.name}, 'Array(String)'), {wanted})"
+                        if each.is_array
+                        else f" AND {each.name} = {wanted}"
+                    )
+                    params[f"{each.name}_{number}"] = value
             sums.append(f"toInt128(sumIf(total_cost, {condition}) * 1000000000000)")
         sql = SPENT_SQL.format(sums=", ".join(sums))
         result = await self._retrying(lambda: self._store.query_bytes(sql, params))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clickhouse.rows import SpendRow
 from streams.core.budgets.rules import BudgetRule, matches
+from streams.core.dimensions.keys import spend_key_of_delta
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 NOW_S = 1_780_000_000 // 86_400 * 86_400 + 43_000
@@ -115,12 +115,22 @@ class Stage1:
         bucket_s += 10 * self.rng.randint(0, 89)
         lowest = -30 if self.corrections else 0
         user, model = self.rng.choice(USERS), self.rng.choice(MODELS)
-        return SpendDelta(bucket_s, user, model, "prod", self.rng.randint(lowest, 40), trace_id)
+        session = self.rng.choice(("", "s1"))
+        return SpendDelta(
+            bucket_s,
+            user,
+            model,
+            "prod",
+            self.rng.randint(lowest, 40),
+            trace_id,
+            *(self.rng.randint(lowest // 10, 4) for _ in range(5)),
+            {"session_id": session} if session else {},
+        )
 
-    def totals(self) -> tuple[dict[tuple, tuple], dict[tuple, int]]:
+    def totals(self) -> tuple[dict[tuple, tuple], dict[tuple, tuple]]:
         """What every window and every spend cell must hold: each source record once."""
         windows: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, Counter(), Counter()])
-        spend: Counter[tuple] = Counter()
+        spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 6)
         for delta in (d for records in self.records.values() for r in records for d in r):
             if raises(delta):
                 continue
@@ -132,12 +142,15 @@ class Stage1:
                 total[3].update(w.usage)
                 total[4].update(w.latency_bins)
             for s in delta.spend:
-                spend[delta.project_id, s.bucket_s // 900 * 900, *cell_of(s)] += s.cost_pico
+                start_s = s.bucket_s // 900 * 900
+                cell = spend[delta.project_id, start_s, *spend_key_of_delta(s)]
+                for at, amount in enumerate(amounts_of(s)):
+                    cell[at] += amount
         exact = {
             key: (t[0], t[1], t[2], {k: n for k, n in t[3].items() if n}, dict(t[4]))
             for key, t in windows.items()
         }
-        return exact, dict(spend)
+        return exact, {key: tuple(amounts) for key, amounts in spend.items()}
 
 
 def random_budgets(rng: random.Random) -> list[BudgetRule]:
@@ -159,16 +172,24 @@ def random_budgets(rng: random.Random) -> list[BudgetRule]:
 
 
 def spent_by_period(
-    budgets: list[BudgetRule], spend: dict[tuple, int]
+    budgets: list[BudgetRule], spend: dict[tuple, tuple]
 ) -> dict[tuple[str, int], int]:
     """Return the spend of every budget and period that any cell falls into."""
     totals: Counter[tuple[str, int]] = Counter()
-    for (project, bucket_s, *cell), cost_pico in spend.items():
+    for (project, bucket_s, *cell), (cost_pico, *_) in spend.items():
         for budget in budgets:
             if budget.project_id == project and matches(budget.scope_key, tuple(cell)):
                 totals[budget.id, budget.period_of(bucket_s)[0]] += cost_pico
     return dict(totals)
 
 
-def cell_of(row: SpendRow | SpendDelta) -> tuple[str, str, str]:
-    return row.user_id, row.model, row.environment
+def amounts_of(change: SpendDelta) -> tuple[int, ...]:
+    """Return the amounts of a change: cost, counts and tokens."""
+    return (
+        change.cost_pico,
+        change.observations,
+        change.errors,
+        change.input_tokens,
+        change.output_tokens,
+        change.total_tokens,
+    )

@@ -17,6 +17,7 @@ from streams.core.alerts.crossings import Crossing
 from streams.core.budgets.evaluation import Baseline, Budgets
 from streams.core.budgets.rules import BudgetRule, matches
 from streams.core.dead_letters.set_aside import Source
+from streams.core.dimensions.keys import spend_key_of_row
 from streams.core.rollups.checkpoint_choice import index_of_latest
 from streams.core.rollups.delta_record import (
     dead_letter_of_delta,
@@ -31,7 +32,7 @@ from streams.core.rollups.fold import (
     with_rows_beyond,
 )
 from streams.core.rollups.sketch import bins_of
-from tests.simulation.project_load import NOW_S, NOW_US, cell_of
+from tests.simulation.project_load import NOW_S, NOW_US
 
 
 class Crash(Exception):
@@ -109,7 +110,7 @@ class World:
         for lines in self.spend_topic[self.spend_sunk_to : spend_to]:
             for line in lines:
                 spent = msgspec.json.decode(line, type=SpendRow)
-                key = (spent.project_id, spent.bucket_s, *cell_of(spent))
+                key = (spent.project_id, spent.bucket_s, *spend_key_of_row(spent))
                 if key not in self.stored_spend or (
                     spent.row_version >= self.stored_spend[key].row_version
                 ):
@@ -250,7 +251,7 @@ class Worker:
                 if row.project_id == baseline.budget.project_id
                 and baseline.start_s <= row.bucket_s < baseline.end_s
                 and row.bucket_s not in baseline.in_memory
-                and matches(baseline.budget.scope_key, cell_of(row))
+                and matches(baseline.budget.scope_key, spend_key_of_row(row))
             )
             arrivals = self.fold.spend.arrivals
             self.alert(self.fold.budgets.settle(baseline, stored, arrivals) or [])
@@ -275,7 +276,7 @@ class Worker:
         self.world.sink_all()
 
 
-def stored_totals(world: World) -> tuple[dict[tuple, tuple], dict[tuple, int]]:
+def stored_totals(world: World) -> tuple[dict[tuple, tuple], dict[tuple, tuple]]:
     windows = {
         key: (
             row.observation_count,
@@ -286,4 +287,15 @@ def stored_totals(world: World) -> tuple[dict[tuple, tuple], dict[tuple, int]]:
         )
         for key, row in world.stored_windows.items()
     }
-    return windows, {key: row.total_cost_pico for key, row in world.stored_spend.items()}
+    spend = {
+        key: (
+            row.total_cost_pico,
+            row.observation_count,
+            row.error_count,
+            row.input_tokens,
+            row.output_tokens,
+            row.total_tokens,
+        )
+        for key, row in world.stored_spend.items()
+    }
+    return windows, spend

@@ -15,6 +15,8 @@ MODELS = ("cheap", "dear", "unknown")
 USERS = ("ann", "bob")
 PARENTS = ("o0", "o0", "o0", "o1", "o2")
 TYPES = {"plan": "AGENT", "search": None, "answer": "GENERATION"}
+API_KEYS = ("pk-1", "pk-2")
+METADATA = ('{"user_tier": "free"}', '{"user_tier": "pro"}', '{"user_tier": {"no": "text"}}')
 ENVIRONMENTS = ("production", "staging")
 
 
@@ -81,6 +83,7 @@ def _whole(
         parent_id=_maybe(chance, PARENTS),
         completion_start_us=first_us,
         **_descriptions(chance),
+        api_key=_maybe(chance, API_KEYS),
         input=f"asked {name} at {start_us}",
         metadata=f'{{"name": "{name}"}}',
         trace=_maybe(chance, (_attributes(chance),)),
@@ -108,6 +111,7 @@ def _part(
         **_descriptions(chance),
         model=_maybe(chance, MODELS),
         usage=_maybe(chance, (_usage(chance),)),
+        api_key=_maybe(chance, API_KEYS),
         input=_maybe(chance, ("question", "", "another question")),
         output=_maybe(chance, ("answer",)),
         metadata=_maybe(
@@ -136,7 +140,7 @@ def _attributes(chance: Random) -> TraceAttributes:
         session_id=_maybe(chance, ("s1", "s2")),
         public=_maybe(chance, (True, False)),
         tags=_maybe(chance, (("x",), ("y", "x"))),
-        metadata=_maybe(chance, ('{"k": 1}', '{"k": {"l": 2}}', '{"k": {"m": 3}}')),
+        metadata=_maybe(chance, (*METADATA, '{"k": 1}', '{"k": {"l": 2}}', '{"k": {"m": 3}}')),
         input=_maybe(chance, ("hello",)),
         start_us=_maybe(chance, (_start(chance),)),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.dimensions.sources import SPEND_DIMENSIONS
 from streams.core.rollups.sketch import key_of
 from tests.simulation import summary_oracle
 from tracemill.contract import Event, Observation, Score, TraceUpdate
@@ -16,7 +17,7 @@ from tracemill.contract import Event, Observation, Score, TraceUpdate
 FIELDS = (
     *("type", "name", "parent_id", "end_us", "level", "model"),
     *("usage", "cost", "input", "output", "completion_start_us", "error_type", "app_cache"),
-    *("provider", "prompt_name", "prompt_version", "service_tier"),
+    *("provider", "prompt_name", "prompt_version", "service_tier", "api_key"),
 )
 HITS = ("exact", "semantic")
 SAVED_PER_CACHED = 9
@@ -132,7 +133,7 @@ def _rank(event: Observation) -> bytes:
             event.parent_id or "",
             (event.type or "SPAN") in summary_oracle.AGGREGATES,
             False,
-            _dimensions(msgspec.structs.asdict(event)),
+            (*_dimensions(msgspec.structs.asdict(event)), event.api_key or ""),
             *_measured(event),
         )
     )
@@ -301,15 +302,40 @@ def _measures(row: dict[str, Any]) -> Counter[Any]:
     return found
 
 
-def spend_of(events: list[Event]) -> dict[tuple[Any, ...], int]:
+def spend_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[int, ...]]:
+    """Return cost, observations, errors and tokens by project, start and dimensions."""
     traces = traces_of(events)
-    cells: dict[tuple[Any, ...], int] = defaultdict(int)
+    cells: dict[tuple[Any, ...], list[int]] = {}
     for (project_id, trace_id, _), row in observations_of(events).items():
-        user_id = traces[project_id, trace_id].get("user_id") or ""
-        bucket_s = row["start_us"] // 10_000_000 * 10
-        key = (project_id, bucket_s, user_id, row.get("model") or "", row["environment"])
-        cells[key] += row["counted_pico"]
-    return {key: pico for key, pico in cells.items() if pico}
+        values = _spend_values(row, traces[project_id, trace_id])
+        start_s = row["start_us"] // 10_000_000 * 10
+        key = (project_id, start_s, *(values[each.name] for each in SPEND_DIMENSIONS))
+        cell = cells.setdefault(key, [0] * 6)
+        usage = row["counted_usage"]
+        tokens = usage.get("input", 0), usage.get("output", 0)
+        cell[0] += row["counted_pico"]
+        cell[1] += 1
+        cell[2] += row.get("level") == "ERROR"
+        cell[3] += tokens[0]
+        cell[4] += tokens[1]
+        cell[5] += max(usage.get("total", 0), sum(tokens))
+    return {key: tuple(cell) for key, cell in cells.items()}
+
+
+def _spend_values(row: dict[str, Any], trace: dict[str, Any]) -> dict[str, str]:
+    tier = trace["metadata"].get("user_tier")
+    return {
+        "user_id": trace.get("user_id") or "",
+        "session_id": trace.get("session_id") or "",
+        "trace_name": trace["name"],
+        "tags": json.dumps(sorted(trace["tags"]), separators=(",", ":")) if trace["tags"] else "",
+        "user_tier": tier if isinstance(tier, str) else "",
+        "environment": row["environment"],
+        "model": row.get("model") or "",
+        "provider": _dimensions(row)[4],
+        "prompt_name": row.get("prompt_name") or "",
+        "api_key": row.get("api_key") or "",
+    }
 
 
 def said_by_observation(row: ObservationRow) -> dict[str, Any]:

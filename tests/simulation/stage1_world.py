@@ -17,7 +17,7 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 from producers.kafka.topics import Topics
-from streams.core.dimensions.keys import window_key_of_delta
+from streams.core.dimensions.keys import spend_key_of_delta, window_key_of_delta
 from streams.core.observations.fold import Needs
 from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceHistory
@@ -29,6 +29,7 @@ from streams.observations.ports import Ends, Headers, Restored
 from streams.observations.settings import StreamsSettings
 from streams.observations.tail import Tail, restored_of
 from streams.runtime.partition_worker import SourceMessage
+from tests.simulation.project_load import amounts_of
 from tests.simulation.stage1_oracle import RATES, SAVED_PER_CACHED
 
 PARTITION = 0
@@ -290,7 +291,7 @@ class World:
 def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
     """Return windows and spend after applying each delta once; repeats of an offset are dropped."""
     windows: dict[tuple, list] = {}
-    spend: dict[tuple, int] = defaultdict(int)
+    spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 6)
     done: dict[tuple[str, int], int] = {}
     for deltas in records:
         for delta in deltas:
@@ -300,11 +301,11 @@ def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
                 _apply(delta, windows, spend)
     return (
         {key: _without_zeros(cell) for key, cell in windows.items() if cell[0]},
-        {key: pico for key, pico in spend.items() if pico},
+        {key: tuple(cell) for key, cell in spend.items() if any(cell)},
     )
 
 
-def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, int]) -> None:
+def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, list[int]]) -> None:
     for each in delta.windows:
         key = (delta.project_id, each.window_s, *window_key_of_delta(each))
         cell = windows.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int), Counter()])
@@ -324,8 +325,9 @@ def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, int]) ->
             for name, count in getattr(each, measure).items():
                 cell[5][measure, name] += count
     for each in delta.spend:
-        key = (delta.project_id, each.bucket_s, each.user_id, each.model, each.environment)
-        spend[key] += each.cost_pico
+        cell = spend[delta.project_id, each.bucket_s, *spend_key_of_delta(each)]
+        for at, amount in enumerate(amounts_of(each)):
+            cell[at] += amount
 
 
 def _without_zeros(cell: Sequence) -> tuple:

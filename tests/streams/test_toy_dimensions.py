@@ -12,9 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from producers.dimensions.dimension import Dimension
-from producers.dimensions.registry import REGISTRY, WINDOW_KEY
+from producers.dimensions.registry import REGISTRY
+
+if TYPE_CHECKING:
+    from clickhouse.store import Store
 
 ROOT = Path(__file__).parents[2]
 START_US = 1_795_262_400_000_000
@@ -25,16 +29,20 @@ TIER = Dimension(
     in_spend=True,
     default="standard",
 )
-SESSION = Dimension(name="session_id", trace_field="session_id", in_windows=True, in_spend=True)
-MIGRATION = (
-    f"""ALTER TABLE windows ADD COLUMN service String, ADD COLUMN session_id String,
-    MODIFY ORDER BY (project_id, window_start, {", ".join(WINDOW_KEY)}, service, session_id)
-    """,
-    """ALTER TABLE spend ADD COLUMN service String, ADD COLUMN session_id String,
-    MODIFY ORDER BY
-        (project_id, bucket_start, user_id, model, environment, service, session_id)
-    """,
-)
+RELEASE = Dimension(name="release", trace_field="release", in_windows=True, in_spend=True)
+
+
+async def add_columns(store: Store) -> None:
+    """Add the columns of both dimensions to both tables."""
+    for table in ("windows", "spend"):
+        [row] = await store.query(
+            "SELECT sorting_key FROM system.tables"
+            f" WHERE database = currentDatabase() AND name = '{table}'"
+        )
+        await store.command(
+            f"ALTER TABLE {table} ADD COLUMN service String, ADD COLUMN release String,"
+            f" MODIFY ORDER BY ({row['sorting_key']}, service, release)"
+        )
 
 
 def test_new_dimensions_work_from_an_event_to_the_api(clickhouse_url: str) -> None:
@@ -52,7 +60,7 @@ def test_new_dimensions_work_from_an_event_to_the_api(clickhouse_url: str) -> No
 
 
 def events() -> list:
-    """Twelve generations of three traces; a late update moves the first trace to session s9."""
+    """Twelve generations of three traces; a late update moves the first trace to release s9."""
     from tracemill.contract import Observation, TraceAttributes, TraceUpdate
 
     made: list = [
@@ -67,11 +75,11 @@ def events() -> list:
             name="answer",
             service_name="flex" if n % 2 else None,
             cost={"input": 1_000_000 * (n + 1)},
-            trace=TraceAttributes(session_id=f"s{n % 3}", user_id="u"),
+            trace=TraceAttributes(release=f"s{n % 3}", user_id="u"),
         )
         for n in range(12)
     ]
-    late = TraceAttributes(session_id="s9")
+    late = TraceAttributes(release="s9")
     made.append(TraceUpdate(project_id="acme", trace_id="t0", ts_us=START_US + 100, trace=late))
     return made
 
@@ -129,8 +137,7 @@ async def check() -> None:
     settings = StoreSettings(clickhouse_url=os.environ["TOY_STORE"], clickhouse_database=database)
     store = Store(settings)
     await migrate(store, TieringSettings(hot_days=7))
-    for statement in MIGRATION:
-        await store.command(statement)
+    await add_columns(store)
     for table, row, lines in (
         ("windows", WindowRow, flush.windows),
         ("spend", SpendRow, flush.spend),
@@ -141,18 +148,20 @@ async def check() -> None:
 
     api, clients = make_api(store)
     span = {"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T12:01:00Z", "step": "1m"}
-    answer = await api.client.get("/v1/windows", params=span | {"group_by": "session_id,service"})
+    answer = await api.client.get(
+        "/v1/windows", params=span | {"group_by": "release,service"}
+    )
     assert answer.status_code == 200, answer.text
-    found = {(w["session_id"], w["service"]): w["count"] for w in answer.json()["data"]}
+    found = {(w["release"], w["service"]): w["count"] for w in answer.json()["data"]}
     assert found == {
-        (session, tier): 2 for session in ("s1", "s2", "s9") for tier in ("flex", "standard")
+        (release, tier): 2 for release in ("s1", "s2", "s9") for tier in ("flex", "standard")
     }
-    only = await api.client.get("/v1/windows", params=span | {"session_id": "s9"})
+    only = await api.client.get("/v1/windows", params=span | {"release": "s9"})
     assert [window["count"] for window in only.json()["data"]] == [4]
-    body = {"name": "n", "period": "day", "limit_usd": "1", "scope": {"session_id": "s9"}}
+    body = {"name": "n", "period": "day", "limit_usd": "1", "scope": {"release": "s9"}}
     created = await api.client.post("/v1/budgets", json=body)
     assert created.status_code == 201, created.text
-    assert created.json()["scope"] == {"session_id": "s9"}
+    assert created.json()["scope"] == {"release": "s9"}
     check_budget()
     for client in clients:
         await client.aclose()
@@ -161,19 +170,22 @@ async def check() -> None:
 
 
 def check_budget() -> None:
-    """A budget of a session and a tier counts their spend alone."""
+    """A budget of a release and a tier counts their spend alone."""
     from streams.core.budgets.rules import BudgetRule, matches
+    from streams.core.dimensions.sources import SPEND_DIMENSIONS
 
     rule = BudgetRule(
-        id="b", project_id="acme", name="n", scope={"session_id": "s9", "service": "flex"},
+        id="b", project_id="acme", name="n", scope={"release": "s9", "service": "flex"},
         period="day", time_zone="UTC", limit_pico=1, thresholds=("1",), created_us=0,
     )  # fmt: skip
-    assert matches(rule.scope_key, ("u", "m", "e", "flex", "s9"))
-    assert not matches(rule.scope_key, ("u", "m", "e", "standard", "s9"))
+    for service in ("flex", "standard"):
+        values = {"service": service, "release": "s9"}
+        key = tuple(values.get(each.name, "") for each in SPEND_DIMENSIONS)
+        assert matches(rule.scope_key, key) == (service == "flex")
 
 
 if __name__ == "__main__":
     REGISTRY.register(TIER)
-    REGISTRY.register(SESSION)
+    REGISTRY.register(RELEASE)
     asyncio.run(check())
     print("all of it holds")

@@ -1,7 +1,7 @@
 # ruff: noqa: PLC0415  # imports follow the registration of the dimensions
 """Dimensions that are defined in a test, from Kafka through the worker and the sink to the API.
 
-The worker keeps so few observations that traces are read back from the store when their session
+The worker keeps so few observations that traces are read back from the store when their release
 changes. ``python -m tests.streams.test_toy_dimensions_pipeline`` is the process that registers the
 dimensions.
 """
@@ -18,7 +18,7 @@ from random import Random
 
 from producers.dimensions.registry import REGISTRY
 from tests.fixtures.daytime import daytime_zone
-from tests.streams.test_toy_dimensions import MIGRATION, ROOT, SESSION, TIER
+from tests.streams.test_toy_dimensions import RELEASE, ROOT, TIER, add_columns
 
 MINUTE_US = 60_000_000
 SHOWN_WITHIN_S = 90.0
@@ -54,14 +54,14 @@ def test_windows_and_budgets_of_new_dimensions_are_exact_whatever_leaves_memory(
 
 
 def events_of(chance: Random, start_us: int) -> tuple[list, list, Counter[tuple[str, str]]]:
-    """Generations of traces, later changes of their sessions, and what windows must then count."""
+    """Generations of traces, later changes of their releases, and what windows must then count."""
     from tracemill.contract import Observation, TraceAttributes, TraceUpdate
 
     observations, changes, tiers = [], [], []
-    session_of = {}
+    release_of = {}
     for number in range(5 * TRACES):
         trace = f"t{number % TRACES}"
-        session_of[trace] = f"s{number % 4}"
+        release_of[trace] = f"s{number % 4}"
         tier = chance.choice(["flex", None])
         tiers.append((trace, tier or "standard"))
         observations.append(
@@ -69,19 +69,19 @@ def events_of(chance: Random, start_us: int) -> tuple[list, list, Counter[tuple[
                 project_id="acme", trace_id=trace, id=f"o{number}", ts_us=start_us + number,
                 start_us=start_us + number, end_us=start_us + number + 1_000, type="GENERATION",
                 name="answer", service_name=tier, cost={"input": COST_PICO},
-                trace=TraceAttributes(session_id=session_of[trace], user_id="u"),
+                trace=TraceAttributes(release=release_of[trace], user_id="u"),
             )
         )  # fmt: skip
     for number in range(2 * TRACES):
-        trace, session = f"t{chance.randrange(TRACES)}", f"s{chance.randrange(6)}"
-        session_of[trace] = session
+        trace, release = f"t{chance.randrange(TRACES)}", f"s{chance.randrange(6)}"
+        release_of[trace] = release
         changes.append(
             TraceUpdate(
                 project_id="acme", trace_id=trace, ts_us=start_us + 1_000_000 + number,
-                trace=TraceAttributes(session_id=session),
+                trace=TraceAttributes(release=release),
             )
         )  # fmt: skip
-    expected = Counter((session_of[trace], tier) for trace, tier in tiers)
+    expected = Counter((release_of[trace], tier) for trace, tier in tiers)
     chance.shuffle(observations)
     chance.shuffle(changes)
     return observations, [*changes, *chance.sample(observations, 10)], expected
@@ -108,14 +108,13 @@ async def check() -> None:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         await migrate(store, TieringSettings(hot_days=7))
-        for statement in MIGRATION:
-            await store.command(statement)
+        await add_columns(store)
         await ensure_topics(kafka)
         control = await stack.enter_async_context(following(kafka))
         await control.put(
             Budget(
                 id="b", project_id="acme", name="n", period="day", time_zone=daytime_zone(),
-                scope={"session_id": scope[0], "service": scope[1]},
+                scope={"release": scope[0], "service": scope[1]},
                 limit_pico=limit * COST_PICO, thresholds=("1",), created_us=start_us,
             )
         )  # fmt: skip
@@ -175,18 +174,22 @@ async def send(kafka, events: list) -> None:
 
 
 async def counted(client, start_us: int) -> Counter[tuple[str, str]]:
-    """Return the counts of windows by session and tier."""
+    """Return the counts of windows by release and tier."""
     from datetime import UTC, datetime
 
     begin, end = (
         datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for at_us in (start_us, start_us + MINUTE_US)
     )
-    params = {"from": begin, "to": end, "step": "1m", "group_by": "session_id,service"}
+    params = {"from": begin, "to": end, "step": "1m", "group_by": "release,service"}
     answer = await client.get("/v1/windows", params=params)
     assert answer.status_code == 200, answer.text
     return Counter(
-        {(w["session_id"], w["service"]): w["count"] for w in answer.json()["data"] if w["count"]}
+        {
+            (w["release"], w["service"]): w["count"]
+            for w in answer.json()["data"]
+            if w["count"]
+        }
     )
 
 
@@ -207,6 +210,6 @@ async def until(ask, holds):
 
 if __name__ == "__main__":
     REGISTRY.register(TIER)
-    REGISTRY.register(SESSION)
+    REGISTRY.register(RELEASE)
     asyncio.run(check())
     print("all of it holds")

@@ -13,4 +13,5 @@ DIMENSION: Final = Dimension(
     place=70,
     filter_description="Only calls with these prompts.",
     in_windows=True,
+    in_spend=True,
 )

@@ -16,4 +16,5 @@ DIMENSION: Final = Dimension(
     filter_description="Only calls to these providers, such as `openai`.",
     scope_description="Converted to the normal form, such as `google` for `vertex_ai`.",
     in_windows=True,
+    in_spend=True,
 )

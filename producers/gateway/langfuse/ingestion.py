@@ -95,7 +95,9 @@ class Ingestion(Endpoint):
             reports_errors=not _is_from_sdk(call.headers, batch.metadata),
             dead_letter_max_bytes=self.context.settings.dead_letter_max_bytes,
         )
-        published = self.context.publisher.batch(call.principal.quota_key)
+        published = self.context.publisher.batch(
+            call.principal.quota_key, call.principal.public_key
+        )
         kinds = _add_events(batch.batch, call, published, outcome, self.context.recent_traces)
         for rejected in outcome.dead_letters:
             published.add_dead_letter(rejected)

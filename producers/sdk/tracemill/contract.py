@@ -96,6 +96,7 @@ class Observation(
             cost that tracemill computes.
         app_root: Whether this is the root span of an application that continues the trace of
             another one.
+        api_key: Public key of the API key that sent the event. The gateway sets it.
     """
 
     project_id: str
@@ -131,6 +132,7 @@ class Observation(
     scope_name: str | None = None
     scope_version: str | None = None
     app_root: bool = False
+    api_key: str | None = None
     trace: TraceAttributes | None = None
 
 

@@ -23,7 +23,7 @@ from itertools import islice
 from streams.core.alerts.crossings import Crossing, alert_id
 from streams.core.alerts.past_alerts import AlertIds
 from streams.core.budgets.rules import BudgetRule, matches
-from streams.core.dimensions.keys import Scope, Shape, scope_of_shape
+from streams.core.dimensions.keys import Scope, Shape, scopes_of_shape
 from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.spend import SpendCell, SpendKey
 
@@ -210,7 +210,12 @@ class Budgets:
             return []
         crossings: list[Crossing] = []
         for shape in tuple(scopes.shapes):
-            for rule in tuple(scopes.rules.get(scope_of_shape(shape)(key), ())):
+            rules = [
+                rule
+                for scope in scopes_of_shape(shape, key)
+                for rule in scopes.rules.get(scope, ())
+            ]
+            for rule in rules:
                 try:
                     crossings += self._add(rule, bucket_s, cost_pico, trace_id)
                 except Exception as error:  # noqa: BLE001  # the other budgets are still evaluated

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from producers.control.periods import period_bounds
-from streams.core.dimensions.keys import CellKey, Scope, scope_of
+from streams.core.dimensions.keys import CellKey, Scope, has_scope, scope_of
 
 _SECOND_US = 1_000_000
 
@@ -52,9 +52,7 @@ class BudgetRule:
 
 def matches(scope: Scope, key: CellKey) -> bool:
     """Return whether ``scope`` includes the spend of the cell ``key``."""
-    return all(
-        required is None or required == value for required, value in zip(scope, key, strict=True)
-    )
+    return has_scope(scope, key)
 
 
 @lru_cache(maxsize=65_536)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
+from producers.dimensions.arrays import texts_of
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import SPEND_KEY, WINDOW_KEY
 from streams.core.dimensions.compiling import compiled, tuple_of
@@ -42,6 +43,9 @@ MORE_OF_SPEND: Final = SPEND_DIMENSIONS[len(SPEND_KEY) :]
 
 WINDOWS_BY_TRACE: Final = any(each.trace_field is not None for each in WINDOW_DIMENSIONS)
 """Whether windows depend on attributes of traces."""
+
+_ARRAYS: Final = tuple(at for at, each in enumerate(SPEND_DIMENSIONS) if each.is_array)
+"""Positions of the dimensions whose values are arrays."""
 
 _START: Final = f"state.start_us // {PANE_US} * {PANE_S}"
 
@@ -87,9 +91,6 @@ window_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(
     _START, WINDOW_DIMENSIONS
 )
 """Return the key of an observation's window, given the dimension values of its trace."""
-spend_key: Final[Callable[[Any, TraceValues], StartedKey]] = _key_of_state(_START, SPEND_DIMENSIONS)
-"""Return the key of an observation's spend cell, given the dimension values of its trace."""
-
 own_spend_key: Final[Callable[[Any], StartedKey]] = compiled(
     "state", tuple_of([_START, *map(own_value, _OWN)])
 )
@@ -107,6 +108,27 @@ spend_key_of_row: Final[Callable[[Any], CellKey]] = attrgetter(
 )
 
 
+def has_scope(scope: Scope, key: CellKey) -> bool:
+    """Return whether a spend cell's key matches a scope."""
+    return all(
+        wanted is None or (wanted in texts_of(value) if each.is_array else wanted == value)
+        for each, wanted, value in zip(SPEND_DIMENSIONS, scope, key, strict=True)
+    )
+
+
+def scopes_of_shape(shape: Shape, key: CellKey) -> tuple[Scope, ...]:
+    """Return the scopes of this shape that match a spend cell's key.
+
+    There is one, or one for each text of a dimension whose values are arrays.
+    """
+    scopes: tuple[Scope, ...] = (scope_of_shape(shape)(key),)
+    for at in _ARRAYS:
+        if shape[at]:
+            texts = texts_of(key[at])
+            scopes = tuple((*each[:at], text, *each[at + 1 :]) for each in scopes for text in texts)
+    return scopes
+
+
 def scope_of(named_values: Any) -> Scope:
     """Return the scope with these values of spend dimensions."""
     return tuple(named_values.get(each.name) for each in SPEND_DIMENSIONS)
@@ -114,6 +136,6 @@ def scope_of(named_values: Any) -> Scope:
 
 @lru_cache(maxsize=SHAPES_MAX)
 def scope_of_shape(shape: Shape) -> Callable[[CellKey], Scope]:
-    """Return a compiled function that converts a key to the scope of this shape that matches it."""
+    """Return a compiled function that converts a key to its values of the dimensions of a shape."""
     parts = [f"key[{at}]" if is_named else "None" for at, is_named in enumerate(shape)]
     return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from producers.dimensions.dimension import Dimension, as_is
+from producers.dimensions.dimension import Dimension, as_is, text_of_value
 from producers.dimensions.registry import REGISTRY
 from streams.core.dimensions.compiling import compiled, tuple_of
 from streams.core.observations.bounding import cut_name
@@ -32,6 +32,8 @@ OF_TRACES: Final = tuple(each for each in _ALL if each.trace_field is not None)
 
 SHARED_VALUES_MAX: Final = 10_000
 """Maximum number of tuples that are shared by observations with the same values."""
+_SHORT: Final = ("user_id", "session_id", "name")
+"""Fields of traces that are read for every trace, and are texts of at most ``ID_CHARS_MAX``."""
 
 TraceValues = tuple[str, ...]
 """Values of ``OF_TRACES``."""
@@ -89,26 +91,37 @@ def _more_of_row() -> Any:
     return compiled("row", f"shared[{expression}]", names | {"shared": _Shared()})
 
 
+def _field_of_trace(name: str) -> str:
+    """Return the expression of a field of a trace."""
+    of, _, key = name.partition(".")
+    if of == "metadata":
+        return f"(fields.metadata.text_of({key!r}) if fields.metadata else '')"
+    if name in ("user_id", "tags"):
+        return f"fields.{name}"
+    latest = f"fields.latest.get({name!r}, NEVER)[1]"
+    return f"({latest} or root_name)" if name == "name" else latest
+
+
 def _trace_values() -> Any:
     parts = []
     names: dict[str, Any] = {"cut": cut_name, "NEVER": (0, "")}
     for number, each in enumerate(OF_TRACES):
-        if each.trace_field == "user_id":
-            field = "fields.user_id"
-        elif each.trace_field == "tags":
-            field = "sorted(fields.tags)"
-        else:
-            field = f"fields.latest.get({each.trace_field!r}, NEVER)[1]"
-        if each.trace_field == each.name == "user_id":  # already bounded, and read most often
-            parts.append(field)
+        assert each.trace_field is not None
+        field = _field_of_trace(each.trace_field)
+        if (
+            each.value_of is text_of_value
+            and each.chars_max >= ID_CHARS_MAX
+            and each.trace_field in _SHORT
+        ):
+            parts.append(f"({field} or {each.default!r})" if each.default else field)
             continue
         names[f"text_{number}"] = each.value_of
         converted = f"cut(text_{number}(x), {each.chars_max}) if (x := {field}) else ''"
         parts.append(f"(({converted}) or {each.default!r})")
-    return compiled("fields", tuple_of(parts), names)
+    return compiled("fields, root_name", tuple_of(parts), names)
 
 
 more_of_row: Final[Callable[[Any], tuple[str, ...]]] = _more_of_row()
 """Return the values of ``OF_OBSERVATIONS`` of an observation row."""
-trace_values: Final[Callable[[Any], TraceValues]] = _trace_values()
-"""Return the values of ``OF_TRACES`` of ``TraceFields``."""
+trace_values: Final[Callable[[Any, str], TraceValues]] = _trace_values()
+"""Return the values of ``OF_TRACES`` from ``TraceFields`` and the name of the root observation."""

@@ -52,6 +52,7 @@ _NAMES: Final = {
     "service_name": ID_CHARS_MAX,
     "scope_name": ID_CHARS_MAX,
     "scope_version": ID_CHARS_MAX,
+    "api_key": ID_CHARS_MAX,
     "user_id": ID_CHARS_MAX,
     "session_id": ID_CHARS_MAX,
     "release": ID_CHARS_MAX,

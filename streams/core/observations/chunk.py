@@ -8,11 +8,11 @@ from clickhouse.rows import TraceRow
 from streams.core.dead_letters.ids import InputIds
 from streams.core.dead_letters.limit import DeadLetterGuard
 from streams.core.dead_letters.texts import describe_error, owner_of_event
-from streams.core.dimensions.sources import trace_values
+from streams.core.observations.attribution import RecordChanges
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits, records_of
-from streams.core.observations.events import EventFold, RecordChanges
+from streams.core.observations.events import EventFold
 from streams.core.observations.failures import PROCESSING_FAILED, EventFailedError
 from streams.core.observations.isolation import Isolation, trace_key_of
 from streams.core.observations.lines import Line, ObservationLine
@@ -91,7 +91,8 @@ class ChunkFold:
         if record.dropped:
             effects.dropped.update(record.dropped)
         for trace in changes.traces.values():
-            self._settle(trace, trace_version)
+            changes.settle(trace)
+            self._add_row(trace, trace_version)
         for project_id, book in changes.books.items():
             delta = book.delta(project_id, partition, record.offset)
             if delta is not None:
@@ -171,7 +172,7 @@ class ChunkFold:
             list(records_of(effects.scores[-1:], encoding))
             deltas = [
                 book.delta(project_id, self._state.partition, offset)
-                for project_id, book in changes.books.items()
+                for project_id, book in changes.so_far()
             ]
             parts = [part for delta in deltas if delta is not None for part in parts_of(delta)]
             list(records_of(parts, encoding))
@@ -226,13 +227,10 @@ class ChunkFold:
             self._reached["dead_letter_payload_bytes_max"] += row.detail != rejection.detail
             effects.dead_letters.append(row)
 
-    def _settle(self, trace: Trace, version: int) -> None:
+    def _add_row(self, trace: Trace, version: int) -> None:
         """Set the version of a changed trace; delete its row if its day has changed."""
         trace.row_version = version
         self._changed[trace.key] = trace
-        values = trace_values(trace.fields)
-        if trace.attributed != values:
-            self._events.reattribute(trace, values)
         day = trace.start_us // DAY_US
         if day != trace.day:
             if trace.day >= 0:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
 from clickhouse.rows import ObservationRow
 from streams.core.dimensions.keys import WINDOWS_BY_TRACE
-from streams.core.dimensions.sources import TraceValues, trace_values
+from streams.core.observations.attribution import RecordChanges
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.effects import Effects
 from streams.core.observations.lines import NO_TEXT, ObservationLine
@@ -38,17 +37,6 @@ from tracemill.contract import TraceUpdate
 
 Change = tuple[ObservationState, ObservationRow]
 """The new state of an observation, and its row."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordChanges:
-    """What the events of one source record have changed so far."""
-
-    traces: dict[TraceKey, Trace]
-    books: dict[str, DeltaBook]
-    """Changes of windows and spend, by project."""
-    rejected: list[ObservationLine]
-    """Events whose trace has reached a limit."""
 
 
 class EventFold:
@@ -145,8 +133,8 @@ class EventFold:
         changed = change is not None
         if attributes is not None:
             changed |= trace.fields.merge(attributes, line.ts_us, self._bounds)
-            if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
-                trace.attributed = trace_values(trace.fields)
+            if WINDOWS_BY_TRACE and not trace.observations:
+                trace.attributed = trace.values()
         if change is not None:
             if state is None and not is_merged:  # the common case, without calling ``_put``
                 self._swap(trace, book, None, change[0])
@@ -171,21 +159,12 @@ class EventFold:
             trace = self._cache.create(key)
         changed = trace.fields.merge_trace_update(line.environment, line.ts_us)
         changed |= trace.fields.merge(line.trace, line.ts_us, self._bounds)
-        if not (trace.observations if WINDOWS_BY_TRACE else trace.cost_pico):
-            trace.attributed = trace_values(trace.fields)
+        if WINDOWS_BY_TRACE and not trace.observations:
+            trace.attributed = trace.values()
         if changed:
             self._changed[key] = trace
         self.is_changing = False
         return changed
-
-    def reattribute(self, trace: Trace, values: TraceValues) -> None:
-        """Move a trace to other values of dimensions, once per source record."""
-        project_id, trace_id = trace.key
-        book = self._books.setdefault(project_id, DeltaBook())
-        book.move_spend(trace.spent(), trace.attributed, values, trace_id)
-        if WINDOWS_BY_TRACE:
-            book.move_windows(trace.observations.values(), trace.attributed, values, trace_id)
-        trace.attributed = values
 
     def _replaced(self, old: ObservationState | None, line: ObservationLine) -> Change | None:
         """Return the change of a whole event that is not merged; None if it changes nothing."""
@@ -348,11 +327,10 @@ class EventFold:
         if old is not None:
             trace.remove(old)
             book.count(old, -1, values, trace_id)
-            book.spend(old, -1, values, trace_id)
+            trace.change_spend(old, -1)
         trace.add(new)
         book.count(new, 1, values, trace_id)
-        if new.cost_pico:
-            book.spend(new, 1, values, trace_id)
+        trace.change_spend(new, 1)
         if new.cost_source == "unpriced":
             self._effects.unpriced += 1
         if trace.is_nested:
@@ -363,10 +341,10 @@ class EventFold:
         values, trace_id = trace.attributed, trace.key[1]
         for state, usage, cost_pico in trace.recounts(new):
             book.count(state, -1, values, trace_id)
-            book.spend(state, -1, values, trace_id)
+            trace.change_spend(state, -1)
             trace.recount(state, usage, cost_pico)
             book.count(state, 1, values, trace_id)
-            book.spend(state, 1, values, trace_id)
+            trace.change_spend(state, 1)
 
     def _whole_row(self, line: ObservationLine) -> ObservationRow:
         """Return the row of a whole event, without its version."""

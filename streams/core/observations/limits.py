@@ -45,9 +45,6 @@ TRACE_TAGS_MAX: Final = 256
 """Tags of one trace; the first ones in sorted order are kept."""
 TRACE_USAGE_TYPES_MAX: Final = 1_024
 """Usage types of all observations of a trace; an event that would add more is rejected."""
-TRACE_SPEND_CELLS_MAX: Final = 20_000
-"""Spend cells of one trace: ten seconds × the dimensions of spend. Events that would exceed it are
-rejected. It is the default maximum of a trace's observations, so that length alone rejects none."""
 TRACE_SUMMARIES_MAX: Final = 1_000
 """Summaries that the row of a trace lists. Totals are exact beyond it."""
 TRACE_SUMMARY_ID_CHARS_MAX: Final = 40_000

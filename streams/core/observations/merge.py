@@ -52,6 +52,7 @@ LATEST: Final[dict[str, str]] = {
     "scope_name": "scope_name",
     "scope_version": "scope_version",
     "app_root": "app_root",
+    "api_key": "api_key",
     "user_id": "user_id",
     "session_id": "session_id",
 }

@@ -276,6 +276,16 @@ class Metadata(msgspec.Struct, eq=False):
         """Return whether any value was set after ``logical_ts``."""
         return _has_later(self.root, logical_ts)
 
+    def text_of(self, key: str) -> str:
+        """Return the value of a top-level key as text; empty if it is no text, number or Boolean.
+
+        Numbers and Booleans are written as in JSON.
+        """
+        node = self.root.children.get(key)
+        if not isinstance(node, Leaf) or not isinstance(node.value, str | int | float):
+            return ""
+        return node.value if isinstance(node.value, str) else _encode(node.value).decode()
+
     def copy(self) -> Metadata:
         return Metadata(_copy(self.root), self.keys, self.bytes)
 

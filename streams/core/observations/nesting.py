@@ -6,19 +6,16 @@ Most traces have no observation with usage below another, and thus no ``Nesting`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from heapq import nsmallest
 from typing import Final
 
-from producers.usage_units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
-from streams.core.dimensions.keys import StartedKey, own_spend_key
 from streams.core.observations.limits import (
     TRACE_SUMMARIES_MAX,
     TRACE_SUMMARY_ID_CHARS_MAX,
-    TRACE_USAGE_TYPES_MAX,
 )
 from streams.core.observations.state import ObservationState
 from streams.core.observations.summaries import Amounts, Reported, SummaryTree
+from streams.core.pricing.token_sides import INPUT, OUTPUT, side_of
 
 Recount = tuple[ObservationState, dict[str, int], int]
 """An observation, and the usage and picodollars that it counts from now on."""
@@ -76,14 +73,6 @@ class Nesting:
             if not self.usage_types[usage_type]:
                 del self.usage_types[usage_type]
 
-    def spend_cells(self) -> set[StartedKey]:
-        """Return the spend cells of the costs that summaries report."""
-        return {
-            own_spend_key(state)
-            for state in self.summaries.values()
-            if state.reported is not None and state.reported[1]
-        }
-
     def listed(self) -> dict[str, dict[str, int]]:
         """Return what summaries count, by id, for the row of the trace; the first ones by id.
 
@@ -124,21 +113,12 @@ def _amounts_of(usage: Mapping[str, int], cost_pico: int) -> Amounts:
     """Return tokens by side; a sole total counts as input."""
     sides = [0, 0]
     for usage_type, count in usage.items():
-        side = _side_of(usage_type)
-        if side is not None:
+        side = side_of(usage_type)
+        if side in (INPUT, OUTPUT):
             sides[side] += count
     if not any(sides):
         sides[0] = usage.get("total", 0)
     return Amounts(sides[0], sides[1], cost_pico)
-
-
-@lru_cache(maxsize=TRACE_USAGE_TYPES_MAX)
-def _side_of(usage_type: str) -> int | None:
-    """Return 0 for tokens of the input, 1 for those of the output, None for other units."""
-    unit = unit_of(usage_type)
-    if unit not in TOKEN_UNITS:
-        return None
-    return 0 if unit in INPUT_TOKEN_UNITS else 1
 
 
 def _usage_of(counted: Amounts) -> dict[str, int]:

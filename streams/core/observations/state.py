@@ -182,6 +182,8 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.scope_version = line.scope_version
     if line.app_root:
         row.app_root = 1
+    if line.api_key:
+        row.api_key = line.api_key
     attributes = line.trace
     if attributes is not None:
         if attributes.user_id:

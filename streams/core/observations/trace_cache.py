@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import ObservationRow, TraceRow
-from streams.core.dimensions.sources import trace_values
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.merge import merged_of_whole_row, restore_merged
 from streams.core.observations.nesting import Recount
@@ -94,9 +93,10 @@ class TraceCache:
             _recount(trace, trace.all_recounts())
         if history.row is not None:
             trace.fields = trace_fields_of(history.row)
-            trace.attributed = trace_values(trace.fields)
             trace.row_version = history.row.row_version
             trace.day = history.row.start_us // DAY_US
+        trace.attributed = trace.values()
+        trace.has_spend = bool(trace.observations)
         self._measure(trace)
 
     def _load_texts(self, trace: Trace, state: ObservationState, row: ObservationRow) -> None:
@@ -104,6 +104,7 @@ class TraceCache:
             # The row was written by a worker that ended before its commit. Its texts include events
             # that will be folded again without effect, so take its numbers from the row, too.
             trace.remove(state)
+            trace.recompute_spend()
             state = state_of_row(row, None)
             trace.add(state)
             if trace.is_nested:

@@ -7,11 +7,9 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from clickhouse.rows import TraceRow
-from streams.core.dimensions.keys import StartedKey, own_spend_key
 from streams.core.dimensions.sources import TraceValues, trace_values
 from streams.core.observations.extremes import FEW, Extremes, start_rank
 from streams.core.observations.limits import (
-    TRACE_SPEND_CELLS_MAX,
     TRACE_USAGE_TYPES_MAX,
     USAGE_TYPES_MAX,
 )
@@ -20,6 +18,7 @@ from streams.core.observations.nesting import Nesting, Recount
 from streams.core.observations.state import ERROR, HAS_PARENT, LEVELS, SEVERITY, ObservationState
 from streams.core.observations.trace_fields import TraceFields
 from streams.core.rollups.amounts import row_amount, row_amounts
+from streams.core.rollups.spend_amounts import OwnSpend, add_state, difference, spend_of
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
 TraceKey = tuple[str, str]
@@ -30,7 +29,7 @@ DAY_US: Final = 86_400_000_000
 NO_IDS: Final[frozenset[str]] = frozenset()
 """Shared by all traces without evicted texts, to save memory."""
 _DEFAULT: Final = SEVERITY["DEFAULT"]
-NO_VALUES: Final = trace_values(TraceFields())
+NO_VALUES: Final = trace_values(TraceFields(), "")
 """Values of dimensions of a trace without attributes."""
 
 
@@ -43,15 +42,17 @@ class Trace:
         "_has_inner",
         "_parents",
         "_root",
-        "_spent",
+        "_spend",
         "_start_us",
         "_text_bytes",
         "_with_amounts",
         "attributed",
+        "changed_spend",
         "cost_pico",
         "day",
         "evicted_texts",
         "fields",
+        "has_spend",
         "is_near_limit",
         "is_nested",
         "key",
@@ -76,6 +77,10 @@ class Trace:
         """Observations whose texts were evicted; they are read back before the next update."""
         self.attributed: TraceValues = NO_VALUES
         """Dimension values under which the trace is counted, updated once per source record."""
+        self.changed_spend: OwnSpend | None = None
+        """What the current source record adds to the spend of the trace."""
+        self.has_spend = False
+        """Whether earlier source records had observations of the trace."""
         self.is_near_limit = False
         """Whether one more observation may exceed a limit, so that ``fits`` has to be checked."""
         self.unpriced = 0
@@ -101,21 +106,17 @@ class Trace:
         self._root: ObservationState | None = None
         self._extremes: Extremes | None = None
         """Created in large traces when first needed, for example when the root is removed."""
+        self._spend: OwnSpend | None = None
+        """Computed when the trace is first re-attributed."""
         self._text_bytes: dict[str, int] | None = None
         """Size of the texts of each observation, least recently changed first; None: no texts."""
-        self._spent: dict[StartedKey, int] | None = None
-        """Computed on first use."""
 
-    def add(self, state: ObservationState) -> None:  # noqa: C901  # hot path
+    def add(self, state: ObservationState) -> None:
         """Add an observation; if ``is_nested`` is true afterwards, call ``recounts`` next."""
         self.observations[state.id] = state
         self.severities[state.severity] += 1
         if state.cost_pico:
             self.cost_pico += state.cost_pico
-            if len(self.observations) >= TRACE_SPEND_CELLS_MAX:
-                self.is_near_limit = True
-            if self._spent is not None:
-                self._spend(self._spent, state, 1)
         if state.cost_source == "unpriced":
             self.unpriced += 1
         if state.merged is not None:
@@ -161,8 +162,6 @@ class Trace:
     def _subtract_amounts(self, state: ObservationState) -> None:
         if state.cost_pico:
             self.cost_pico -= state.cost_pico
-            if self._spent is not None:
-                self._spend(self._spent, state, -1)
         self.unpriced -= state.is_unpriced
         for key, count in state.usage.items():
             self.usage[key] -= count
@@ -197,8 +196,6 @@ class Trace:
         if state.reported is not None:
             nesting.enlist(state)
         self.cost_pico += cost_pico
-        if cost_pico and self._spent is not None:
-            self._spend(self._spent, state, 1)
         self.unpriced += state.is_unpriced
         for key, count in usage.items():
             self.usage[key] = self.usage.get(key, 0) + count
@@ -207,37 +204,40 @@ class Trace:
             self.is_near_limit = True
 
     def fits(self, state: ObservationState) -> bool:
-        """Return whether usage types and spend cells stay within limits if ``state`` is added.
+        """Return whether the usage types stay within their limit if ``state`` is added.
 
         All that summaries report (see ``Nesting``) is included, because they may count it later.
         """
         nesting = self.nesting
         types = self.usage.keys() | (nesting.usage_types.keys() if nesting is not None else ())
         new = state.usage.keys() - types
-        if new and len(types) + len(new) > TRACE_USAGE_TYPES_MAX:
-            return False
-        if len(self.observations) < TRACE_SPEND_CELLS_MAX or not state.cost_pico:
-            return True
-        cells = self.spent().keys() | (nesting.spend_cells() if nesting is not None else ())
-        return len(cells) < TRACE_SPEND_CELLS_MAX or own_spend_key(state) in cells
+        return not new or len(types) + len(new) <= TRACE_USAGE_TYPES_MAX
 
-    def spent(self) -> dict[StartedKey, int]:
-        """Return the picodollars spent in each cell that is not zero."""
-        if self._spent is None:
-            self._spent = {}
-            for state in self.observations.values():
-                if state.cost_pico:
-                    self._spend(self._spent, state, 1)
-        return self._spent
+    def earlier_spend(self) -> OwnSpend:
+        """Return the spend of the trace before the current source record."""
+        if not self.has_spend:
+            return {}
+        if self._spend is None:
+            self._spend = spend_of(self.observations.values())
+        return difference(self._spend, self.changed_spend or {})
 
-    @staticmethod
-    def _spend(spent: dict[StartedKey, int], state: ObservationState, sign: int) -> None:
-        cell = own_spend_key(state)
-        pico = spent.get(cell, 0) + sign * state.cost_pico
-        if pico:
-            spent[cell] = pico
-        else:
-            del spent[cell]
+    def change_spend(self, state: ObservationState, sign: int) -> None:
+        """Add an observation (+1) to the changes of the current record, or remove it (−1)."""
+        spend = self.changed_spend
+        if spend is None:
+            spend = self.changed_spend = {}
+        add_state(spend, state, sign)
+        if self._spend is not None:
+            add_state(self._spend, state, sign)
+
+    def recompute_spend(self) -> None:
+        """Compute the spend from the observations when it is next needed."""
+        self._spend = None
+
+    def values(self) -> TraceValues:
+        """Return the current values of the dimensions from traces."""
+        root = self._root
+        return trace_values(self.fields, "" if root is None else root.name)
 
     def evict_texts(self, bytes_max: int) -> None:
         """Evict texts of observations, least recently changed first, down to ``bytes_max``."""

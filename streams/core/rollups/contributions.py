@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from streams.core.dimensions.keys import StartedKey, spend_key, spend_key_of_own, window_key
+from streams.core.dimensions.keys import StartedKey, spend_key_of_own, window_key
 from streams.core.dimensions.sources import TraceValues
 from streams.core.observations.limits import DELTA_USAGE_TYPES_MAX
 from streams.core.observations.state import ERROR, ObservationState
@@ -19,6 +19,7 @@ from streams.core.rollups.measures import (
     has_measures,
 )
 from streams.core.rollups.sketch import key_of
+from streams.core.rollups.spend_amounts import OwnSpend, SpendAmounts
 
 
 class DeltaBook:
@@ -65,20 +66,20 @@ class DeltaBook:
         if state.cost_source == "unpriced" and state.is_unpriced:
             cell.unpriced += sign
 
-    def spend(self, state: ObservationState, sign: int, values: TraceValues, trace_id: str) -> None:
-        """Add the cost of an observation to its spend cell (+1), or remove it (−1)."""
-        if state.cost_pico:
-            self._add(spend_key(state, values), sign * state.cost_pico, trace_id)
+    def spend(self, spend: OwnSpend, values: TraceValues, trace_id: str) -> None:
+        """Add spend of a trace to its cells."""
+        for cell, amounts in spend.items():
+            self._add(spend_key_of_own(cell, values), amounts, 1, trace_id)
 
     def move_spend(
-        self, spent: Mapping[StartedKey, int], old: TraceValues, new: TraceValues, trace_id: str
+        self, spend: OwnSpend, old: TraceValues, new: TraceValues, trace_id: str
     ) -> None:
-        """Re-attribute the spend of a trace when its dimension values change."""
-        for cell, pico in spent.items():
+        """Re-attribute spend of a trace when its dimension values change."""
+        for cell, amounts in spend.items():
             old_key, new_key = spend_key_of_own(cell, old), spend_key_of_own(cell, new)
             if old_key != new_key:
-                self._add(old_key, -pico, trace_id)
-                self._add(new_key, pico, trace_id)
+                self._add(old_key, amounts, -1, trace_id)
+                self._add(new_key, amounts, 1, trace_id)
 
     def move_windows(
         self,
@@ -93,21 +94,40 @@ class DeltaBook:
                 self.count(state, -1, old, trace_id)
                 self.count(state, 1, new, trace_id)
 
-    def _add(self, key: StartedKey, pico: int, trace_id: str) -> None:
+    def _add(self, key: StartedKey, amounts: SpendAmounts, sign: int, trace_id: str) -> None:
         cell = self._spend.get(key)
         if cell is None:
-            self._spend[key] = new_spend(key, pico, trace_id)
+            cell = self._spend[key] = new_spend(key, trace_id)
         else:
-            cell.cost_pico += pico
             cell.trace_id = trace_id
+        pico, observations, errors, inputs, outputs, total = amounts
+        cell.cost_pico += sign * pico
+        cell.observations += sign * observations
+        if errors:
+            cell.errors += sign * errors
+        if total:
+            cell.input_tokens += sign * inputs
+            cell.output_tokens += sign * outputs
+            cell.total_tokens += sign * total
 
     def delta(self, project_id: str, partition: int, offset: int) -> Delta | None:
         """Return the changes that do not cancel out; None if all of them do."""
         windows = [cell for cell in self._windows.values() if _changes(cell)]
-        spend = [cell for cell in self._spend.values() if cell.cost_pico]
+        spend = [cell for cell in self._spend.values() if _changes_spend(cell)]
         if not windows and not spend:
             return None
         return Delta(project_id, partition, offset, windows, spend)
+
+
+def _changes_spend(cell: SpendDelta) -> bool:
+    return bool(
+        cell.observations
+        or cell.cost_pico
+        or cell.errors
+        or cell.input_tokens
+        or cell.output_tokens
+        or cell.total_tokens
+    )
 
 
 def _changes(cell: WindowDelta) -> bool:

@@ -110,7 +110,11 @@ class WindowDelta(msgspec.Struct, array_like=True, gc=False):
 
 @_with_more(MORE_OF_SPEND)
 class SpendDelta(msgspec.Struct, array_like=True, gc=False):
-    """A change of spend: ten seconds × the dimensions of spend."""
+    """A change of spend: ten seconds × the dimensions of spend.
+
+    All observations count, also those without cost. The fields after ``trace_id`` have defaults
+    because older deltas lack them.
+    """
 
     bucket_s: Second
     user_id: str
@@ -119,6 +123,13 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     cost_pico: int
     trace_id: str
     """The trace of the last change; alerts triggered by this delta refer to it."""
+    observations: Change = 0
+    errors: Change = 0
+    input_tokens: int = 0
+    """Tokens of the input, with cached ones."""
+    output_tokens: int = 0
+    """Tokens of the output, with those of reasoning."""
+    total_tokens: int = 0
 
 
 _window: Final[Any] = WindowDelta
@@ -134,12 +145,14 @@ def new_window(key: StartedKey) -> WindowDelta:
     return change  # type: ignore[no-any-return]
 
 
-def new_spend(key: StartedKey, pico: int, trace_id: str) -> SpendDelta:
-    """Return a change of spend."""
+def new_spend(key: StartedKey, trace_id: str) -> SpendDelta:
+    """Return an empty change of spend."""
     if not MORE_OF_SPEND:
-        return _spend(*key, pico, trace_id)  # type: ignore[no-any-return]
+        return _spend(*key, 0, trace_id)  # type: ignore[no-any-return]
     more = named(MORE_OF_SPEND, key[_SPEND_PARTS:])
-    return _spend(*key[:_SPEND_PARTS], pico, trace_id, more)  # type: ignore[no-any-return]
+    return _spend(  # type: ignore[no-any-return]
+        *key[:_SPEND_PARTS], 0, trace_id, 0, 0, 0, 0, 0, more
+    )
 
 
 class Delta(msgspec.Struct, array_like=True, gc=False):

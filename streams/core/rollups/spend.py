@@ -1,4 +1,4 @@
-"""Spend cells: the cost of a quarter of an hour of event time, per project and dimensions.
+"""Spend cells: the totals of a quarter of an hour of event time, per project and dimensions.
 
 Days and months of every time zone in use begin at a quarter of an hour, so a budget period consists
 of whole buckets.
@@ -21,20 +21,54 @@ _COLUMNS = tuple(each.name for each in SPEND_DIMENSIONS)
 
 
 class SpendCell:
-    """A sum of costs in picodollars; the other fields are as in ``WindowCell``."""
+    """Totals of cost, observations and tokens; the other fields are as in ``WindowCell``."""
 
-    __slots__ = ("capped", "contained_version", "cost_pico", "row_version")
+    __slots__ = (
+        "capped",
+        "contained_version",
+        "cost_pico",
+        "errors",
+        "input_tokens",
+        "observations",
+        "output_tokens",
+        "row_version",
+        "total_tokens",
+    )
 
     def __init__(self) -> None:
         self.cost_pico = 0
+        self.observations = 0
+        self.errors = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.total_tokens = 0
         self.row_version = 0
         self.contained_version = 0
         self.capped = False
         """Whether the row that was read back has a capped amount, as in ``WindowCell``."""
 
-    def restore(self, numbers: tuple[int, int]) -> None:
+    def restore(self, numbers: tuple[int, int, int, int, int, int, int]) -> None:
         """Restore the values that ``apply`` recorded in ``undo``."""
-        self.cost_pico, self.row_version = numbers
+        (
+            self.cost_pico,
+            self.observations,
+            self.errors,
+            self.input_tokens,
+            self.output_tokens,
+            self.total_tokens,
+            self.row_version,
+        ) = numbers
+
+    def _numbers(self) -> tuple[int, int, int, int, int, int, int]:
+        return (
+            self.cost_pico,
+            self.observations,
+            self.errors,
+            self.input_tokens,
+            self.output_tokens,
+            self.total_tokens,
+            self.row_version,
+        )
 
     def apply(self, change: SpendDelta, version: int, undo: Undo | None = None) -> bool:
         """Add ``change`` unless the cell already contains it; return whether it was added.
@@ -42,12 +76,20 @@ class SpendCell:
         The previous values are added to ``undo``.
         """
         if undo is not None:
-            undo.append((self, None, (self.cost_pico, self.row_version)))
+            undo.append((self, None, self._numbers()))
         if version <= self.contained_version:
             return False
         self.cost_pico += change.cost_pico
-        if self.cost_pico < 0 and self.capped:
-            self.cost_pico = 0
+        self.observations += change.observations
+        self.errors += change.errors
+        self.input_tokens += change.input_tokens
+        self.output_tokens += change.output_tokens
+        self.total_tokens += change.total_tokens
+        if self.capped:
+            self.cost_pico = max(self.cost_pico, 0)
+            self.input_tokens = max(self.input_tokens, 0)
+            self.output_tokens = max(self.output_tokens, 0)
+            self.total_tokens = max(self.total_tokens, 0)
         self.row_version = version
         return True
 
@@ -63,6 +105,11 @@ def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) ->
         bucket_s=bucket_s,
         row_version=cell.row_version,
         total_cost_pico=row_amount(cell.cost_pico),
+        observation_count=row_amount(cell.observations),
+        error_count=row_amount(cell.errors),
+        input_tokens=row_amount(cell.input_tokens),
+        output_tokens=row_amount(cell.output_tokens),
+        total_tokens=row_amount(cell.total_tokens),
         **dict(zip(_COLUMNS, key, strict=True)),
     )
 
@@ -71,6 +118,13 @@ def spend_cell(row: SpendRow) -> SpendCell:
     """Restore a cell from its row."""
     cell = SpendCell()
     cell.cost_pico = row.total_cost_pico
-    cell.capped = is_capped(row.total_cost_pico)
+    cell.observations = row.observation_count
+    cell.errors = row.error_count
+    cell.input_tokens = row.input_tokens
+    cell.output_tokens = row.output_tokens
+    cell.total_tokens = row.total_tokens
+    cell.capped = is_capped(
+        max(row.total_cost_pico, row.input_tokens, row.output_tokens, row.total_tokens)
+    )
     cell.row_version = cell.contained_version = row.row_version
     return cell

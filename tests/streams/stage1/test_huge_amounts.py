@@ -21,7 +21,8 @@ def test_a_computed_cost_above_the_limit_leaves_the_observation_unpriced(partial
     assert (row.cost_source, row.total_cost_pico, row.cost_pico) == ("unpriced", 0, {})
     assert (row.price_id, row.usage) == ("", {"output": 100_001, "total": 100_001})
     assert (trace.unpriced_count, trace.total_cost_pico) == (1, 0)
-    assert effects.deltas[0].spend == []
+    (spend,) = effects.deltas[0].spend
+    assert (spend.cost_pico, spend.observations, spend.output_tokens) == (0, 1, 100_001)
     assert folding.core.take_reached()["observation_cost_max"] >= 1
 
 

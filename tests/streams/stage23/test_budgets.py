@@ -11,10 +11,17 @@ from streams.core.alerts.crossings import alert_id, alert_row
 from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.budgets.evaluation import Budgets
 from streams.core.budgets.rules import BudgetRule, matches
+from streams.core.dimensions.sources import SPEND_DIMENSIONS
 from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.spend import SpendCell
 
 DAY_US = 86_400_000_000
+
+
+def cell_key(user_id, **values):
+    """Return the key of a spend cell."""
+    values |= {"user_id": user_id, "model": "m1", "environment": "prod"}
+    return tuple(values.get(each.name, each.default) for each in SPEND_DIMENSIONS)
 
 
 def at(text):
@@ -58,7 +65,8 @@ class Ledger:
             found += self.budgets.settle(baseline, stored_pico, self.cells.arrivals)
         return found
 
-    def spend(self, pico, *, at_s=NOON_S, key=("u1", "m1", "prod"), trace="t", project="p1"):
+    def spend(self, pico, *, at_s=NOON_S, key=None, trace="t", project="p1"):
+        key = cell_key("u1") if key is None else key
         bucket_s = at_s // 900 * 900
         self.cells.load((project, bucket_s), {})
         self.cells.cell((project, bucket_s), key, NOON_S).cost_pico += pico
@@ -103,7 +111,19 @@ def test_alerts_of_before_a_restart_are_not_repeated():
 )
 def test_only_spend_of_the_scope_counts(scope, counted):
     assert bool(Ledger(rule(scope=scope)).spend(1_000)) == counted
-    assert matches(rule(scope=scope).scope_key, ("u1", "m1", "prod")) == counted
+    assert matches(rule(scope=scope).scope_key, cell_key("u1")) == counted
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags", "counted"),
+    [("a", '["a"]', True), ("b", '["a","b"]', True), ("a", '["ab"]', False), ("a", "", False)],
+)
+def test_a_scope_with_a_tag_counts_spend_of_traces_that_have_it(tag, tags, counted):
+    of_tag, of_both = rule(scope={"tags": tag}), rule(id="b2", scope={"tags": tag, "model": "m1"})
+    key = cell_key("u1", tags=tags)
+    crossed = Ledger(of_tag, of_both).spend(1_000, key=key)
+    assert len(crossed) == (4 if counted else 0)
+    assert matches(of_tag.scope_key, key) == matches(of_both.scope_key, key) == counted
 
 
 def test_the_spend_of_another_project_does_not_count():
@@ -172,7 +192,7 @@ def test_the_order_of_events_changes_no_total_and_no_set_of_crossings(events, ra
     def outcome(ordered):
         ledger = Ledger(rule(), rule(id="b2", scope={"user_id": "u1"}, limit_pico=700))
         for pico, user, hours in ordered:
-            ledger.spend(pico, at_s=NOON_S - 3600 * hours, key=(user, "m1", "prod"))
+            ledger.spend(pico, at_s=NOON_S - 3600 * hours, key=cell_key(user))
         totals = {
             (budget, day): ledger.budgets.spent_pico((budget, day))
             for budget in ("b1", "b2")
@@ -192,7 +212,7 @@ def test_a_crossing_while_the_baseline_is_read_is_reported_afterwards():
     budgets.put(rule(), NOON_S * 1_000_000)
     [baseline, *_] = [b for b in budgets.begin(cells, 10) if b.start_s <= NOON_S < b.end_s]
     for pico, trace in ((100, "t1"), (200, "t2"), (100, "t3")):
-        budgets.add("p1", NOON_S // 900 * 900, ("u1", "m1", "prod"), pico, trace)
+        budgets.add("p1", NOON_S // 900 * 900, cell_key("u1"), pico, trace)
     [crossing] = budgets.settle(baseline, 250, cells.arrivals)
     assert (crossing.trace_id, crossing.spent_pico) == ("t2", 550)
 
@@ -202,7 +222,7 @@ def test_stored_spend_is_discarded_if_cells_were_read_back_meanwhile():
     budgets = Budgets(alerted=set(), periods_max=10)
     budgets.put(rule(), NOON_S * 1_000_000)
     [baseline, *_] = budgets.begin(cells, 10)
-    cells.load(("p1", NOON_S // 900 * 900), {("u1", "m1", "prod"): SpendCell()})
+    cells.load(("p1", NOON_S // 900 * 900), {cell_key("u1"): SpendCell()})
     assert budgets.settle(baseline, 5_000, cells.arrivals) is None
     assert baseline.key in budgets.unsettled
 
@@ -228,8 +248,8 @@ def test_periods_beyond_the_limit_are_evicted_and_restored():
     def spend(pico, days):
         bucket_s = NOON_S - 86_400 * days
         cells.load(("p1", bucket_s), {})
-        cells.cell(("p1", bucket_s), ("u1", "m1", "prod"), NOON_S).cost_pico += pico
-        found = budgets.add("p1", bucket_s, ("u1", "m1", "prod"), pico, "t")
+        cells.cell(("p1", bucket_s), cell_key("u1"), NOON_S).cost_pico += pico
+        found = budgets.add("p1", bucket_s, cell_key("u1"), pico, "t")
         return [c.threshold for c in found + settle()]
 
     settle()
@@ -243,7 +263,7 @@ def test_unsettled_periods_fill_the_limit_until_they_are_settled():
     budgets = Budgets(alerted=set(), periods_max=3)
     budgets.put(rule(), NOON_S * 1_000_000)
     for days in range(5):
-        budgets.add("p1", NOON_S - 86_400 * days, ("u1", "m1", "prod"), 100, "t")
+        budgets.add("p1", NOON_S - 86_400 * days, cell_key("u1"), 100, "t")
     assert (len(budgets), budgets.is_full, budgets.is_settled) == (5, True, False)
     for baseline in budgets.begin(cells, 9):
         budgets.settle(baseline, 400, cells.arrivals)

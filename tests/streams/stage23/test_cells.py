@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from clickhouse.rows import SpendRow, WindowRow
 from streams.core.budgets.evaluation import Budgets
+from streams.core.dimensions.keys import spend_key_of_row
 from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 from streams.core.rollups.fold import Missing, ProjectFold, first_checkpoint, with_rows_beyond
@@ -173,8 +174,14 @@ def test_a_spend_cell_read_back_is_the_cell_that_was_written():
         environment="e",
         row_version=5,
         total_cost_pico=-12,
+        observation_count=3,
+        error_count=1,
+        input_tokens=5,
+        output_tokens=-6,
+        total_tokens=7,
+        session_id="s",
     )
-    assert spend_row("p1", NOW_S, ("u", "m", "e"), spend_cell(row)) == row
+    assert spend_row("p1", NOW_S, spend_key_of_row(row), spend_cell(row)) == row
 
 
 def spend(bucket_s, pico=1, user="u1"):

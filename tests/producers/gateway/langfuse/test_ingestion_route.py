@@ -90,14 +90,14 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
             project_id="default", trace_id="t1", id="g1", ts_us=NOW_US, partial=True,
             type="GENERATION", name="llm", model="gpt-4o", level="WARNING",
             start_us=1_732_157_121_000_000, input='[{"role":"user"}]',
-            model_parameters='{"max_tokens":"inf"}',
+            model_parameters='{"max_tokens":"inf"}', api_key="pk-tm-dev",
         ),
         Observation(
             project_id="default", trace_id="t1", id="g1", ts_us=NOW_US + 1, partial=True,
             type="GENERATION", end_us=1_732_157_122_921_032, output="hello",
             usage={"input": 6, "output": 5, "total": 15, "input_cached_tokens": 4},
             usage_uncertain="",
-            cost={"input": 100_000_000_000},
+            cost={"input": 100_000_000_000}, api_key="pk-tm-dev",
         ),
     ]  # fmt: skip
 

@@ -1,0 +1,15 @@
+"""The public key of the API key that sent an observation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.dimensions.dimension import Dimension
+
+DIMENSION: Final = Dimension(
+    name="api_key",
+    observation_field="api_key",
+    in_spend=True,
+    place=95,
+    scope_description="Public key of the API key that sent the observation.",
+)
