@@ -148,9 +148,7 @@ async def check() -> None:
 
     api, clients = make_api(store)
     span = {"from": "2026-11-21T12:00:00Z", "to": "2026-11-21T12:01:00Z", "step": "1m"}
-    answer = await api.client.get(
-        "/v1/windows", params=span | {"group_by": "release,service"}
-    )
+    answer = await api.client.get("/v1/windows", params=span | {"group_by": "release,service"})
     assert answer.status_code == 200, answer.text
     found = {(w["release"], w["service"]): w["count"] for w in answer.json()["data"]}
     assert found == {

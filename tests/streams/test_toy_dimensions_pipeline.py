@@ -185,11 +185,7 @@ async def counted(client, start_us: int) -> Counter[tuple[str, str]]:
     answer = await client.get("/v1/windows", params=params)
     assert answer.status_code == 200, answer.text
     return Counter(
-        {
-            (w["release"], w["service"]): w["count"]
-            for w in answer.json()["data"]
-            if w["count"]
-        }
+        {(w["release"], w["service"]): w["count"] for w in answer.json()["data"] if w["count"]}
     )
 
 

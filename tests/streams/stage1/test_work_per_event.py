@@ -28,11 +28,7 @@ def told(ts: int, **said: object) -> TraceUpdate:
 
 
 def roomy() -> Folding:
-    return Folding(
-        FoldLimits(
-            10**6, 2**30, 10, LIMITS.dead_letters, trace_observations_max=2 * TRACE_SPEND_CELLS_MAX
-        )
-    )
+    return Folding(FoldLimits(10**6, 2**30, 10, LIMITS.dead_letters, trace_observations_max=10**6))
 
 
 def crowd(observations: int, *, parent_of_all: bool = False) -> Folding:
