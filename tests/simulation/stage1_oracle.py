@@ -312,13 +312,14 @@ def spend_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[int, ...]]:
         key = (project_id, start_s, *(values[each.name] for each in SPEND_DIMENSIONS))
         cell = cells.setdefault(key, [0] * 6)
         usage = row["counted_usage"]
-        tokens = usage.get("input", 0), usage.get("output", 0)
+        outputs = usage.get("output", 0)
+        inputs = sum(n for kind, n in usage.items() if kind not in ("output", "total"))
         cell[0] += row["counted_pico"]
         cell[1] += 1
         cell[2] += row.get("level") == "ERROR"
-        cell[3] += tokens[0]
-        cell[4] += tokens[1]
-        cell[5] += max(usage.get("total", 0), sum(tokens))
+        cell[3] += inputs
+        cell[4] += outputs
+        cell[5] += max(usage.get("total", 0), inputs + outputs)
     return {key: tuple(cell) for key, cell in cells.items()}
 
 
