@@ -32,6 +32,7 @@ from producers.gateway.values.usage import (
     usage_of_older_object,
 )
 from tracemill.contract import (
+    AppCache,
     Observation,
     ObservationType,
     Score,
@@ -39,6 +40,7 @@ from tracemill.contract import (
     TraceAttributes,
     TraceUpdate,
 )
+from tracemill.marks import CACHE_NAMES, cache_mark_in, error_type_of
 from tracemill.reconciliation import Reconciled
 from tracemill.reconciliation.objects import tier_in
 
@@ -179,6 +181,7 @@ def observation_of(
         completion_start_us=first_token_us,
         level=body.level,
         status_message=body.status_message,
+        error_type=error_type_of(body.status_message),
         version=body.version,
         model=body.model or None,
         model_parameters=_parameters(body.model_parameters),
@@ -186,6 +189,7 @@ def observation_of(
         usage_uncertain=usage.uncertain if usage.counts else None,
         service_tier=usage.service_tier or _tier_in(body.metadata) or None,
         cost=cost,
+        app_cache=_cache_mark_in(body.metadata),
         input=_input_or_output(body.input, is_update=is_update),
         output=_input_or_output(body.output, is_update=is_update),
         metadata=metadata_of(body.metadata),
@@ -268,6 +272,13 @@ def _tier_in(metadata: msgspec.Raw) -> str:
     if b'"service_tier"' not in text and b'"serviceTier"' not in text:
         return ""
     return tier_in(members_of(metadata, ("service_tier", "serviceTier")))
+
+
+def _cache_mark_in(metadata: msgspec.Raw) -> AppCache | None:
+    """Return how a cache of the application answered, according to metadata."""
+    if b"cache" not in bytes(metadata).lower():
+        return None
+    return cache_mark_in(members_of(metadata, CACHE_NAMES))
 
 
 def _usage_and_cost(body: ObservationBody) -> tuple[Reconciled, dict[str, int] | None]:

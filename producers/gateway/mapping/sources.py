@@ -124,6 +124,16 @@ class Status:
         return Reader("", self.read) if shape.has_status else None
 
 
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Call ``read`` with spans that have events."""
+
+    read: Callable[[ExportedSpan], Any]
+
+    def bind(self, shape: Shape) -> Reader | None:
+        return Reader("", self.read) if shape.has_events else None
+
+
 def below(prefixes: tuple[str, ...], shape: Shape, excluded: frozenset[str]) -> Pairs:
     """Return the attributes below prefixes, in the order of prefixes, without excluded names."""
     return tuple(

@@ -24,6 +24,13 @@ from producers.gateway.mapping.extractors import (
     vercel_prompt_name,
     vercel_prompt_version,
 )
+from producers.gateway.mapping.marks import (
+    CacheMark,
+    class_name_of,
+    error_type_of_events,
+    error_type_of_langfuse,
+    error_type_of_status,
+)
 from producers.gateway.mapping.metadata import TraceMetadata
 from producers.gateway.mapping.origin import CLAUDE_CODE_SCOPE, ENVIRONMENT_KEYS
 from producers.gateway.mapping.sources import (
@@ -32,6 +39,7 @@ from producers.gateway.mapping.sources import (
     Choice,
     Computed,
     Environment,
+    Events,
     InMetadata,
     Prefixed,
     Source,
@@ -108,6 +116,13 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         Attribute("langfuse.observation.status_message"),
         Status(message_of_status),
     ),
+    "error_type": (
+        Attribute("error.type", class_name_of),
+        Attribute("exception.type", class_name_of),
+        Events(error_type_of_events),
+        Status(error_type_of_status),
+        Computed(("langfuse.observation.status_message",), error_type_of_langfuse),
+    ),
     "model": (
         *(Attribute(key) for key in _MODEL_KEYS),
         Computed(("genkit:metadata:subtype",), genkit_model),
@@ -147,6 +162,7 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         InMetadata("langfuse.observation.metadata.ls_provider", provider_name_of),
     ),
     "cost": COST,
+    "app_cache": (CacheMark(),),
     "app_root": (
         Attribute("langfuse.internal.is_app_root", true_or_none),
         Attribute("langfuse.internal.as_root", true_or_none),

@@ -13,6 +13,7 @@ from typing import Any, Final, TypedDict, get_args
 import msgspec
 
 from tracemill.contract import Level, Observation, ObservationType, TraceAttributes
+from tracemill.marks import cache_mark_in
 from tracemill.reconciliation.objects import tier_in
 from tracemill.texts import to_object_text, to_short_text, to_text
 from tracemill.usage import Usage, picodollars_of, reconciled_of, stated_cost_of
@@ -112,12 +113,13 @@ def _set_text(field: str) -> Setter:
 
 
 def _merge_metadata(event: Any, value: Any, limit: int) -> None:
-    """Merge metadata by key into that of the event, and set the service tier that it contains.
+    """Merge metadata by key into that of the event, and set the fields that it contains.
 
     A service tier from the usage takes precedence.
     """
     if isinstance(event, Observation) and isinstance(value, Mapping):
         event.service_tier = event.service_tier or tier_in(value) or None
+        event.app_cache = cache_mark_in(value) or event.app_cache
     metadata = to_object_text(value, limit)
     if metadata is not None and event.metadata is not None:
         merged = {**msgspec.json.decode(event.metadata), **msgspec.json.decode(metadata)}

@@ -167,6 +167,7 @@ class Span(Scope):
         event = self._event
         if event is not None:
             event.level = "ERROR"
+            event.error_type = type(error).__name__
             if event.status_message is None:
                 event.status_message = to_text(error, self.tracer.options.text_max_chars)
 
