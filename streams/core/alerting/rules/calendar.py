@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from producers.control.periods import period_bounds
@@ -33,14 +32,14 @@ class CalendarWindow:
         self._width = width
         self._sums: dict[Group, Pane] = {}
 
-    def add(self, start_s: int, group: Group, sums: Sequence[int], bins: Mapping[int, int]) -> bool:
+    def add(self, start_s: int, group: Group, change: Pane) -> bool:
         """Add a change; return whether it belongs to the current period."""
         if not self.start_s <= start_s < self.end_s:
             return False
         mine = self._sums.get(group)
         if mine is None:
             mine = self._sums[group] = Pane([0] * self._width, {})
-        mine.add(sums, bins)
+        mine.add(change.sums, change.bins)
         self.touched.add(group)
         return True
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from streams.core.alerting.rules.panes import Group
-from streams.core.alerting.rules.rows import DIMENSIONS_OF, MergedRow, Merger
-from streams.core.alerting.rules.series import Series
+from streams.core.alerting.rules.panes import Bins, Group, Pane
+from streams.core.alerting.rules.rows import MergedRow, Merger
+from streams.core.alerting.rules.series import Series, SeriesKey
 from streams.core.dimensions.keys import CellKey
 
 COMBINATIONS_MAX: Final = 256
@@ -26,44 +26,90 @@ Test = Callable[[CellKey], bool]
 
 
 @dataclass(slots=True)
-class Attached:
-    """A series, and the functions that compute from a row what is added to it."""
+class Gathered:
+    """The sum of rows of one pane and group."""
 
-    series: Series
+    pane: Pane
+    traces: list[str]
+
+
+@dataclass(slots=True)
+class Bundle:
+    """Series that add up the same for different windows, and what is to be added to them.
+
+    Attributes:
+        series: the series.
+        tests: further conditions on the key of a row.
+        group_of: returns the group of a row.
+        read: returns the measures of a row.
+        bins_at: index of the mapping of a row with the sketch; None if there is none.
+        numerators: indices of the measures whose increase makes a trace an exemplar.
+    """
+
     tests: list[Test]
     group_of: Callable[[CellKey], Group]
     read: Callable[[MergedRow], list[int]]
     bins_at: int | None
     numerators: tuple[int, ...]
+    series: list[Series] = field(default_factory=list)
+    _gathered: dict[tuple[int, Group], Gathered] = field(default_factory=dict)
+
+    def gather(self, start_s: int, row: MergedRow) -> None:
+        """Add a row."""
+        key = row.key
+        for test in self.tests:
+            if not test(key):
+                return
+        sums = self.read(row)
+        bins: Bins = {} if self.bins_at is None else row.mappings[self.bins_at]
+        place = (start_s, self.group_of(key))
+        found = self._gathered.get(place)
+        if found is None:
+            found = self._gathered[place] = Gathered(Pane(sums, dict(bins)), [])
+        else:
+            found.pane.add(sums, bins)
+        is_example = bool(bins) or (
+            self.bins_at is None and any(sums[index] > 0 for index in self.numerators)
+        )
+        if is_example and row.traces:
+            found.traces += row.traces
+
+    def take(self) -> dict[tuple[int, Group], Gathered]:
+        """Return what was gathered."""
+        gathered, self._gathered = self._gathered, {}
+        return gathered
 
 
 @dataclass(slots=True)
 class _Shape:
     project: Callable[[CellKey], tuple[str, ...]]
-    attached: dict[tuple[str, ...], list[Attached]] = field(default_factory=dict)
+    bundles: dict[tuple[str, ...], list[Bundle]] = field(default_factory=dict)
 
 
 class SeriesIndex:
     """The series of one source and project."""
 
-    def __init__(self, source: str, merger: Merger) -> None:
-        self._names = DIMENSIONS_OF[source]
+    def __init__(self, merger: Merger) -> None:
+        self.bundles: dict[SeriesKey, Bundle] = {}
+        self._names = merger.dimensions
         self._merger = merger
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def attach(self, series: Series, numerators: tuple[int, ...]) -> None:
-        """Add a series.
-
-        Raises:
-            ValueError: the source has no such dimension.
-        """
+        """Add a series, whose dimensions the merger has."""
         key = series.key
+        same = replace(key, window_s=0, calendar="", time_zone="")
+        bundle = self.bundles.get(same)
+        if bundle is None:
+            bundle = self.bundles[same] = self._new_bundle(key, numerators)
+        bundle.series.append(series)
+
+    def _new_bundle(self, key: SeriesKey, numerators: tuple[int, ...]) -> Bundle:
         indexed = {name: values for name, values in key.filter if name not in SETS}
         if prod(map(len, indexed.values())) > COMBINATIONS_MAX:
             indexed = {}
         tests = [self._test(name, values) for name, values in key.filter if name not in indexed]
-        attached = Attached(
-            series,
+        bundle = Bundle(
             tests,
             self._projection(key.group_by),
             self._merger.reader(key.measures),
@@ -75,14 +121,14 @@ class SeriesIndex:
         if shape is None:
             shape = self._shapes[names] = _Shape(self._projection(names))
         for values in product(*indexed.values()):
-            shape.attached.setdefault(values, []).append(attached)
+            shape.bundles.setdefault(values, []).append(bundle)
+        return bundle
 
-    def of(self, key: CellKey) -> Iterable[Attached]:
-        """Yield the series whose filter selects a cell."""
+    def gather(self, start_s: int, row: MergedRow) -> None:
+        """Add a row to the bundles whose filter selects it."""
         for shape in self._shapes.values():
-            for attached in shape.attached.get(shape.project(key), ()):
-                if all(test(key) for test in attached.tests):
-                    yield attached
+            for bundle in shape.bundles.get(shape.project(row.key), ()):
+                bundle.gather(start_s, row)
 
     def _projection(self, names: Sequence[str]) -> Callable[[CellKey], tuple[str, ...]]:
         indices = [self._names.index(name) for name in names]

@@ -161,9 +161,8 @@ class ProjectRules:
             keys = [key for key in used if key.source == source]
             if not keys:
                 continue
-            fields = [measure.field for key in keys for measure in key.measures]
-            merger = Merger(source, [*fields, *(key.bins for key in keys if key.bins)])
-            index = SeriesIndex(source, merger)
+            merger = _merger_of(source, keys)
+            index = SeriesIndex(merger)
             for key in keys:
                 index.attach(self.series[key], used[key].plan.numerators)
             self._sources[source] = _Source(source, merger, index)
@@ -230,7 +229,7 @@ class ProjectRules:
         if not wanted:
             return
         for name, source in self._sources.items():
-            merger = Merger(source.name, [*source.merger.numbers, *source.merger.mappings])
+            merger = _merger_of(source.name, self.series)
             for start_s, change in _changes(name, delta):
                 merger.add(self._clock.bounded_s(start_s, append_us), change)
             rows = merger.take()
@@ -239,8 +238,7 @@ class ProjectRules:
                 self.flush()
                 self._slide(latest_s)
                 self._clock.moved_to(latest_s, append_us)
-            for start_s, row in rows:
-                self._add(source, start_s, row, append_us, wanted)
+            self._add(source, rows, append_us, {}, wanted)
 
     def _needs(self, key: SeriesKey, offset: int) -> bool:
         series = self.series.get(key)
@@ -263,9 +261,8 @@ class ProjectRules:
         """Add what was gathered to the series, and evaluate the rules that need not wait."""
         changed: dict[SeriesKey, set[Group]] = {}
         for source in self._sources.values():
-            for start_s, row in source.merger.take():
-                for key, group in self._add(source, start_s, row, self.states.now_us):
-                    changed.setdefault(key, set()).add(group)
+            if source.merger:
+                self._add(source, source.merger.take(), self.states.now_us, changed)
         if not changed:
             return
         for rule in tuple(self.rules.values()):
@@ -275,35 +272,28 @@ class ProjectRules:
     def _add(
         self,
         source: _Source,
-        start_s: int,
-        row: MergedRow,
+        rows: Iterable[tuple[int, MergedRow]],
         append_us: int,
+        changed: dict[SeriesKey, set[Group]],
         history_of: set[SeriesKey] | None = None,
-    ) -> Iterable[tuple[SeriesKey, Group]]:
-        changed = []
-        for each in source.index.of(row.key):
-            series = each.series
-            if history_of is not None and series.key not in history_of:
-                continue
-            sums = each.read(row)
-            bins = {} if each.bins_at is None else row.mappings[each.bins_at]
-            is_example = (
-                bool(bins)
-                if each.bins_at is not None
-                else any(sums[index] > 0 for index in each.numerators)
-            )
-            group = each.group_of(row.key)
-            series.add(
-                start_s,
-                group,
-                sums,
-                bins,
-                traces=row.traces if is_example else (),
-                append_us=append_us,
-                is_history=history_of is not None,
-            )
-            changed.append((series.key, group))
-        return changed
+    ) -> None:
+        """Add rows to the series; note the groups that change."""
+        for start_s, row in rows:
+            source.index.gather(start_s, row)
+        for bundle in source.index.bundles.values():
+            for (start_s, group), gathered in bundle.take().items():
+                for series in bundle.series:
+                    if history_of is not None and series.key not in history_of:
+                        continue
+                    series.add(
+                        start_s,
+                        group,
+                        gathered.pane,
+                        traces=gathered.traces,
+                        append_us=append_us,
+                        is_history=history_of is not None,
+                    )
+                    changed.setdefault(series.key, set()).add(group)
 
     # Evaluation
 
@@ -371,6 +361,18 @@ class ProjectRules:
                 return any(group in rule.active or rule.is_silence for rule in rules)
 
             series.forget(is_needed)
+
+
+def _merger_of(source: Source, keys: Iterable[SeriesKey]) -> Merger:
+    """Return a merger of the fields and dimensions that the series of a source use."""
+    fields: list[str] = []
+    dimensions: set[str] = set()
+    for key in keys:
+        if key.source == source:
+            fields += [measure.field for measure in key.measures]
+            fields += [key.bins] if key.bins else []
+            dimensions |= {*key.group_by, *(name for name, _ in key.filter)}
+    return Merger(source, fields, dimensions)
 
 
 def _changes(source: str, delta: Delta) -> Iterator[tuple[int, Any]]:

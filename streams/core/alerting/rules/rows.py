@@ -9,20 +9,18 @@ from typing import Any, Final
 
 from producers.alerting.metric import Source
 from streams.core.alerting.rules.measures import Measure
-from streams.core.dimensions.keys import CellKey, spend_key_of_delta, window_key_of_delta
+from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
+from streams.core.rollups.deltas import SpendDelta, WindowDelta
 
 EXEMPLARS_MAX: Final = 10
 MAPPINGS: Final = frozenset({"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins"})
 """Fields of changes that are mappings to numbers."""
-KEY_OF: Final[dict[str, Callable[[Any], CellKey]]] = {
-    "windows": window_key_of_delta,
-    "spend": spend_key_of_delta,
-}
 DIMENSIONS_OF: Final = {
     "windows": tuple(each.name for each in WINDOW_DIMENSIONS),
     "spend": tuple(each.name for each in SPEND_DIMENSIONS),
 }
+_DEFAULTS: Final = {each.name: each.default for each in (*WINDOW_DIMENSIONS, *SPEND_DIMENSIONS)}
 
 
 @dataclass(slots=True)
@@ -45,13 +43,20 @@ class MergedRow:
 class Merger:
     """Merges the changes of one source and project, by start and key."""
 
-    def __init__(self, source: Source, fields: Iterable[str]) -> None:
-        """Create a merger of some fields of the changes; a field that does not exist is 0."""
+    def __init__(self, source: Source, fields: Iterable[str], dimensions: Iterable[str]) -> None:
+        """Create a merger; changes with equal values of ``dimensions`` are merged.
+
+        Args:
+            source: the source of the changes.
+            fields: fields of the changes that are added up; one that does not exist is 0.
+            dimensions: names of dimensions; the others are ignored.
+        """
+        self.dimensions = tuple(sorted({*dimensions}))
         wanted = dict.fromkeys(["observations", *fields])
         self.numbers = tuple(name for name in wanted if name not in MAPPINGS)
         self.mappings = tuple(name for name in wanted if name in MAPPINGS)
         self._numbers_of = _getter(self.numbers)
-        self._key_of = KEY_OF[source]
+        self._key_of = _key_getter(source, self.dimensions)
         self._rows: dict[tuple[int, CellKey], MergedRow] = {}
 
     def __len__(self) -> int:
@@ -102,6 +107,24 @@ class Merger:
 
 
 _NOTHING: Final[dict[Any, int]] = {}
+
+
+def _key_getter(source: Source, names: tuple[str, ...]) -> Callable[[Any], CellKey]:
+    """Return a function that reads dimensions of a change."""
+    change = WindowDelta if source == "windows" else SpendDelta
+    if len(names) > 1 and {*names} <= {*change.__struct_fields__}:
+        return attrgetter(*names)
+    own = frozenset(change.__struct_fields__)
+
+    def read(change: Any) -> CellKey:
+        return tuple(
+            [
+                getattr(change, name) if name in own else change.more.get(name, _DEFAULTS[name])
+                for name in names
+            ]
+        )
+
+    return read
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[int, ...]]:

@@ -7,7 +7,7 @@ current pane, which is the latest one that event time has reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,8 +101,7 @@ class Series:
         self,
         start_s: int,
         group: Group,
-        sums: Sequence[int],
-        bins: Mapping[int, int],
+        change: Pane,
         *,
         traces: Sequence[str] = (),
         append_us: int = 0,
@@ -113,8 +112,7 @@ class Series:
         Args:
             start_s: start of the pane.
             group: the group.
-            sums: changes of the measures.
-            bins: changes of the sketch.
+            change: changes of the measures and of the sketch.
             traces: traces of the change.
             append_us: append time of the change.
             is_history: whether the change is read again; then windows of the past are not
@@ -127,15 +125,15 @@ class Series:
             return
         is_counted = False
         for calendar in self.calendars:
-            is_counted |= calendar.add(start_s, group, sums, bins)
+            is_counted |= calendar.add(start_s, group, change)
         if start_s >= self._oldest_s():
-            self._add_to_windows(mine, start_s, group, sums, bins, is_history=is_history)
+            self._add_to_windows(mine, start_s, group, change, is_history=is_history)
         elif not is_counted:
             self.late_refused += not is_history
             return
-        if sums[0] > 0:
+        if change.sums[0] > 0:
             mine.last_us = max(mine.last_us, append_us)
-        for trace_id in traces:
+        for trace_id in traces[-EXEMPLARS_MAX:]:
             if trace_id in mine.exemplars:
                 mine.exemplars.remove(trace_id)
             mine.exemplars.append(trace_id)
@@ -162,8 +160,7 @@ class Series:
         mine: GroupSums,
         start_s: int,
         group: Group,
-        sums: Sequence[int],
-        bins: Mapping[int, int],
+        change: Pane,
         *,
         is_history: bool,
     ) -> None:
@@ -171,10 +168,10 @@ class Series:
         if pane is None:
             pane = mine.panes[start_s] = self._empty()
             self._by_start.setdefault(start_s, set()).add(group)
-        pane.add(sums, bins)
+        pane.add(change.sums, change.bins)
         for each, total in zip(self.windows, mine.windows, strict=True):
             if start_s >= self._current_s + PANE_S - each.length_s:
-                total.add(sums, bins)
+                total.add(change.sums, change.bins)
                 each.touched.add(group)
             elif not is_history:
                 each.late.add((start_s, group))
