@@ -19,6 +19,7 @@ from producers.options_requests import ServeOptionsRequests
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.context import AppContext
+from query_api.decisions.book import DecisionBook
 from query_api.error_responses import install_error_responses
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
@@ -47,6 +48,7 @@ from query_api.v1.alerts import alerts_router
 from query_api.v1.cache import cache_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dead_letters import dead_letters_router
+from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
 from query_api.v1.deliveries import deliveries_router
 from query_api.v1.price_resolution import price_resolution_router
@@ -72,6 +74,7 @@ ROUTERS: Final = (
     alerts_router,
     dead_letters_router,
     deliveries_router,
+    decisions_router,
     default_prices_router,
     price_resolution_router,
     unpriced_router,
@@ -98,6 +101,7 @@ def create_query_api(
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
     tiers: Tiers = NO_TIERS,
+    decisions: DecisionBook | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -117,6 +121,7 @@ def create_query_api(
         limits=limits or LimitsSettings(),
         usage=usage or UsageCounts(),
         tiers=tiers,
+        decisions=decisions,
     )
     app = FastAPI(
         title="tracemill",

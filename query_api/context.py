@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
+from query_api.decisions.book import DecisionBook
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.responses import Documented
@@ -49,6 +50,8 @@ class AppContext:
     """The default limits of projects."""
     usage: UsageCounts
     tiers: Tiers
+    decisions: DecisionBook | None
+    """None: this process does not decide about calls."""
 
 
 def authenticated(request: Request) -> Principal:
@@ -91,6 +94,17 @@ async def project_of(request: Request) -> str:
     return principal_of(request, project_scope(request.method)).project_id
 
 
+async def decider_of(request: Request) -> Principal:
+    """Return the caller, a project's key with the scope ``ingest`` or ``read``.
+
+    Applications have keys that send traces, and ask before they make a call.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    return principal_of(request, *DECIDER_SCOPES)
+
+
 async def reader_of(request: Request) -> Principal:
     """Return the caller, who must have the scope ``read`` or the installation's admin key.
 
@@ -126,7 +140,9 @@ async def installation_of(request: Request) -> Principal:
     return principal
 
 
+DECIDER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "read")
 ProjectId = Annotated[str, Depends(project_of)]
+Decider = Annotated[Principal, Depends(decider_of)]
 AnyReader = Annotated[Principal, Depends(reader_of)]
 Admin = Annotated[Principal, Depends(admin_of)]
 Installation = Annotated[Principal, Depends(installation_of)]

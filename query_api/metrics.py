@@ -21,6 +21,14 @@ LIMITS_REACHED: Final = Counter(
 REQUESTS: Final = Counter(
     "tracemill_query_requests_total", "Requests, by route and status.", ["route", "status"]
 )
+DECISIONS: Final = Counter(
+    "tracemill_query_decisions_total", "Decisions about calls by budgets, by reason.", ["reason"]
+)
+BUDGET_STATES_LAG: Final = Gauge(
+    "tracemill_query_budget_states_lag_records",
+    "Records of budgets' states that were not read yet.",
+    ["partition"],
+)
 READY: Final = Gauge(
     "tracemill_ready_check", "1 if the last check of a dependency succeeded, else 0.", ["check"]
 )

@@ -1,4 +1,4 @@
-"""Find the scope that each route requires."""
+"""Find the scopes of which each route requires one."""
 
 from __future__ import annotations
 
@@ -9,23 +9,36 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from producers.control.scopes import Scope
-from query_api.context import admin_of, installation_of, project_of, project_scope, reader_of
+from query_api.context import (
+    DECIDER_SCOPES,
+    admin_of,
+    decider_of,
+    installation_of,
+    project_of,
+    project_scope,
+    reader_of,
+)
 
 
-def scopes_of(app: FastAPI) -> Iterator[tuple[APIRoute, str, Scope | None]]:
-    """Yield each route, each of its methods, and the scope that it requires; None if public."""
+def scopes_of(app: FastAPI) -> Iterator[tuple[APIRoute, str, tuple[Scope, ...]]]:
+    """Yield each route, each of its methods, and the scopes of which it requires one.
+
+    Public routes have none.
+    """
     for each in iter_route_contexts(app.routes):
         route = each.original_route
         if isinstance(route, APIRoute):
             for method in sorted(route.methods or ()):
-                yield route, method, _scope_of(route, method)
+                yield route, method, _scopes_of(route, method)
 
 
-def _scope_of(route: APIRoute, method: str) -> Scope | None:
+def _scopes_of(route: APIRoute, method: str) -> tuple[Scope, ...]:
     calls = {each.call for each in _dependencies(route.dependant)}
     if not calls.isdisjoint((admin_of, installation_of)):
-        return "admin"
-    return None if calls.isdisjoint((project_of, reader_of)) else project_scope(method)
+        return ("admin",)
+    if decider_of in calls:
+        return DECIDER_SCOPES
+    return () if calls.isdisjoint((project_of, reader_of)) else (project_scope(method),)
 
 
 def _dependencies(dependant: Dependant) -> Iterator[Dependant]:

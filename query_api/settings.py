@@ -83,6 +83,13 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum number of users of a project that have a tier; above it: 409."""
     tiers_per_request_max: int = Field(default=1_000, ge=1)
     """Maximum number of users in one ``PUT /v1/tiers``."""
+    budget_states_max: int = Field(default=500_000, ge=1)
+    """Maximum number of groups of budgets whose spend is kept in memory for decisions, about 350
+    bytes each. Budgets with more are named as incomplete."""
+    decisions_per_request_max: int = Field(default=100, ge=1)
+    """Maximum number of calls in one ``POST /v1/budgets/decisions``."""
+    decision_freshness_interval_s: float = Field(default=0.5, gt=0, le=60)
+    """Interval at which it is checked up to which time the spend for decisions is known."""
     retry_after_s: int = Field(default=1, ge=1)
     """Value of ``Retry-After`` in 503 responses, in seconds."""
     readiness_cache_s: float = Field(default=1.0, ge=0)

@@ -45,6 +45,7 @@ from producers.settings import (
 from producers.tiers.log import TierLog
 from producers.usage.log import UsageLog
 from query_api.app import create_query_api
+from query_api.decisions.feed import following_budgets
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
 from query_api.settings import QuerySettings
@@ -161,6 +162,9 @@ async def _serve(
             tiers = TierLog(kafka, disk)
             stack.push_async_callback(tiers.stop)
             await tiers.start()
+            decisions = await stack.enter_async_context(
+                following_budgets(kafka, settings, control, tiers.book)
+            )
             forbidden = forbidden_ports(
                 process, kafka, store_settings, otlp_grpc, settings.webhooks_forbidden_ports
             )
@@ -181,6 +185,7 @@ async def _serve(
                 limits=limits,
                 usage=usage.counts,
                 tiers=tiers,
+                decisions=decisions,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = ServeOptionsRequests(Starlette(routes=routes))

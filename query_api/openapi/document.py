@@ -100,7 +100,7 @@ def _document(app: FastAPI, documented: Documented) -> dict[str, Any]:
     schemas["Refusal"] = _NATIVE_REFUSAL
     schemas["LangfuseRefusal"] = _LANGFUSE_REFUSAL
     schemas["IngestionRefusal"] = INGESTION_REFUSAL
-    scopes = {(route.path_format, method.lower()): scope for route, method, scope in scopes_of(app)}
+    scopes = {(route.path_format, method.lower()): found for route, method, found in scopes_of(app)}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             documented.put_examples(operation)
@@ -119,7 +119,7 @@ def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         (content["example"],) = schemas[content["schema"]["$ref"].rpartition("/")[2]]["examples"]
 
 
-def _complete(path: str, operation: dict[str, Any], scope: Scope | None) -> None:
+def _complete(path: str, operation: dict[str, Any], scopes: tuple[Scope, ...]) -> None:
     """Add the responses that every route may return, and its credential."""
     langfuse = path.startswith(LANGFUSE_PREFIX)
     name = "LangfuseRefusal" if langfuse else "Refusal"
@@ -128,13 +128,14 @@ def _complete(path: str, operation: dict[str, Any], scope: Scope | None) -> None
     responses = operation["responses"]
     responses.pop("422", None)
     reasons = _LANGFUSE_REASONS if langfuse else _NATIVE_REASONS
-    if scope is None:
+    if not scopes:
         operation["security"] = []
         reasons = {status: reasons[status] for status in _OPEN_REASONS}
     else:
-        keys = ["adminKey", "projectKey"] if scope == "admin" else ["projectKey"]
+        keys = ["adminKey", "projectKey"] if "admin" in scopes else ["projectKey"]
         operation["security"] = [{key: []} for key in keys]
-        reasons = reasons | {"403": f"The credential lacks the scope `{scope}`."}
+        needed = " or ".join(f"`{scope}`" for scope in scopes)
+        reasons = reasons | {"403": f"The credential lacks the scope {needed}."}
     for status, reason in reasons.items():
         content = {"schema": schema, "example": examples[status]}
         if status in _OF_THE_SERVER:

@@ -124,8 +124,8 @@ def explained(
     return found
 
 
-def usage_of(text: str | None) -> dict[str, Any]:
-    """Parse the parameter ``usage``.
+def usage_of(text: str | None, field: str = "usage") -> dict[str, Any]:
+    """Parse the parameter ``usage``, or another one of the same form.
 
     Raises:
         BadRequestError: it is not a JSON object, or an amount in it is not a count.
@@ -135,18 +135,27 @@ def usage_of(text: str | None) -> dict[str, Any]:
     try:
         usage = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        raise BadRequestError(f"usage: not JSON: {error}", field="usage") from error
+        raise BadRequestError(f"{field}: not JSON: {error}", field=field) from error
+    return checked_usage(usage, field)
+
+
+def checked_usage(usage: object, field: str) -> dict[str, Any]:
+    """Check that a value is a usage object.
+
+    Raises:
+        BadRequestError: it is not a JSON object, or an amount in it is not a count.
+    """
     if not isinstance(usage, dict):
         raise BadRequestError(
-            'usage: a JSON object such as {"input": 1000} is expected', field="usage"
+            f'{field}: a JSON object such as {{"input": 1000}} is expected', field=field
         )
     if len(usage) > USAGE_TYPES_MAX:
         raise BadRequestError(
-            f"usage: must have at most {USAGE_TYPES_MAX} usage types", field="usage"
+            f"{field}: must have at most {USAGE_TYPES_MAX} usage types", field=field
         )
     for name, count in usage.items():
         is_number = isinstance(count, int | float) and not isinstance(count, bool)
         if is_number and (count < 0 or ("cost" not in name.lower() and count % 1 != 0)):
-            message = f"usage.{name[:64]}: a whole number of 0 or more is expected, not {count}"
-            raise BadRequestError(message, field=f"usage.{name[:64]}")
+            message = f"{field}.{name[:64]}: a whole number of 0 or more is expected, not {count}"
+            raise BadRequestError(message, field=f"{field}.{name[:64]}")
     return usage

@@ -25,7 +25,7 @@ from deploy.price_explanations import BilledPrices
 from producers.control.auth import Authenticator
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
-from producers.control.record import Change, ControlRecord
+from producers.control.record import Change, ControlRecord, Tombstone
 from producers.control.view import ControlView
 from producers.errors import ControlConflictError, ControlUnavailableError, ControlVersionError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
@@ -33,6 +33,7 @@ from producers.settings import AdminSettings
 from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
 from query_api.app import create_query_api
+from query_api.decisions.book import DecisionBook
 from query_api.health.readiness import ReadinessCheck
 from query_api.settings import QuerySettings
 
@@ -53,9 +54,11 @@ class ControlInMemory:
         self.broken = False
         self._versions: dict[tuple[str, str], int] = {}
         self._writes = count(1)
+        self._subscribers: list[Callable[[Change], None]] = []
 
     def keep(self, record: ControlRecord) -> None:
         self.view.add(record)
+        self._notify(record)
         self._versions[record.kind, record.id] = next(self._writes)
 
     async def create(self, record: ControlRecord) -> ControlRecord:
@@ -92,7 +95,10 @@ class ControlInMemory:
         for record in self.view.records():
             if (record.kind, record.id) == (kind, record_id):
                 self._expect(record, expected)
-        return self.view.remove(kind, record_id)
+        is_removed = self.view.remove(kind, record_id)
+        if is_removed:
+            self._notify(Tombstone(kind=kind, id=record_id))
+        return is_removed
 
     def version_of(self, kind: str, record_id: str) -> int | None:
         return self._versions.get((kind, record_id))
@@ -104,6 +110,11 @@ class ControlInMemory:
     def subscribe(self, callback: Callable[[Change], None]) -> None:
         for record in self.view.records():
             callback(record)
+        self._subscribers.append(callback)
+
+    def _notify(self, change: Change) -> None:
+        for subscriber in self._subscribers:
+            subscriber(change)
 
     async def caught_up(self) -> None:
         return
@@ -131,6 +142,7 @@ class Api:
     other: httpx.AsyncClient
     anonymous: httpx.AsyncClient
     admin: httpx.AsyncClient
+    decisions: DecisionBook
     missing: dict[str, str] = field(default_factory=dict)
 
     async def insert(self, *rows: msgspec.Struct) -> None:
@@ -173,16 +185,26 @@ def make_api(
     async def probe() -> str | None:
         return missing.get("store")
 
+    settings = settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30)
+    tiers = TiersInMemory()
+    decisions = DecisionBook(
+        control,  # type: ignore[arg-type]
+        tiers.book,
+        partitions=2,
+        states_max=settings.budget_states_max,
+    )
+    decisions.is_ready = True
     app = create_query_api(
         store,
         control,
         Authenticator(control, AdminSettings(secret_key=SecretStr(ADMIN_KEY))),
-        settings or QuerySettings(readiness_cache_s=0, readiness_timeout_s=30),
+        settings,
         [ReadinessCheck("store", probe)],
         event_types=event_types,
         default_prices=SHIPPED_PRICES,
         explainer=BilledPrices(),
-        tiers=TiersInMemory(),
+        tiers=tiers,
+        decisions=decisions,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
@@ -193,7 +215,7 @@ def make_api(
 
     projects = [client(f"pk-{each}", f"sk-{each}") for each in (PROJECT, OTHER)]
     clients = (*projects, client(), client("admin", ADMIN_KEY))
-    return Api(store, control, *clients, missing=missing), clients
+    return Api(store, control, *clients, decisions, missing=missing), clients
 
 
 Kept = Callable[[Iterable[msgspec.Struct]], str]

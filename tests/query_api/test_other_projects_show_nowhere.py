@@ -38,6 +38,7 @@ from producers.settings import AdminSettings, KafkaSettings
 from producers.tiers.log import TierLog
 from producers.tiers.record import Tier
 from query_api.app import create_query_api
+from query_api.decisions.book import DecisionBook
 from query_api.settings import QuerySettings
 from tests.fixtures.control_log import following, following_tiers
 from tests.query_api.harness import ADMIN_KEY, NOON_US, OTHER, PROJECT, Kept, observation
@@ -51,6 +52,7 @@ MORE_BODIES: dict[str, Any] = {
         "modelName": "m", "matchPattern": "m", "unit": "TOKENS", "inputPrice": 1e-6,
     },
     "/v1/admin/projects/{project_id}/keys": {"note": "n"},
+    "/v1/budgets/decisions": {"requests": [{"user_id": OWN}]},
     "/v1/tiers": {"data": [{"user_id": user, "tier": "free"} for user in (OWN, "second")]},
     "/v1/tiers/{user_id}": {"tier": "pro"},
     "/v1/admin/projects/{project_id}/keys/{key_id}/rotate": {"overlap_s": 60},
@@ -160,6 +162,8 @@ async def installation(
                     created_us=NOON_US, scopes=list(SCOPES),
                 )  # fmt: skip
                 await control.create(key)
+            decisions = DecisionBook(control, tiers.book, partitions=1, states_max=10)
+            decisions.is_ready = True
             app = create_query_api(
                 store,
                 control,
@@ -169,6 +173,7 @@ async def installation(
                 default_prices=ShippedPrices(),
                 explainer=BilledPrices(),
                 tiers=tiers,
+                decisions=decisions,
             )
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(

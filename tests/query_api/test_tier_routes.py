@@ -71,7 +71,6 @@ async def test_many_are_set_at_once_and_listed_in_pages(api: Api) -> None:
         ("PUT", "/v1/tiers/u", {"tier": "x" * 101}, "tier"),
         ("PUT", "/v1/tiers/u", {"tier": "pro", "more": 1}, "more"),
         ("PUT", f"/v1/tiers/{'x' * 1001}", {"tier": "pro"}, "user_id"),
-        ("PUT", "/v1/tiers/", {"tier": "pro"}, "user_id"),
         ("PUT", "/v1/tiers", {"data": []}, "data"),
         ("PUT", "/v1/tiers", {"data": [{"user_id": "", "tier": "a"}]}, "data.0.user_id"),
         ("PUT", "/v1/tiers", {"data": [{"user_id": "u"}]}, "data.0.tier"),

@@ -1,0 +1,1 @@
+"""Decide from memory whether a call may be made, given the budgets of its project."""
