@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from producers.control.auth import Principal
 from producers.control.kinds.price import Price
+from producers.dimensions.arrays import array_of
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import REGISTRY
 from query_api import metrics
@@ -66,18 +67,13 @@ Estimate = Annotated[
 ]
 
 
-def _is_array(dimension: Dimension) -> bool:
-    """Return whether a value is a JSON array of texts, such as tags."""
-    return getattr(dimension, "is_array", False)
-
-
 def _field_of(dimension: Dimension) -> tuple[Any, Any]:
     """Return the definition of the parameter with the value of a dimension."""
     examples = PARAMETER_EXAMPLES.get(dimension.name)
     text = Annotated[
         str, Field(max_length=dimension.chars_max, examples=examples), AfterValidator(_text)
     ]
-    if _is_array(dimension):
+    if dimension.is_array:
         kind: Any = Annotated[list[text], Field(max_length=TAGS_MAX)]
         return kind, Field(default=[], description="Repeat it for several.")
     return text, Field(default="")
@@ -210,9 +206,9 @@ def _call(given: DecisionParameters | DecisionBody, public_key: str) -> Call:
     texts = {}
     for dimension in _DIMENSIONS:
         value = getattr(given, dimension.name)
-        if _is_array(dimension):
+        if dimension.is_array:
             texts[dimension.name] = value
-            value = msgspec.json.encode(sorted(set(value))).decode() if value else ""
+            value = array_of(frozenset(value))
         if value:
             values[dimension.name] = dimension.normal_form(value)
     if API_KEY in _FIELDS:

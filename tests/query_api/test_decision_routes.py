@@ -12,19 +12,12 @@ from clickhouse.rows import BudgetStateRow
 from producers.control.keys import new_api_key
 from producers.control.kinds.budget import Budget
 from producers.control.periods import period_bounds
-from producers.dimensions.registry import REGISTRY
 from query_api.settings import QuerySettings
 from tests.query_api.counting import reached
 from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, make_api
 from tracemill.clock import now_us
 
 USD = 10**12
-NAMES = {each.name for each in REGISTRY.of_spend()}
-
-
-def needs(name: str) -> pytest.MarkDecorator:
-    """Skip a test without a dimension of spend."""
-    return pytest.mark.skipif(name not in NAMES, reason=f"spend has no dimension {name}")
 
 
 def budget(api: Api, budget_id: str, limit: str | None = "1", **fields: Any) -> None:
@@ -127,7 +120,6 @@ async def test_the_tightest_of_all_budgets_that_include_the_call_decides(api: Ap
     assert not (await asked(api, model="gpt-4o", environment="production"))["allow"]
 
 
-@needs("tags")
 async def test_tags_match_if_one_of_them_is_that_of_the_scope(api: Api) -> None:
     budget(api, "batch", scope={"tags": "batch"})
     budget(api, "both", "2", scope={"tags": "batch", "model": "m"})
@@ -149,7 +141,6 @@ async def test_each_group_has_the_limit_of_its_own(api: Api) -> None:
         assert (await asked(api, **call))["allow"], call
 
 
-@needs("user_tier")
 async def test_the_tier_of_a_user_decides_and_a_mapping_outranks_the_stated_one(api: Api) -> None:
     budget(
         api, "tiers", None, group_by=("user_id",), default_tier="free",
@@ -258,7 +249,6 @@ async def test_until_the_states_are_read_it_is_unavailable(api: Api) -> None:
         assert answer.headers["retry-after"] == "1"
 
 
-@needs("api_key")
 async def test_keys_that_send_traces_may_ask_and_their_key_is_that_of_the_call(api: Api) -> None:
     scopes = {"ingest": 200, "read": 200, "write": 403, "scores": 403, "admin": 403}
     budget(api, "key", scope={"api_key": "pk-ingest"})
@@ -299,7 +289,7 @@ async def test_keys_that_send_traces_may_ask_and_their_key_is_that_of_the_call(a
         ({"estimated_tokens": '{"input":-1}', "model": "m"}, "estimated_tokens.input"),
         ({"user": "u"}, "user"),
         ({"user_id": "x" * 1001}, "user_id"),
-        pytest.param({"tags": ["x"] * 101}, "tags", marks=needs("tags")),
+        ({"tags": ["x"] * 101}, "tags"),
     ],
 )
 async def test_a_bad_parameter_is_named(api: Api, parameters: dict[str, Any], field: str) -> None:
@@ -318,7 +308,7 @@ async def test_a_bad_parameter_is_named(api: Api, parameters: dict[str, Any], fi
         ({"requests": [{"user_id": 1}]}, "requests.0.user_id"),
         ({"requests": [{}, {"estimated_usd": True}]}, "requests.1.estimated_usd"),
         ({"requests": [{"estimated_usd": -1}]}, "requests.0.estimated_usd"),
-        pytest.param({"requests": [{"tags": "x"}]}, "requests.0.tags", marks=needs("tags")),
+        ({"requests": [{"tags": "x"}]}, "requests.0.tags"),
         (
             {"requests": [{"model": "m", "estimated_tokens": {"input": -1}}]},
             "requests.0.estimated_tokens.input",
