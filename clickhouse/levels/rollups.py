@@ -233,6 +233,8 @@ class Rollups:
             "max_memory_usage": str(settings.memory_max_bytes),
             "max_bytes_before_external_group_by": str(settings.memory_max_bytes // 2),
             "do_not_merge_across_partitions_select_final": "1",
+            # In memory, a sketch has several kilobytes, which the store does not expect of a row.
+            "max_block_size": "1024",
             "insert_deduplicate": "0",
             "optimize_on_insert": "0",
         }

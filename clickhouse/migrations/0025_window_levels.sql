@@ -2,7 +2,8 @@
 -- windows, which clickhouse.levels.schema adds here and keeps in step. Their rows are recomputed
 -- from windows, never incremented. window_rollups has, for each hour, the time of the last insert
 -- into its windows, which the view records with the insert, and up to when the levels include all
--- inserts: only such hours and days are read. Let no sink run.
+-- inserts: only such hours and days are read. Granules are small, because sketches are large and a
+-- chart reads few rows of a cube. Let no sink run.
 CREATE TABLE IF NOT EXISTS $database.windows_hourly
 (
     project_id LowCardinality(String),
@@ -14,7 +15,8 @@ CREATE TABLE IF NOT EXISTS $database.windows_hourly
 ENGINE = ReplacingMergeTree(row_version)
 PARTITION BY if(toDate(window_start) < toDate('$old_before'), toStartOfYear(window_start), toStartOfMonth(window_start))
 PRIMARY KEY (project_id, cube, window_start)
-ORDER BY (project_id, cube, window_start);
+ORDER BY (project_id, cube, window_start)
+SETTINGS index_granularity = 256;
 
 CREATE TABLE IF NOT EXISTS $database.windows_daily
 (
@@ -27,7 +29,8 @@ CREATE TABLE IF NOT EXISTS $database.windows_daily
 ENGINE = ReplacingMergeTree(row_version)
 PARTITION BY toStartOfYear(window_start)
 PRIMARY KEY (project_id, cube, window_start)
-ORDER BY (project_id, cube, window_start);
+ORDER BY (project_id, cube, window_start)
+SETTINGS index_granularity = 256;
 
 CREATE TABLE IF NOT EXISTS $database.window_rollups
 (
