@@ -29,6 +29,22 @@ class AlertingSettings(BaseSettings):
     the limit, a flush follows at once."""
     states_in_flight_max: int = Field(10_000, ge=1)
     """States of a flush that are sent before the broker acknowledges the first of them."""
+    budget_groups_max: int = Field(1_000_000, ge=1)
+    """Groups of budgets and periods in memory, per partition. Above the limit, ended periods are
+    removed, earliest first. If this is not sufficient, new groups are not evaluated."""
+    budget_periods_keep_days: int = Field(40, ge=1, le=400)
+    """Time for which the states of an ended period are kept, so that late events change them. If
+    spend of an older period changes, the period is read from the store."""
+    budget_alerts_max: int = Field(2_000_000, ge=1)
+    """Ids of past alerts of budgets in memory. Above the limit, the oldest are dropped. Late data
+    can then repeat such an alert, with the same id."""
+    budget_readings_max: int = Field(4, ge=1)
+    """Periods of new budgets whose stored spend is read at the same time, per partition."""
+    budget_recorded_changes_max: int = Field(200_000, ge=1)
+    """Changes of a period's spend that are recorded while its stored spend is read. Above the
+    limit, the period is read again later."""
+    budget_retry_s: float = Field(1.0, gt=0)
+    """Pause before stored spend is read again, if the store did not answer."""
     checkpoint_interval_s: float = Field(3_600.0, gt=0)
     """Interval of writing a checkpoint while a partition is idle."""
     rule_groups_max: int = Field(10_000, ge=1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from producers.money import usd_text
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType, iso_time
+
+USER: Final = "user_id"
 
 
 class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +28,27 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str = ""
     """The trace whose cost crossed the threshold; empty if spend had already crossed it when the
     evaluation of the period began."""
+    group: dict[str, str] = {}
+    """Values of the budget's ``group_by``."""
+    tier: str = ""
+    limit_name: str = ""
+    """Empty if the budget has a single limit."""
+    period: str = ""
+    """Empty in alerts of earlier versions."""
+    sequence: int = 0
+    """Number of earlier alerts of this threshold in the period; corrections take them back."""
+
+
+def group_data(payload: Any) -> dict[str, object]:
+    """Return the members of webhook bodies that describe the group and the limit."""
+    data: dict[str, object] = {"group": payload.group}
+    if payload.tier:
+        data["tier"] = payload.tier
+    if payload.limit_name:
+        data["limit_name"] = payload.limit_name
+    if USER in payload.group:
+        data["user_id"] = payload.group[USER]
+    return data
 
 
 class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
@@ -43,6 +66,10 @@ class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
     limit_usd: str
     trace_id: str | None
     created_at: str
+    group: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """Values of ``group_by``; absent if the budget has none."""
+    tier: str | msgspec.UnsetType = msgspec.UNSET
+    limit_name: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
@@ -63,6 +90,7 @@ class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
             "spent_usd": usd_text(payload.spent_pico),
             "limit_usd": usd_text(payload.limit_pico),
             "trace_id": payload.trace_id or None,
+            **group_data(payload),
         }
 
     def shown(self, alert: Alert) -> BudgetAlertOut:
@@ -80,6 +108,9 @@ class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
             limit_usd=usd_text(payload.limit_pico),
             trace_id=payload.trace_id or None,
             created_at=iso_time(alert.created_us),
+            group=payload.group or msgspec.UNSET,
+            tier=payload.tier or msgspec.UNSET,
+            limit_name=payload.limit_name or msgspec.UNSET,
         )
 
     def columns(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, Any]:

@@ -1,0 +1,59 @@
+"""``budget.burn_rate``: the spend is much faster than the limit allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from producers.money import usd_text
+from producers.notifications.alert import Alert
+from producers.notifications.event_type import EventType, iso_time
+from producers.notifications.event_types.budget_threshold_crossed import group_data
+
+
+class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload: the rates in a short and a long window, as multiples of the allowed rate."""
+
+    scope: msgspec.Raw
+    """JSON object."""
+    period_start_us: int
+    fast_s: int
+    slow_s: int
+    fast_rate: float
+    slow_rate: float
+    factor: str
+    spent_pico: int
+    limit_pico: int
+    trace_id: str = ""
+    group: dict[str, str] = {}
+    tier: str = ""
+    limit_name: str = ""
+    period: str = ""
+
+
+class BudgetBurnRate(EventType[BudgetBurn]):
+    """The event type."""
+
+    name = "budget.burn_rate"
+    payload = BudgetBurn
+
+    def webhook_data(self, alert: Alert, payload: BudgetBurn) -> Mapping[str, object]:
+        """Return the member ``data`` of the webhook body."""
+        return {
+            "budget_id": alert.rule_id,
+            "name": alert.name,
+            "scope": payload.scope,
+            "period_start": iso_time(payload.period_start_us),
+            "fast_window_s": payload.fast_s,
+            "slow_window_s": payload.slow_s,
+            "fast_rate": payload.fast_rate,
+            "slow_rate": payload.slow_rate,
+            "factor": payload.factor,
+            "spent_usd": usd_text(payload.spent_pico),
+            "limit_usd": usd_text(payload.limit_pico),
+            "trace_id": payload.trace_id or None,
+            "episode_id": alert.episode,
+            "severity": alert.severity,
+            **group_data(payload),
+        }

@@ -1,0 +1,58 @@
+"""``budget.corrected``: corrections lowered the spend below a threshold that was crossed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+from producers.money import usd_text
+from producers.notifications.alert import Alert
+from producers.notifications.event_type import EventType, iso_time
+from producers.notifications.event_types.budget_threshold_crossed import group_data
+
+
+class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload: a threshold that is no longer crossed, with the spend before and after."""
+
+    scope: msgspec.Raw
+    """JSON object."""
+    period_start_us: int
+    threshold: str
+    """Share of the limit, as a decimal string."""
+    old_spent_pico: int
+    """Spend before the change."""
+    spent_pico: int
+    limit_pico: int
+    trace_id: str = ""
+    group: dict[str, str] = {}
+    tier: str = ""
+    limit_name: str = ""
+    period: str = ""
+    sequence: int = 0
+    """That of the alert that is taken back."""
+
+
+class BudgetCorrected(EventType[BudgetCorrection]):
+    """The event type; its state is ``resolved``."""
+
+    name = "budget.corrected"
+    payload = BudgetCorrection
+
+    def webhook_data(self, alert: Alert, payload: BudgetCorrection) -> Mapping[str, object]:
+        """Return the member ``data`` of the webhook body."""
+        return {
+            "budget_id": alert.rule_id,
+            "name": alert.name,
+            "scope": payload.scope,
+            "period_start": iso_time(payload.period_start_us),
+            "threshold": float(Decimal(payload.threshold)),
+            "old_spent_usd": usd_text(payload.old_spent_pico),
+            "spent_usd": usd_text(payload.spent_pico),
+            "limit_usd": usd_text(payload.limit_pico),
+            "trace_id": payload.trace_id or None,
+            "episode_id": alert.episode,
+            "severity": alert.severity,
+            **group_data(payload),
+        }

@@ -1,0 +1,57 @@
+"""``budget.forecast_exceeded``: the spend will probably exceed the limit within the period."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from producers.money import usd_text
+from producers.notifications.alert import Alert
+from producers.notifications.event_type import EventType, iso_time
+from producers.notifications.event_types.budget_threshold_crossed import group_data
+
+
+class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload: the expected spend at the end of the period."""
+
+    scope: msgspec.Raw
+    """JSON object."""
+    period_start_us: int
+    period_end_us: int
+    spent_pico: int
+    forecast_pico: int
+    """Expected spend at the end of the period."""
+    limit_pico: int
+    reached_us: int
+    """When the spend will reach the limit."""
+    trace_id: str = ""
+    group: dict[str, str] = {}
+    tier: str = ""
+    limit_name: str = ""
+    period: str = ""
+
+
+class BudgetForecastExceeded(EventType[BudgetForecast]):
+    """The event type."""
+
+    name = "budget.forecast_exceeded"
+    payload = BudgetForecast
+
+    def webhook_data(self, alert: Alert, payload: BudgetForecast) -> Mapping[str, object]:
+        """Return the member ``data`` of the webhook body."""
+        return {
+            "budget_id": alert.rule_id,
+            "name": alert.name,
+            "scope": payload.scope,
+            "period_start": iso_time(payload.period_start_us),
+            "period_end": iso_time(payload.period_end_us),
+            "spent_usd": usd_text(payload.spent_pico),
+            "forecast_usd": usd_text(payload.forecast_pico),
+            "limit_usd": usd_text(payload.limit_pico),
+            "limit_reached_at": iso_time(payload.reached_us),
+            "trace_id": payload.trace_id or None,
+            "episode_id": alert.episode,
+            "severity": alert.severity,
+            **group_data(payload),
+        }

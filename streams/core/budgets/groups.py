@@ -1,0 +1,181 @@
+"""Evaluate groups: compare their spend with the thresholds of a limit, and create alerts."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from producers.budgets.forecast import linear_pico, reached_at_us
+from producers.control.kinds.budget import has_end
+from producers.control.periods import FOREVER_US
+from producers.notifications.alert import Alert
+from streams.core.budgets import notices
+from streams.core.budgets.burning import RecentSpend, rates_of
+from streams.core.budgets.limits import Group, LimitRule
+from streams.core.budgets.meters import SECOND_US, Meter, PeriodSums
+from streams.core.budgets.notices import Subject
+from streams.core.budgets.states import GroupFlags
+
+REARM_TENTHS: Final = 9
+"""A threshold of a rolling period can be crossed again after the spend was below this many tenths
+of it: otherwise, spend close to it would create an alert every quarter of an hour."""
+FORECAST_AFTER: Final = 20
+"""The forecast begins after this fraction (1/20) of a period."""
+
+
+@dataclass(slots=True)
+class LimitGroups:
+    """The groups of one limit: their flags by period, and which have changed."""
+
+    rule: LimitRule
+    meter: Meter
+    tier_of: Callable[[str, str], str]
+    """Returns the tier that a project's user is mapped to."""
+    send: Callable[[Alert], None]
+    flags: dict[int, dict[Group, GroupFlags]] = field(default_factory=dict)
+    dirty: dict[int, set[Group]] = field(default_factory=dict)
+    trace_tiers: dict[Group, str] = field(default_factory=dict)
+    """Tiers in the metadata of traces."""
+    recent: dict[Group, RecentSpend] = field(default_factory=dict)
+
+    def limit_of(self, group: Group) -> tuple[str, int]:
+        """Return the tier and the limit of a group in picodollars."""
+        rule = self.rule
+        if not rule.limit.tiers:
+            return rule.amount(group, "", "")
+        mapped = self.tier_of(rule.budget.project_id, rule.user_of(group))
+        return rule.amount(group, mapped, self.trace_tiers.get(group, ""))
+
+    def flags_of(self, start_us: int, group: Group) -> GroupFlags:
+        """Return the flags of a group; they are kept if they are changed."""
+        return self.flags.setdefault(start_us, {}).setdefault(group, GroupFlags())
+
+    def mark(self, sums: PeriodSums, group: Group) -> None:
+        """Note that the state of a group has changed."""
+        self.dirty.setdefault(sums.start_us, set()).add(group)
+
+    def evaluate(
+        self,
+        sums: PeriodSums,
+        group: Group,
+        before_pico: int,
+        now_us: int,
+        *,
+        added_pico: int = 0,
+        is_lowered: bool = False,
+    ) -> bool:
+        """Evaluate a group; return whether a threshold was crossed or taken back.
+
+        Args:
+            sums: the period.
+            group: the group.
+            before_pico: its spend before the change.
+            now_us: the current time.
+            added_pico: new spend, for the burn rate.
+            is_lowered: whether a correction has lowered the spend.
+        """
+        tier, limit_pico = self.limit_of(group)
+        steps = self.rule.steps(limit_pico)
+        spent_pico = sums.spent.get(group, 0)
+        level = bisect_right(steps.pico, spent_pico)
+        flags = self.flags.get(sums.start_us, {}).get(group)
+        crossed = steps.thresholds[:level]
+        budget = self.rule.budget
+        if flags is None and not (level or budget.forecast or budget.burn_rate):
+            return False
+        subject = Subject(
+            self.rule, sums.start_us, sums.end_us, group, tier, limit_pico, spent_pico,
+            sums.traces.get(group, ""), now_us,
+        )  # fmt: skip
+        is_changed = False
+        if crossed != (flags.crossed if flags else ()):
+            flags = self.flags_of(sums.start_us, group)
+            is_changed = self._change(subject, flags, sums, crossed, before_pico, is_lowered)
+        if budget.forecast and limit_pico:
+            self._forecast(subject)
+        if budget.burn_rate is not None and limit_pico and added_pico:
+            self._burn(subject, added_pico)
+        return is_changed
+
+    def _change(
+        self,
+        subject: Subject,
+        flags: GroupFlags,
+        sums: PeriodSums,
+        crossed: tuple[str, ...],
+        before_pico: int,
+        is_lowered: bool,
+    ) -> bool:
+        """Apply the new set of crossed thresholds, with alerts for the differences."""
+        steps = self.rule.steps(subject.limit_pico)
+        gone = [share for share in flags.crossed if share not in crossed]
+        kept = [share for share in gone if self._stays(subject, sums, share, is_lowered)]
+        if kept:
+            crossed = tuple(
+                share for share in steps.thresholds if share in crossed or share in kept
+            )
+        for share in crossed:
+            if share not in flags.crossed:
+                sequence = flags.counts.get(share, 0)
+                flags.counts[share] = sequence + 1
+                self.send(notices.crossed(subject, share, sequence))
+        for share in gone:
+            is_defined = share in self.rule.budget.thresholds
+            if share not in kept and is_defined and (is_lowered or not self.meter.rolling_us):
+                sequence = flags.counts.get(share, 1) - 1
+                self.send(notices.corrected(subject, share, sequence, before_pico))
+        is_changed = crossed != flags.crossed
+        flags.crossed = crossed
+        return is_changed
+
+    def _stays(self, subject: Subject, sums: PeriodSums, share: str, is_lowered: bool) -> bool:
+        """Return whether a threshold stays crossed although the spend is below it.
+
+        That is so while spend may be missing, and close to a threshold of a rolling period.
+        """
+        steps = self.rule.steps(subject.limit_pico)
+        if share not in steps.thresholds:
+            return False
+        if not self.meter.is_complete(sums, subject.now_us):
+            return True
+        if not self.meter.rolling_us or is_lowered:
+            return False
+        pico = steps.pico[steps.thresholds.index(share)]
+        return subject.spent_pico * 10 >= pico * REARM_TENTHS
+
+    def _forecast(self, subject: Subject) -> None:
+        start_us, end_us, now_us = subject.start_us, subject.end_us, subject.now_us
+        is_early = (now_us - start_us) * FORECAST_AFTER < end_us - start_us
+        is_over = subject.spent_pico >= subject.limit_pico or now_us >= end_us
+        if is_early or is_over or not has_end(self.rule.limit.period):
+            return
+        expected_pico = linear_pico(subject.spent_pico, start_us, end_us, now_us)
+        if expected_pico <= subject.limit_pico:
+            return
+        flags = self.flags_of(start_us, subject.group)
+        if not flags.has_forecast:
+            flags.has_forecast = True
+            at_us = reached_at_us(subject.spent_pico, subject.limit_pico, start_us, end_us, now_us)
+            self.send(notices.forecast(subject, expected_pico, at_us or end_us))
+
+    def _burn(self, subject: Subject, added_pico: int) -> None:
+        burn = self.rule.budget.burn_rate
+        assert burn is not None
+        period_us = self.meter.rolling_us or subject.end_us - subject.start_us
+        if subject.end_us == FOREVER_US and not self.meter.rolling_us:
+            return  # without an end, there is no allowed rate
+        now_s = subject.now_us // SECOND_US
+        recent = self.recent.setdefault(subject.group, RecentSpend())
+        recent.add(added_pico, now_s, burn.slow_s)
+        fast, slow = rates_of(recent, burn, subject.limit_pico, period_us // SECOND_US, now_s)
+        factor = float(Decimal(burn.factor))
+        flags = self.flags_of(subject.start_us, subject.group)
+        if fast >= factor and slow >= factor and not flags.is_burning:
+            flags.is_burning = True
+            flags.burns += 1
+            self.send(notices.burn_rate(subject, fast, slow, flags.burns - 1))
+        elif fast < factor:
+            flags.is_burning = False

@@ -1,0 +1,180 @@
+"""Create the alerts of budgets. Their ids depend only on their causes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+
+import msgspec
+
+from producers.budgets.groups import group_text
+from producers.money import usd_text
+from producers.notifications.alert import Alert, Severity
+from producers.notifications.event_types.budget_burn_rate import BudgetBurn, BudgetBurnRate
+from producers.notifications.event_types.budget_corrected import BudgetCorrected, BudgetCorrection
+from producers.notifications.event_types.budget_forecast_exceeded import (
+    BudgetForecast,
+    BudgetForecastExceeded,
+)
+from producers.notifications.event_types.budget_threshold_crossed import (
+    BudgetThresholdCrossed,
+    ThresholdCrossed,
+)
+from streams.core.budgets.limits import Group, LimitRule
+from streams.core.rollups.amounts import row_amount
+
+BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The group of a limit in a period, about which alerts are created."""
+
+    rule: LimitRule
+    start_us: int
+    end_us: int
+    group: Group
+    tier: str
+    limit_pico: int
+    spent_pico: int
+    trace_id: str
+    now_us: int
+
+    @property
+    def names(self) -> str:
+        """Return what distinguishes the group and limit; empty if there is only one."""
+        group = group_text(self.rule.named(self.group)) if self.group else ""
+        name = self.rule.limit.name
+        return "\n".join(filter(None, (name and f"limit={name}", group)))
+
+
+def crossed(subject: Subject, threshold: str, sequence: int) -> Alert:
+    """Return the alert of a crossed threshold.
+
+    The first alert of a threshold of a simple budget has the same id as in earlier versions.
+    """
+    rule = subject.rule
+    payload = ThresholdCrossed(
+        scope=rule.scope_json,
+        period_start_us=subject.start_us,
+        threshold=threshold,
+        spent_pico=row_amount(subject.spent_pico),
+        limit_pico=subject.limit_pico,
+        trace_id=subject.trace_id,
+        group=rule.named(subject.group),
+        tier=subject.tier,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+        sequence=sequence,
+    )
+    severity: Severity = "critical" if Decimal(threshold) >= 1 else "warning"
+    return _alert(
+        subject, BudgetThresholdCrossed.name, payload, _share(threshold), sequence, severity
+    )
+
+
+def corrected(subject: Subject, threshold: str, sequence: int, old_spent_pico: int) -> Alert:
+    """Return the alert that takes back the one of a crossed threshold."""
+    rule = subject.rule
+    payload = BudgetCorrection(
+        scope=rule.scope_json,
+        period_start_us=subject.start_us,
+        threshold=threshold,
+        old_spent_pico=row_amount(old_spent_pico),
+        spent_pico=row_amount(subject.spent_pico),
+        limit_pico=subject.limit_pico,
+        trace_id=subject.trace_id,
+        group=rule.named(subject.group),
+        tier=subject.tier,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+        sequence=sequence,
+    )
+    cause = f"corrected\n{_share(threshold)}"
+    return _alert(subject, BudgetCorrected.name, payload, cause, sequence, "info", state="resolved")
+
+
+def forecast(subject: Subject, forecast_pico: int, reached_us: int) -> Alert:
+    """Return the alert of a forecast above the limit."""
+    rule = subject.rule
+    payload = BudgetForecast(
+        scope=rule.scope_json,
+        period_start_us=subject.start_us,
+        period_end_us=subject.end_us,
+        spent_pico=row_amount(subject.spent_pico),
+        forecast_pico=row_amount(forecast_pico),
+        limit_pico=subject.limit_pico,
+        reached_us=reached_us,
+        trace_id=subject.trace_id,
+        group=rule.named(subject.group),
+        tier=subject.tier,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+    )
+    return _alert(subject, BudgetForecastExceeded.name, payload, "forecast", 0, "warning")
+
+
+def burn_rate(subject: Subject, fast: float, slow: float, sequence: int) -> Alert:
+    """Return the alert of a high burn rate; ``fast`` and ``slow`` are multiples of the allowed."""
+    rule = subject.rule
+    burn = rule.budget.burn_rate
+    assert burn is not None
+    payload = BudgetBurn(
+        scope=rule.scope_json,
+        period_start_us=subject.start_us,
+        fast_s=burn.fast_s,
+        slow_s=burn.slow_s,
+        fast_rate=round(fast, 3),
+        slow_rate=round(slow, 3),
+        factor=burn.factor,
+        spent_pico=row_amount(subject.spent_pico),
+        limit_pico=subject.limit_pico,
+        trace_id=subject.trace_id,
+        group=rule.named(subject.group),
+        tier=subject.tier,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+    )
+    return _alert(subject, BudgetBurnRate.name, payload, "burn_rate", sequence, "critical")
+
+
+def _share(threshold: str) -> str:
+    """Return the normal form of a threshold; all its spellings have the same alert ids."""
+    return format(Decimal(threshold).normalize(), "f")
+
+
+def _alert(
+    subject: Subject,
+    event: str,
+    payload: msgspec.Struct,
+    cause: str,
+    sequence: int,
+    severity: Severity,
+    state: str = "firing",
+) -> Alert:
+    budget, names = subject.rule.budget, subject.names
+    parts = [budget.project_id, budget.id, str(subject.start_us), cause]
+    if names:
+        parts.append(names)
+    if sequence:
+        parts.append(f"sequence={sequence}")
+    episode = f"{budget.id}/{subject.start_us}"
+    if names:
+        episode += f"/{sha256(names.encode()).hexdigest()[:16]}"
+    return Alert(
+        project_id=budget.project_id,
+        id=f"alert_{sha256(chr(10).join(parts).encode()).hexdigest()[:32]}",
+        event=event,
+        rule_kind=BUDGET,
+        rule_id=budget.id,
+        name=budget.name,
+        labels={**budget.scope, **subject.rule.named(subject.group)},
+        episode=episode,
+        state=state,
+        severity=severity,
+        value=Decimal(usd_text(row_amount(subject.spent_pico))),
+        limit=Decimal(usd_text(subject.limit_pico)),
+        payload=msgspec.Raw(msgspec.json.encode(payload)),
+        created_us=subject.now_us,
+    )

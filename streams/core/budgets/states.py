@@ -1,0 +1,144 @@
+"""Convert the states of a budget's groups to rows, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from clickhouse.rows import BudgetStateRow
+from producers.budgets.groups import group_text
+from streams.core.budgets.limits import Group, LimitRule, MeterKey
+from streams.core.budgets.meters import Meter, PeriodSums
+from streams.core.rollups.amounts import row_amount
+
+COMPLETE_MAX: Final = 200
+"""Number of complete periods that a row lists."""
+
+_groups: Final = msgspec.json.Decoder(dict[str, str])
+_row: Final = msgspec.json.Decoder(BudgetStateRow)
+
+
+class Memory(msgspec.Struct, omit_defaults=True):
+    """What a row contains for the evaluation after a restart."""
+
+    meter: str = ""
+    """Hash of the meter; states of an earlier definition of the budget have another one."""
+    counts: dict[str, int] = {}
+    """How often each threshold was crossed in the period."""
+    trace_tier: str = ""
+    has_forecast: bool = False
+    """Whether the forecast has created an alert."""
+    burns: int = 0
+    """How often the burn rate has created an alert."""
+    panes: list[tuple[int, int]] = []
+    complete_from_us: int = 0
+    complete: list[int] = []
+
+
+_memory: Final = msgspec.json.Decoder(Memory)
+
+
+@dataclass(slots=True)
+class GroupFlags:
+    """What is known of a group in addition to its spend; most groups need none."""
+
+    crossed: tuple[str, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    has_forecast: bool = False
+    burns: int = 0
+    is_burning: bool = False
+
+
+def state_key(budget_id: str, limit_name: str, start_us: int, group: str) -> str:
+    """Return the key of a state's record; ``group`` is JSON."""
+    digest = sha256(group.encode()).hexdigest()[:16]
+    return f"{budget_id}/{limit_name}/{start_us}/{digest}"
+
+
+def meter_hash(key: MeterKey) -> str:
+    """Return a hash that changes with the definition of a meter."""
+    return sha256(repr(tuple(key)).encode()).hexdigest()[:12]
+
+
+def decode_row(value: bytes) -> tuple[BudgetStateRow, Memory]:
+    """Decode a state.
+
+    Raises:
+        msgspec.MsgspecError: the value is not a state.
+    """
+    row = _row.decode(value)
+    return row, _memory.decode(row.evaluation) if row.evaluation else Memory()
+
+
+def group_of_text(text: str, names: tuple[str, ...]) -> Group | None:
+    """Return the group of a row; None if it has other dimensions."""
+    values = _groups.decode(text)
+    return tuple(values[name] for name in names) if sorted(values) == sorted(names) else None
+
+
+def group_row(
+    rule: LimitRule,
+    meter: Meter,
+    sums: PeriodSums,
+    group: Group,
+    flags: GroupFlags,
+    *,
+    tier: str,
+    trace_tier: str,
+    limit_pico: int,
+    input_offset: int,
+    now_us: int,
+    version: int,
+) -> BudgetStateRow:
+    """Return the row of a group."""
+    memory = Memory(
+        meter=meter_hash(rule.meter),
+        counts=flags.counts,
+        trace_tier=trace_tier,
+        has_forecast=flags.has_forecast,
+        burns=flags.burns,
+        panes=sorted(sums.panes.get(group, {}).items()),
+    )
+    return BudgetStateRow(
+        project_id=rule.budget.project_id,
+        budget_id=rule.budget.id,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+        period_start_us=sums.start_us,
+        period_end_us=sums.end_us,
+        group=group_text(rule.named(group)),
+        tier=tier,
+        spent_pico=row_amount(sums.spent.get(group, 0)),
+        limit_pico=limit_pico,
+        crossed=flags.crossed,
+        incomplete=int(not meter.is_complete(sums, now_us)),
+        trace_id=sums.traces.get(group, ""),
+        evaluation=msgspec.json.encode(memory).decode(),
+        input_offset=input_offset,
+        updated_us=now_us,
+        row_version=version,
+    )
+
+
+def limit_row(rule: LimitRule, meter: Meter, now_us: int, version: int) -> BudgetStateRow:
+    """Return the row that describes the evaluation of a whole limit."""
+    memory = Memory(
+        meter=meter_hash(rule.meter),
+        complete_from_us=meter.complete_from_us,
+        complete=sorted(meter.complete)[-COMPLETE_MAX:],
+    )
+    return BudgetStateRow(
+        project_id=rule.budget.project_id,
+        budget_id=rule.budget.id,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+        period_start_us=0,
+        period_end_us=0,
+        group="",
+        evaluation=msgspec.json.encode(memory).decode(),
+        updated_us=now_us,
+        row_version=version,
+    )

@@ -1,0 +1,240 @@
+"""Budgets fire once for each threshold, group and period, and take back what corrections undo."""
+
+from __future__ import annotations
+
+import msgspec
+
+from producers.control.kinds.budget import BudgetLimit, BurnRate
+from producers.control.record import Tombstone
+from producers.tiers.record import Tier
+from streams.core.budgets.meters import Answer
+from tests.streams.budgets.budget_world import (
+    DAY_US,
+    NOON_S,
+    NOON_US,
+    USD,
+    Running,
+    budget,
+    events,
+    spend,
+)
+
+CROSSED, CORRECTED = "budget.threshold_crossed", "budget.corrected"
+HOUR_US = DAY_US // 24
+TIERS = {"free": USD // 10, "pro": 5 * USD, "enterprise": 100 * USD}
+
+
+def by_user(**fields: object) -> Running:
+    running = Running(budget(group_by=("user_id",), **fields))
+    running.settle()
+    return running
+
+
+def test_each_user_has_a_limit_of_its_own() -> None:
+    running = by_user()
+    assert running.add(spend(9 * USD // 10, user="a"), spend(USD // 2, user="b")) != []
+    (first,) = running.alerts
+    assert events([first]) == [(CROSSED, "0.8")]
+    assert msgspec.json.decode(first.payload)["group"] == {"user_id": "a"}
+    assert events(running.add(spend(USD, user="b"))) == [(CROSSED, "0.8"), (CROSSED, "1")]
+    assert len({alert.id for alert in running.alerts}) == 3
+    running.flush()
+    assert running.spent() == {'{"user_id":"a"}': 9 * USD // 10, '{"user_id":"b"}': 3 * USD // 2}
+
+
+def test_a_new_period_begins_without_the_store() -> None:
+    running = Running(budget())
+    running.settle()
+    running.add(spend(USD))
+    tomorrow = running.add(spend(USD, NOON_S + 86_400), now_us=NOON_US + DAY_US)
+    assert events(tomorrow) == [(CROSSED, "0.8"), (CROSSED, "1")]
+    assert running.book.is_complete
+
+
+def test_a_correction_takes_a_threshold_back_and_it_can_be_crossed_again() -> None:
+    running = Running(budget())
+    running.settle()
+    running.add(spend(USD))
+    (taken_back,) = running.add(spend(-USD // 10))
+    assert events([taken_back]) == [(CORRECTED, "1")]
+    payload = msgspec.json.decode(taken_back.payload)
+    assert (payload["old_spent_pico"], payload["spent_pico"]) == (USD, 9 * USD // 10)
+    assert events(running.add(spend(USD // 10))) == [(CROSSED, "1")]
+    assert len({alert.id for alert in running.alerts}) == 4
+
+
+def test_a_move_within_a_delta_crosses_nothing_in_between() -> None:
+    running = Running(budget())
+    running.settle()
+    running.add(spend(USD, user="a"))
+    assert running.add(spend(-USD, user="a"), spend(USD, user="b")) == []
+
+
+def test_the_users_of_a_move_are_both_evaluated() -> None:
+    running = by_user()
+    running.add(spend(USD, user="a"))
+    moved = running.add(spend(-USD, user="a"), spend(USD, user="b"))
+    assert events(moved) == [(CORRECTED, "0.8"), (CORRECTED, "1"), (CROSSED, "0.8"), (CROSSED, "1")]
+
+
+def test_the_tier_of_a_user_decides_the_limit_and_a_change_is_evaluated() -> None:
+    running = by_user(tiers=TIERS, default_tier="free", overrides={"vip": 1000 * USD})
+    assert events(running.add(spend(USD, user="a"))) == [(CROSSED, "0.8"), (CROSSED, "1")]
+    assert running.add(spend(USD, user="vip")) == []
+    upgraded = Tier("p", "a", "pro")
+    running.tiers.apply(upgraded)
+    running.book.tier_changed(upgraded, NOON_US)
+    assert events(running.take_alerts()) == [(CORRECTED, "0.8"), (CORRECTED, "1")]
+    running.flush()
+    row = next(msgspec.json.decode(v) for v in running.states.values() if b'"pro"' in v)
+    assert (row["tier"], row["limit_pico"], row.get("crossed")) == ("pro", 5 * USD, None)
+
+
+def test_several_limits_fire_by_themselves() -> None:
+    limits = (
+        BudgetLimit(name="hourly", period="hour", limit_pico=USD),
+        BudgetLimit(name="daily", period="day", limit_pico=2 * USD),
+    )
+    running = Running(budget(limits=limits, thresholds=("1",)))
+    running.settle()
+    names = [
+        msgspec.json.decode(alert.payload)["limit_name"]
+        for hour in range(3)
+        for alert in running.add(spend(USD, NOON_S + hour * 3600), now_us=NOON_US + hour * HOUR_US)
+    ]
+    assert names == ["hourly", "hourly", "daily", "hourly"]
+
+
+def test_spend_leaves_a_rolling_period() -> None:
+    running = Running(budget(period="rolling_24h", thresholds=("1",)))
+    running.settle()
+    assert events(running.add(spend(USD))) == [(CROSSED, "1")]
+    assert running.tick(NOON_US + DAY_US + HOUR_US) == []
+    running.flush()
+    assert running.spent() == {"{}": 0}
+    later_s = NOON_S + 90_000
+    again = running.add(spend(USD, later_s), now_us=later_s * 1_000_000)
+    assert events(again) == [(CROSSED, "1")]
+    assert len({alert.id for alert in running.alerts}) == 2
+
+
+def test_spend_close_to_a_rolling_threshold_creates_one_alert() -> None:
+    running = Running(budget(period="rolling_24h", thresholds=("1",)))
+    running.settle()
+    for quarter in range(400):
+        at_s = NOON_S + quarter * 900
+        running.add(spend(USD // 96, at_s), now_us=at_s * 1_000_000)
+        running.tick(at_s * 1_000_000 + 1)
+    assert len(running.alerts) <= 1
+
+
+def test_a_budget_made_in_the_middle_of_a_period_starts_from_the_stored_spend() -> None:
+    running = Running(budget(group_by=("user_id",)))
+    assert running.add(spend(USD // 2, user="a")) == []
+    assert not running.book.is_complete
+    running.flush()
+    assert '"incomplete":1' in next(v.decode() for k, v in running.states.items() if b'"a' in v)
+    running.settle({"a": USD, "b": USD})
+    assert running.book.is_complete
+    assert len(running.take_alerts()) == 4
+    running.flush()
+    assert running.spent() == {'{"user_id":"a"}': USD, '{"user_id":"b"}': USD}
+
+
+def test_changes_during_a_reading_count_once() -> None:
+    running = Running(budget())
+    (question,) = running.book.questions(10, -1)
+    running.add(spend(1))  # offset 0: the stored row contains it
+    running.add(spend(2))  # offset 1: it does not
+    cell = (NOON_S, ("u", "m", "e", *[""] * (len(question.meter.scope) - 3)))
+    running.book.answer(question, Answer({(0, ()): 100}, {cell: 0}))
+    running.flush()
+    assert running.spent() == {"{}": 102}
+
+
+def test_changes_that_a_row_contains_before_they_are_applied_are_skipped() -> None:
+    running = Running(budget())
+    (question,) = running.book.questions(10, -1)
+    cell = (NOON_S, ("u", "m", "e", *[""] * (len(question.meter.scope) - 3)))
+    running.book.answer(question, Answer({(0, ()): 101}, {cell: 0}))
+    running.add(spend(1))  # offset 0
+    running.add(spend(2))
+    running.flush()
+    assert running.spent() == {"{}": 103}
+
+
+def test_a_failed_reading_is_repeated() -> None:
+    running = Running(budget())
+    (question,) = running.book.questions(10, -1)
+    assert running.book.questions(10, -1) == []
+    running.book.answer(question, None)
+    (again,) = running.book.questions(10, -1)
+    running.book.answer(question, Answer({(0, ()): USD}, {}))  # outdated
+    assert running.take_alerts() == []
+    running.book.answer(again, Answer({(0, ()): USD}, {}))
+    assert len(running.take_alerts()) == 2
+
+
+def test_a_changed_limit_is_evaluated_at_once_and_keeps_the_spend() -> None:
+    running = Running(budget())
+    running.settle()
+    running.add(spend(USD))
+    running.put(budget(limit_pico=10 * USD))
+    assert events(running.take_alerts()) == [(CORRECTED, "0.8"), (CORRECTED, "1")]
+    running.put(budget(limit_pico=USD, thresholds=("0.5",)))
+    assert events(running.take_alerts()) == [(CROSSED, "0.5")]
+
+
+def test_a_removed_budget_leaves_no_states() -> None:
+    running = by_user()
+    running.add(spend(USD))
+    running.flush()
+    assert running.states
+    del running.budgets["b"]
+    running.book.control_changed(Tombstone(kind="budget", id="b"), NOON_US)
+    running.flush()
+    assert running.states == {}
+
+
+def test_a_forecast_above_the_limit_is_reported_once() -> None:
+    running = Running(budget(forecast=True, limit_pico=10 * USD))
+    running.settle()
+    assert events(running.add(spend(6 * USD))) == [("budget.forecast_exceeded", None)]
+    assert running.add(spend(USD // 10)) == []
+
+
+def test_a_burn_rate_is_reported_when_both_windows_are_too_fast() -> None:
+    burn = BurnRate(fast_s=300, slow_s=3600, factor="10")
+    running = Running(budget(burn_rate=burn, limit_pico=240 * USD))  # 10 USD an hour is factor 1
+    running.settle()
+    assert running.add(spend(50 * USD)) == []
+    found = running.add(spend(60 * USD), now_us=NOON_US + 60_000_000)
+    assert events(found) == [("budget.burn_rate", None)]
+    assert running.add(spend(USD), now_us=NOON_US + 61_000_000) == []
+
+
+def test_old_periods_are_forgotten_and_read_again() -> None:
+    running = Running(budget(), budget_periods_keep_days=1)
+    running.settle()
+    running.add(spend(USD))
+    running.flush()
+    running.tick(NOON_US + 3 * DAY_US)
+    running.flush()
+    assert '"group":"{}"' not in "".join(map(bytes.decode, running.states.values()))
+    running.add(spend(1))
+    assert not running.book.is_complete
+    running.settle({"": USD + 1})
+    assert running.take_alerts() == []  # the thresholds were reported
+    running.flush()
+    assert running.spent() == {"{}": USD + 1}
+
+
+def test_new_groups_above_the_limit_are_counted_and_ignored() -> None:
+    running = Running(budget(group_by=("user_id",)), budget_groups_max=2)
+    running.settle()
+    running.add(*(spend(1, user=f"u{n}") for n in range(3)))
+    running.tick(NOON_US + 120_000_000)
+    running.add(spend(USD, user="other"))
+    running.tick(NOON_US + 240_000_000)
+    assert running.limits["budget_groups_max"] == 1
+    assert running.alerts == []
