@@ -352,17 +352,18 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": 0, "p2": 90_000},
     ),
     (
-        SumSpend("acme", 900, 1800, (("environment", "e"), ("user_id", NASTY))),
+        SumSpend("acme", 900, 1800, (("environment", "e"), ("tags", "vip"), ("user_id", NASTY))),
         """
         SELECT toString(sum(total_cost)) AS spent
         FROM spend FINAL
         WHERE project_id = {project_id:String}
-          AND bucket_start >= toDateTime({p3:Int64}, 'UTC')
-          AND bucket_start < toDateTime({p4:Int64}, 'UTC')
+          AND bucket_start >= toDateTime({p4:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p5:Int64}, 'UTC')
           AND environment = {p1:String}
-          AND user_id = {p2:String}
+          AND has(JSONExtract(tags, 'Array(String)'), {p2:String})
+          AND user_id = {p3:String}
         """,
-        {"project_id": "acme", "p1": "e", "p2": NASTY, "p3": 900, "p4": 1800},
+        {"project_id": "acme", "p1": "e", "p2": "vip", "p3": NASTY, "p4": 900, "p5": 1800},
     ),
     (
         CrossedThresholds("acme", "b1", 77),

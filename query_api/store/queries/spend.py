@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from producers.dimensions.registry import REGISTRY
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
+
+_ARRAYS: Final = frozenset(each.name for each in REGISTRY.of_spend() if each.is_array)
+
+
+def _has(name: str, value: str) -> str:
+    if name in _ARRAYS:
+        return f"has(JSONExtract({name}, 'Array(String)'), {value})"
+    return f"{name} = {value}"
 
 
 @dataclass(frozen=True, slots=True)
 class SumSpend(StoreQuery):
     """Select ``spent``, the exact sum of spend as a decimal string.
 
-    ``scope`` has pairs of a column of ``spend`` and its required value.
+    ``scope`` has pairs of a dimension of spend and its required value; an array must contain it.
     """
 
     name: ClassVar[str] = "sum_spend"
@@ -21,7 +30,7 @@ class SumSpend(StoreQuery):
     scope: tuple[tuple[str, str], ...] = ()
 
     def write(self, binder: Binder) -> str:
-        scope = "".join(f"\n  AND {column} = {binder.text(value)}" for column, value in self.scope)
+        scope = "".join(f"\n  AND {_has(name, binder.text(value))}" for name, value in self.scope)
         return (
             "SELECT toString(sum(total_cost)) AS spent\n"
             f"FROM spend FINAL\nWHERE {OF_PROJECT}"

@@ -155,18 +155,21 @@ class BudgetBook:
         if not (removed or self._dirty_limits or any(limit.dirty for limit in self._all_limits())):
             return []
         self._version = max(self._version + 1, self._now_us)
-        states = removed
+        self._forget_contained()
+        return [*removed, *self._limit_states(), *self._group_states()]
+
+    def _limit_states(self) -> list[State]:
+        states = []
         for budget_id, name in self._dirty_limits:
             limit = self._limits.get(budget_id, {}).get(name)
             if limit is not None:
                 row = limit_row(limit.rule, limit.meter, self._now_us, self._version)
                 states.append(State(state_key(budget_id, name, 0, ""), row))
         self._dirty_limits.clear()
-        if self._offset >= self._contained_to >= 0:
-            self._contained_to = -1
-            for meter in self._meters:
-                for sums in meter.periods.values():
-                    sums.contained.clear()
+        return states
+
+    def _group_states(self) -> list[State]:
+        states: list[State] = []
         written: dict[int, PeriodSums] = {}
         for limit in self._all_limits():
             for start_us, groups in limit.dirty.items():
@@ -180,6 +183,14 @@ class BudgetBook:
             if sums.newer and self._offset >= max(sums.newer.values()):
                 sums.newer.clear()
         return states
+
+    def _forget_contained(self) -> None:
+        """Forget what restored sums contain, when all of it was applied."""
+        if self._offset >= self._contained_to >= 0:
+            self._contained_to = -1
+            for meter in self._meters:
+                for sums in meter.periods.values():
+                    sums.contained.clear()
 
     # ------------------------------------------------------------------ stored spend
 

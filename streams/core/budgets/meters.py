@@ -9,7 +9,6 @@ that they do contain are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -219,15 +218,3 @@ class Meter:
         """End a reading."""
         sums.question = None
         sums.recorded = []
-
-
-def spend_from(
-    question: Question, rows: Iterable[tuple[int, Group, int]]
-) -> dict[tuple[int, Group], int]:
-    """Return the ``spent`` of an answer: rows are start of the quarter, group and picodollars."""
-    is_rolling = bool(rolling_us(question.meter.period))
-    spent: dict[tuple[int, Group], int] = {}
-    for start_s, group, pico in rows:
-        at = (start_s if is_rolling else 0, group)
-        spent[at] = spent.get(at, 0) + pico
-    return spent

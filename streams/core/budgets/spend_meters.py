@@ -13,7 +13,7 @@ from streams.core.dimensions.keys import (
     CellKey,
     Scope,
     Shape,
-    scope_of_shape,
+    scopes_of_shape,
     spend_key_of_delta,
 )
 from streams.core.rollups.deltas import Delta, SpendDelta
@@ -57,7 +57,8 @@ class ProjectMeters:
     def of_key(self, key: CellKey) -> Iterator[Meter]:
         """Yield the meters whose scope includes a spend cell."""
         for shape in self.shapes:
-            yield from self.by_scope.get(scope_of_shape(shape)(key), _NONE)
+            for scope in scopes_of_shape(shape, key):
+                yield from self.by_scope.get(scope, _NONE)
 
 
 @dataclass(slots=True)
