@@ -16,10 +16,6 @@ from streams.core.rollups.deltas import SpendDelta, WindowDelta
 EXEMPLARS_MAX: Final = 10
 MAPPINGS: Final = frozenset({"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins"})
 """Fields of changes that are mappings to numbers."""
-DIMENSIONS_OF: Final = {
-    "windows": tuple(each.name for each in WINDOW_DIMENSIONS),
-    "spend": tuple(each.name for each in SPEND_DIMENSIONS),
-}
 _DEFAULTS: Final = {each.name: each.default for each in (*WINDOW_DIMENSIONS, *SPEND_DIMENSIONS)}
 
 
