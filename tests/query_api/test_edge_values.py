@@ -61,9 +61,10 @@ def test_instants_are_understood_with_any_offset(text: str, expected: str) -> No
 
 
 @given(json_values)
-def test_a_json_text_is_shown_as_its_value(value: object) -> None:
+def test_a_json_text_is_shown_as_its_value_unless_it_is_a_number(value: object) -> None:
     text = json.dumps(value)
-    assert json.loads(msgspec.json.encode(shown(text))) == value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    assert json.loads(msgspec.json.encode(shown(text))) == (text if is_number else value)
 
 
 @given(st.text())
@@ -90,9 +91,10 @@ def test_metadata_that_is_no_object_becomes_a_member() -> None:
 
 
 def test_older_fields_of_usage_are_sums_by_name() -> None:
-    details = usage_details({"input": 10, "input_cached_tokens": 5, "output": 3, "images": 2})
+    usage = {"input": 10, "input_cached_tokens": 5, "output": 3, "images": 2}
+    details = usage_details(usage)
     assert details["total"] == 20
-    legacy = legacy_usage(details)
+    legacy = legacy_usage(usage, details)
     assert (legacy.input, legacy.output, legacy.total) == (15, 3, 20)
     assert usage_details({"input": 1, "total": 9}) == {"input": 1, "total": 9}
     assert usage_details({}) == {}
