@@ -18,6 +18,7 @@ from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.options_requests import ServeOptionsRequests
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
+from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.context import AppContext
 from query_api.decisions.book import DecisionBook
 from query_api.error_responses import install_error_responses
@@ -100,6 +101,7 @@ def create_query_api(
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
+    backtester: Backtester | None = None,
     tiers: Tiers = NO_TIERS,
     decisions: DecisionBook | None = None,
 ) -> FastAPI:
@@ -120,6 +122,7 @@ def create_query_api(
         explainer=explainer,
         limits=limits or LimitsSettings(),
         usage=usage or UsageCounts(),
+        backtester=backtester or NoBacktester(),
         tiers=tiers,
         decisions=decisions,
     )

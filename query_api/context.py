@@ -22,6 +22,7 @@ from producers.errors import ForbiddenError
 from producers.notifications.registry import EventTypes
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
+from query_api.alerting.backtests import Backtester
 from query_api.decisions.book import DecisionBook
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
@@ -49,6 +50,7 @@ class AppContext:
     limits: LimitsSettings
     """The default limits of projects."""
     usage: UsageCounts
+    backtester: Backtester
     tiers: Tiers
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""

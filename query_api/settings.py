@@ -77,6 +77,14 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum number of steps between ``from`` and ``to``; the default is a week of minutes."""
     window_rows_max: int = Field(default=20_000, ge=1)
     """Maximum number of rows in a response of ``/v1/windows``."""
+    backtest_range_max_s: int = Field(default=7 * 86_400, ge=10)
+    """Maximum length of the range of a backtest, in seconds."""
+    backtest_rows_max: int = Field(default=200_000, ge=1)
+    """Maximum number of stored sums that a backtest reads."""
+    backtest_part_s: int = Field(default=6 * 3_600, ge=900, multiple_of=900)
+    """Part of the range that one query of a backtest reads, in seconds."""
+    backtest_time_max_s: float = Field(default=20.0, gt=0)
+    """Time limit of the evaluation of a backtest."""
     installation_prices_max: int = Field(default=1_000, ge=1)
     """Maximum number of prices of the installation."""
     tiers_per_project_max: int = Field(default=200_000, ge=1)

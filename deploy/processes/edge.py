@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.backtests import StreamBacktester
 from deploy.default_prices import ShippedPrices
 from deploy.grpc_port import serving_otlp_grpc
 from deploy.own_ports import forbidden_ports
@@ -182,6 +183,7 @@ async def _serve(
                 checks,
                 default_prices=ShippedPrices(),
                 explainer=BilledPrices(),
+                backtester=StreamBacktester(),
                 limits=limits,
                 usage=usage.counts,
                 tiers=tiers,

@@ -59,3 +59,25 @@ TEST_FIRE_EXAMPLE: Final[dict[str, Any]] = {
     "event": "alert.firing",
     "rule_id": RULE_EXAMPLE["id"],
 }
+BACKTEST_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "rule": {"name": "Slow", "metric": "avg_latency", "threshold": 5, "window": "5m"},
+    "from": "2026-11-21T00:00:00Z",
+    "to": "2026-11-22T00:00:00Z",
+}
+BACKTEST_EXAMPLE: Final[dict[str, Any]] = {
+    "from": "2026-11-21T00:00:00.000Z",
+    "to": "2026-11-22T00:00:00.000Z",
+    "resolution_s": 10,
+    "episodes": [
+        {
+            "group": {},
+            "fired_at": "2026-11-21T12:02:09.999999Z",
+            "resolved_at": "2026-11-21T12:09:39.999999Z",
+            "value": 5.4,
+            "reason": "avg_latency is 5.4 in 300 s: > 5",
+        }
+    ],
+    "alerts": [],
+    "series": [{"group": {}, "points": [{"at": "2026-11-21T12:02:10.000Z", "value": 5.4}]}],
+    "truncated": False,
+}

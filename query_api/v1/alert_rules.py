@@ -28,6 +28,7 @@ from query_api.store.queries.control_versions import FindVersions
 from query_api.times import iso
 from query_api.v1.alert_rule_trials import add_trials
 from query_api.v1.crud import RECORD_ID_MAX, Change, Create, Resource
+from query_api.v1.rule_backtests import add_backtest
 from tracemill.clock import now_us
 
 VERSIONS_MAX: Final = 100
@@ -143,5 +144,5 @@ RESOURCE: Final = Resource(
     about_create="The rule is evaluated from the next event on. If it is not valid, the response is"
     " 422 and names the field and what is allowed.",
     about_created="The new rule; it is in effect.",
-    routes=(_add_metrics, _add_versions, add_trials),
+    routes=(_add_metrics, _add_versions, add_trials, add_backtest),
 )

@@ -20,6 +20,7 @@ from clickhouse.migrate import migrate
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
+from deploy.backtests import StreamBacktester
 from deploy.default_prices import ShippedPrices
 from deploy.price_explanations import BilledPrices
 from producers.control.auth import Authenticator
@@ -203,6 +204,7 @@ def make_api(
         event_types=event_types,
         default_prices=SHIPPED_PRICES,
         explainer=BilledPrices(),
+        backtester=StreamBacktester(),
         tiers=tiers,
         decisions=decisions,
     )

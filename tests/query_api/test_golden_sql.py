@@ -20,6 +20,7 @@ from query_api.store.queries import (
     dead_letters,
     deliveries,
     observations,
+    rule_panes,
     scores,
     spend,
     traces,
@@ -39,6 +40,7 @@ from query_api.store.queries.observations import (
     Position,
     ReadObservations,
 )
+from query_api.store.queries.rule_panes import ReadRulePanes
 from query_api.store.queries.scores import CountScores, FindScores, ListScoreIds
 from query_api.store.queries.spend import SumSpend
 from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
@@ -61,6 +63,7 @@ MODULES = (
     dead_letters,
     deliveries,
     observations,
+    rule_panes,
     scores,
     spend,
     traces,
@@ -426,6 +429,33 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
             "project_id": "acme", "p1": ["firing"], "p2": NASTY, "p3": "e1", "p4": 5, "p5": "AB",
             "p6": 3,
         },
+    ),
+    (
+        ReadRulePanes("acme", 10, 20, "windows", ("model",), (("model", (NASTY,)),),
+            "latency_bins", 9),
+        """
+        SELECT toUnixTimestamp(window_start) AS start_s,
+          map('model', model) AS dimensions,
+          sum(observation_count) AS observations,
+          sum(error_count) AS errors,
+          toString(sum(total_cost)) AS cost_usd,
+          sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS usage,
+          sumMap(error_types) AS error_types,
+          sum(unpriced_count) AS unpriced,
+          sum(cache_exact_count) AS cache_exact,
+          sum(cache_semantic_count) AS cache_semantic,
+          sum(cache_miss_count) AS cache_miss,
+          hex(quantilesDDMergeState(0.01, 0.5, 0.95, 0.99)(latency_state)) AS state_hex
+        FROM windows FINAL
+        WHERE project_id = {project_id:String}
+          AND window_start >= toDateTime({p1:UInt32}, 'UTC')
+          AND window_start < toDateTime({p2:UInt32}, 'UTC')
+          AND model IN {p3:Array(String)}
+        GROUP BY window_start, model
+        ORDER BY window_start, model
+        LIMIT {p4:UInt32}
+        """,
+        {"project_id": "acme", "p1": 10, "p2": 20, "p3": [NASTY], "p4": 9},
     ),
     (
         FindVersions("acme", "alert_rule", NASTY, 7),

@@ -1,0 +1,106 @@
+"""Evaluate alert rules on the past, with the code of the stream processors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from producers.alerting.registry import METRICS
+from producers.control.kinds.alert_rule import AlertRule
+from producers.dimensions.registry import REGISTRY
+from query_api.alerting.backtests import PastEvaluation, PastRange, PastSeries, RulePane
+from query_api.money import pico_of
+from streams.core.alerting.backtest import PastPane, backtest, first_needed_s
+from streams.core.alerting.rules.limits import RuleLimits
+from streams.core.alerting.rules.measures import NotComputable, plan_of
+from streams.core.rollups.deltas import SpendDelta, WindowDelta, new_spend, new_window
+from streams.core.rollups.sketch import bins_of
+
+_WINDOW_NAMES = tuple(each.name for each in REGISTRY.of_windows())
+_SPEND_NAMES = tuple(each.name for each in REGISTRY.of_spend())
+
+
+class StreamBacktester:
+    """Backtests by ``streams.core.alerting``."""
+
+    def __init__(self, limits: RuleLimits | None = None) -> None:
+        self._limits = limits or RuleLimits()
+
+    def first_needed_s(self, rule: AlertRule, from_s: int) -> int:
+        return first_needed_s(rule, from_s)
+
+    def evaluate(
+        self,
+        rule: AlertRule,
+        source: str,
+        panes: Sequence[RulePane],
+        within: PastRange,
+        is_cancelled: Callable[[], bool],
+    ) -> PastEvaluation:
+        try:
+            bins = plan_of(rule, METRICS[rule.metric]).bins
+        except NotComputable as error:
+            return PastEvaluation([], [], 0, str(error))
+        found = backtest(
+            rule,
+            _panes(source, panes, bins),
+            within.from_s,
+            within.to_s,
+            limits=self._limits,
+            step_s=within.step_s,
+            series_max=within.series_max,
+            is_cancelled=is_cancelled,
+        )
+        return PastEvaluation(
+            alerts=found.alerts,
+            series=[
+                PastSeries(
+                    dict(zip(found.group_by, group, strict=True)),
+                    [(at_s, None if each is None else format(each, "f")) for at_s, each in points],
+                )
+                for group, points in sorted(found.series.items())
+            ],
+            groups_left_out=found.groups_left_out,
+            fault=found.fault,
+        )
+
+
+def _panes(source: str, rows: Sequence[RulePane], bins: str) -> Iterator[PastPane]:
+    for start_s, of_pane in groupby(rows, lambda row: row.start_s):
+        pane = PastPane(start_s)
+        for row in of_pane:
+            if source == "windows":
+                pane.windows.append(_window(row, bins))
+            else:
+                pane.spend.append(_spend(row))
+        yield pane
+
+
+def _window(row: RulePane, bins: str) -> WindowDelta:
+    key: Any = (row.start_s, *(row.dimensions.get(name, "") for name in _WINDOW_NAMES))
+    change = new_window(key)
+    change.observations = row.observations
+    change.errors = row.errors
+    change.cost_pico = pico_of(row.cost_usd)
+    change.usage = row.usage
+    change.error_types = row.error_types
+    change.unpriced = row.unpriced
+    change.cache_exact = row.cache_exact
+    change.cache_semantic = row.cache_semantic
+    change.cache_miss = row.cache_miss
+    if bins and row.state_hex:
+        setattr(change, bins, bins_of(bytes.fromhex(row.state_hex)))
+    return change
+
+
+def _spend(row: RulePane) -> SpendDelta:
+    key: Any = (row.start_s, *(row.dimensions.get(name, "") for name in _SPEND_NAMES))
+    change = new_spend(key, "")
+    change.observations = row.observations
+    change.errors = row.errors
+    change.cost_pico = pico_of(row.cost_usd)
+    change.input_tokens = row.usage.get("input", 0)
+    change.output_tokens = row.usage.get("output", 0)
+    change.total_tokens = row.usage.get("total", 0)
+    return change
