@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+from producers.budgets.groups import group_text, limit_of_group
+from producers.control.kinds.budget import USER
 from producers.control.periods import FOREVER_US
 from producers.money import usd_text
 from query_api.decisions.call import Call
 from query_api.decisions.rules import LimitRule
-from query_api.decisions.states import SpentStates, group_key
+from query_api.decisions.states import SpentStates
 from query_api.times import iso
 
 Reason = Literal["no_budget", "within_limit", "limit_reached", "estimate_exceeds_limit"]
+
+
+STATED_TIER: Final = "user_tier"
+"""The dimension with the tier that a trace states; one that the project has set outranks it."""
 
 
 class Decision(msgspec.Struct, kw_only=True):
@@ -123,16 +129,18 @@ def _standing(
 
     There is no amount if the limit does not apply to the group.
     """
+    limit = rule.limit
     group = {name: call.values[name] for name in rule.budget.group_by}
-    tier, limit_pico = rule.limit_for(call.values, mapped_tier)
-    if limit_pico is None:
+    state = states.of_rule(rule.id, limit.period, group_text(group), now_us)
+    stated_tier = call.values.get(STATED_TIER, "") or ("" if state is None else state.trace_tier)
+    tier, limit_pico = limit_of_group(limit, group.get(USER, ""), mapped_tier, stated_tier)
+    if not limit_pico:
         return None, True
-    is_complete = states.is_complete(rule.id, now_us)
+    is_complete = states.is_complete(rule.id, limit.period, rule.budget.time_zone, now_us)
     spent_pico, end_us = 0, 0
-    state = states.of_rule(rule.id, rule.limit.period, group_key(group), now_us)
     if state is not None and now_us < state.end_us:
         spent_pico, end_us = state.spent_pico, state.end_us
-        is_complete = is_complete and not state.incomplete
+        is_complete = is_complete or not state.incomplete
     return _Standing(rule, group, tier, limit_pico, spent_pico, end_us), is_complete
 
 

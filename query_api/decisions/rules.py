@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
 
-from producers.control.kinds.budget import USER, Budget, BudgetLimit
+from producers.control.kinds.budget import Budget, BudgetLimit
 from query_api.decisions.call import Call
-
-STATED_TIER: Final = "user_tier"
-"""The dimension with the tier that the trace states; one that is set by the project outranks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +21,6 @@ class LimitRule:
 
     budget: Budget
     limit: BudgetLimit
-
-    def limit_for(self, values: Mapping[str, str], mapped_tier: str) -> tuple[str, int | None]:
-        """Return the tier and the limit in picodollars that apply to a call.
-
-        Without a limit for it: None.
-        """
-        limit = self.limit
-        override = limit.overrides.get(values[USER]) if limit.overrides else None
-        if not limit.tiers:
-            return "", limit.limit_pico if override is None else override
-        tier = mapped_tier or values.get(STATED_TIER, "")
-        if tier not in limit.tiers:
-            tier = limit.default_tier
-        return tier, limit.tiers[tier] if override is None else override
 
     @property
     def id(self) -> tuple[str, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from sys import intern
 from typing import Final
 
 import msgspec
 
+from producers.budgets.groups import group_text
+from producers.control.periods import FOREVER_US, period_bounds, rolling_us
 from query_api import metrics
 
 SWEPT_AT_ONCE: Final = 5_000
@@ -27,6 +30,31 @@ class StateRecord(msgspec.Struct, gc=False):
     limit_name: str = ""
     spent_pico: int = 0
     incomplete: int = 0
+    evaluation: str = ""
+
+
+class _Evaluation(msgspec.Struct, gc=False):
+    """The part of ``StateRecord.evaluation`` that decisions need."""
+
+    trace_tier: str = ""
+    """Tier in the metadata of the user's latest trace."""
+    complete_from_us: int = FOREVER_US
+    complete: list[int] = []
+
+
+class LimitState(msgspec.Struct, gc=False):
+    """Which periods of a limit contain all spend, also of groups without a state.
+
+    Attributes:
+        period: name of the kind of period.
+        complete_from_us: periods that begin at this time or later are complete; for a rolling
+            period, the spend from this time on.
+        complete: starts of further complete periods.
+    """
+
+    period: str
+    complete_from_us: int
+    complete: frozenset[int]
 
 
 class State(msgspec.Struct, gc=False):
@@ -38,20 +66,16 @@ class State(msgspec.Struct, gc=False):
     spent_pico: int
     incomplete: bool
     updated_us: int
+    trace_tier: str = ""
 
 
-EVALUATION: Final = ""
-"""Group of the record that describes the evaluation of a whole limit."""
 RuleId = tuple[str, str]
 """Id of a budget, and the name of its limit."""
 
 _decode: Final = msgspec.json.Decoder(StateRecord).decode
 _decode_group: Final = msgspec.json.Decoder(dict[str, str]).decode
-
-
-def group_key(group: Mapping[str, str]) -> str:
-    """Return the key of a group: its dimensions and values, sorted, as JSON."""
-    return msgspec.json.encode(group, order="sorted").decode()
+_decode_evaluation: Final = msgspec.json.Decoder(_Evaluation).decode
+_TRACE_TIER: Final = '"trace_tier"'
 
 
 class SpentStates:
@@ -63,6 +87,7 @@ class SpentStates:
     def __init__(self, states_max: int) -> None:
         self._states_max = states_max
         self._of_rule: dict[RuleId, dict[str, State]] = {}
+        self._limits: dict[RuleId, LimitState] = {}
         self._upcoming: dict[tuple[RuleId, str], State] = {}
         self._overflowed_until_us: dict[RuleId, int] = {}
         self._count = 0
@@ -78,7 +103,13 @@ class SpentStates:
         """
         record = _decode(value)
         rule_id = (record.budget_id, record.limit_name)
-        group = group_key(_decode_group(record.group)) if record.group else EVALUATION
+        if not record.group:
+            evaluation = _decode_evaluation(record.evaluation or "{}")
+            self._limits[rule_id] = LimitState(
+                record.period, evaluation.complete_from_us, frozenset(evaluation.complete)
+            )
+            return
+        group = group_text(_decode_group(record.group))
         state = State(
             record.period,
             record.period_start_us,
@@ -87,6 +118,8 @@ class SpentStates:
             bool(record.incomplete),
             record.updated_us,
         )
+        if _TRACE_TIER in record.evaluation:
+            state.trace_tier = intern(_decode_evaluation(record.evaluation).trace_tier)
         held = self._begun(rule_id, group, now_us)
         is_upcoming = state.start_us > now_us
         if is_upcoming:
@@ -120,21 +153,28 @@ class SpentStates:
             return upcoming
         return self._of_rule.get(rule_id, {}).get(group)
 
-    def is_complete(self, rule_id: RuleId, now_us: int) -> bool:
-        """Return whether groups without a state have spent nothing.
+    def is_complete(self, rule_id: RuleId, period: str, time_zone: str, now_us: int) -> bool:
+        """Return whether the current period of a limit contains all spend of all groups.
 
-        They may have, if the limit's evaluation is incomplete, or if states were dropped because
-        there are too many.
+        Spend may be missing while a new limit is not evaluated yet, or if states were dropped
+        because there are too many.
         """
-        evaluation = self._of_rule.get(rule_id, {}).get(EVALUATION)
-        is_evaluated = evaluation is None or not evaluation.incomplete
-        return is_evaluated and now_us >= self._overflowed_until_us.get(rule_id, 0)
+        limit = self._limits.get(rule_id)
+        if limit is None or limit.period != period:
+            return False
+        if now_us < self._overflowed_until_us.get(rule_id, 0):
+            return False
+        length_us = rolling_us(period)
+        if length_us:
+            return now_us - length_us >= limit.complete_from_us or 0 in limit.complete
+        start_us = period_bounds(period, time_zone, now_us)[0]
+        return start_us >= limit.complete_from_us or start_us in limit.complete
 
     def remove_budget(self, budget_id: str) -> None:
         """Remove the states of a deleted budget."""
-        for rule_id in [each for each in self._of_rule if each[0] == budget_id]:
-            del self._of_rule[rule_id]
-            self._overflowed_until_us.pop(rule_id, None)
+        for of_rule in (self._of_rule, self._limits, self._overflowed_until_us):
+            for rule_id in [each for each in of_rule if each[0] == budget_id]:
+                del of_rule[rule_id]
         for key in [each for each in self._upcoming if each[0][0] == budget_id]:
             del self._upcoming[key]
         self._count = self._counted()
@@ -146,7 +186,8 @@ class SpentStates:
         """
         for rule_id, group in list(self._upcoming):
             self._begun(rule_id, group, now_us)
-        for budget_id in {budget_id for budget_id, _ in self._of_rule} - set(budgets):
+        known = {budget_id for budget_id, _ in (*self._of_rule, *self._limits)}
+        for budget_id in known - set(budgets):
             if not self._has_recent(budget_id, now_us - NEW_BUDGET_READ_WITHIN_US):
                 self.remove_budget(budget_id)
         for rule_id in list(self._of_rule):

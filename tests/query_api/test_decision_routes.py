@@ -26,7 +26,22 @@ def budget(api: Api, budget_id: str, limit: str | None = "1", **fields: Any) -> 
     given |= {"thresholds": ("1",), "created_us": NOON_US}
     if limit is not None:
         given["limit_pico"] = int(float(limit) * USD)
-    api.control.keep(Budget(id=budget_id, **given | fields))
+    kept = Budget(id=budget_id, **given | fields)
+    api.control.keep(kept)
+    for limit in kept.all_limits():
+        evaluated(api, budget_id, limit.period, limit.name)
+
+
+def evaluated(
+    api: Api, budget_id: str, period: str = "day", limit_name: str = "", *, since_us: int = 0
+) -> None:
+    """Apply the state of a whole limit, whose periods are complete since a time."""
+    row = BudgetStateRow(
+        project_id=PROJECT, budget_id=budget_id, limit_name=limit_name, period=period, group="",
+        period_start_us=0, period_end_us=0, updated_us=now_us(), row_version=1,
+        evaluation=f'{{"complete_from_us":{since_us}}}',
+    )  # fmt: skip
+    api.decisions.states.apply(msgspec.json.encode(row), now_us())
 
 
 def spend(api: Api, budget_id: str, usd: str, group: dict[str, str] | None = None, **fields: Any):
@@ -151,6 +166,10 @@ async def test_the_tier_of_a_user_decides_and_a_mapping_outranks_the_stated_one(
     stated = await asked(api, user_id="u", user_tier="pro")
     assert (stated["allow"], stated["tier"], stated["remaining_usd"]) == (True, "pro", "4.8")
     assert (await asked(api, user_id="u", user_tier="unknown"))["tier"] == "free"
+    spend(api, "tiers", "0.2", {"user_id": "u"}, evaluation='{"trace_tier":"pro"}')
+    assert (await asked(api, user_id="u"))["tier"] == "pro", "as its latest trace states"
+    assert (await asked(api, user_id="u", user_tier="free"))["tier"] == "free"
+    spend(api, "tiers", "0.2", {"user_id": "u"})
     assert (await asked(api, user_id="vip"))["limit_usd"] == "100"
     for tier, limit in (("free", "0.1"), ("pro", "5")):
         await api.client.put("/v1/tiers/u", json={"tier": tier})
@@ -194,17 +213,14 @@ async def test_changes_of_budgets_are_in_effect_at_once(api: Api) -> None:
 
 
 async def test_budgets_with_incomplete_spend_are_named(api: Api) -> None:
-    for name in ("complete", "group", "limit"):
+    tomorrow_us = now_us() + 86_400_000_000
+    for name in ("complete", "known", "lower-bound", "nothing-known"):
         budget(api, name)
-        spend(api, name, "0.1", incomplete=int(name == "group"))
-    spend(api, "limit", "0", incomplete=1)
-    spend(api, "limit", "0.1")
-    row = BudgetStateRow(
-        project_id=PROJECT, budget_id="limit", period="day", period_start_us=0, group="",
-        period_end_us=2**60, incomplete=1, updated_us=now_us(), row_version=1,
-    )  # fmt: skip
-    api.decisions.states.apply(msgspec.json.encode(row), now_us())
-    assert (await asked(api))["incomplete"] == ["group", "limit"]
+        if name != "complete":
+            evaluated(api, name, since_us=tomorrow_us)
+        if name != "nothing-known":
+            spend(api, name, "0.1", incomplete=int(name == "lower-bound"))
+    assert (await asked(api))["incomplete"] == ["lower-bound", "nothing-known"]
 
 
 async def test_tokens_are_priced_as_calls_of_the_model(api: Api) -> None:

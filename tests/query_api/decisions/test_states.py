@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.decisions.states import SpentStates, group_key
+from producers.budgets.groups import group_text
+from query_api.decisions.states import SpentStates
 from tests.query_api.counting import reached
 
 DAY_US = 86_400_000_000
@@ -81,7 +82,7 @@ def test_each_period_has_the_amount_of_its_last_record(records: list[tuple[int, 
 def test_groups_are_the_same_however_they_are_encoded() -> None:
     states = SpentStates(10)
     states.apply(record(group='{"user_id": "\\u00fc", "model": "m"}'), NOW_US)
-    assert spent(states, group=group_key({"model": "m", "user_id": "ü"})) == 1
+    assert spent(states, group=group_text({"model": "m", "user_id": "ü"})) == 1
 
 
 def test_a_budget_whose_period_was_changed_has_no_state_until_it_is_evaluated() -> None:
@@ -101,17 +102,47 @@ def test_states_are_limited_and_a_budget_that_lost_some_is_known() -> None:
     assert spent(states) == 4
     assert len(states) == 1
     assert reached("budget_states_max") == before + 1
-    assert not states.is_complete(("b", ""), NOW_US)
-    assert states.is_complete(("b", ""), NOW_US + DAY_US)
-    assert states.is_complete(("other", ""), NOW_US)
+    states.apply(limit_record(complete_from_us=0), NOW_US)
+    assert not is_complete(states)
+    assert is_complete(states, NOW_US + DAY_US)
 
 
-def test_a_limit_whose_evaluation_is_incomplete_is_known() -> None:
+def limit_record(period: str = "day", **evaluation: Any) -> bytes:
+    """Return the record that describes the evaluation of a whole limit."""
+    text = msgspec.json.encode(evaluation).decode()
+    return record(group="", period=period, period_end_us=0, evaluation=text)
+
+
+def is_complete(states: SpentStates, now_us: int = NOW_US, period: str = "day") -> bool:
+    return states.is_complete(("b", ""), period, "UTC", now_us)
+
+
+def test_which_periods_contain_all_spend() -> None:
     states = SpentStates(10)
-    states.apply(record(group="", incomplete=1), NOW_US)
-    assert not states.is_complete(("b", ""), NOW_US)
-    states.apply(record(group=""), NOW_US)
-    assert states.is_complete(("b", ""), NOW_US)
+    assert not is_complete(states), "nothing is evaluated yet"
+    states.apply(limit_record(complete_from_us=(TODAY + 1) * DAY_US), NOW_US)
+    assert not is_complete(states)
+    assert is_complete(states, NOW_US + DAY_US)
+    complete = [TODAY * DAY_US]
+    states.apply(limit_record(complete_from_us=(TODAY + 1) * DAY_US, complete=complete), NOW_US)
+    assert is_complete(states)
+    assert not is_complete(states, NOW_US - DAY_US)
+    assert not is_complete(states, period="month"), "the definition has changed"
+    states.apply(limit_record(period="rolling_24h", complete_from_us=NOW_US), NOW_US)
+    assert not is_complete(states, NOW_US + DAY_US - 1, "rolling_24h")
+    assert is_complete(states, NOW_US + DAY_US, "rolling_24h")
+    states.apply(limit_record(period="total", complete=[0]), NOW_US)
+    assert is_complete(states, period="total")
+    states.remove_budget("b")
+    assert not is_complete(states)
+
+
+def test_the_tier_that_a_trace_states_is_known() -> None:
+    states = SpentStates(10)
+    states.apply(record(evaluation='{"meter":"x","trace_tier":"pro"}'), NOW_US)
+    state = states.of_rule(("b", ""), "day", '{"user_id":"u"}', NOW_US)
+    assert state is not None
+    assert state.trace_tier == "pro"
 
 
 async def test_ended_periods_and_deleted_budgets_are_removed() -> None:
