@@ -47,9 +47,9 @@ class Change(Generic[RecordT, BodyT]):
     body: type[BodyT]
     apply: Callable[[RecordT, BodyT], RecordT]
     """Return the record with the fields of the body."""
-    check: Callable[[AppContext], Callable[[BodyT], Awaitable[None]]] | None = None
-    """Return the function that checks a body before the record is changed, if that needs to wait;
-    it is called once. None: there is nothing to check."""
+    check: Callable[[AppContext], Callable[[BodyT, RecordT], Awaitable[None]]] | None = None
+    """Return the function that checks a body and the record before the change, if that needs to
+    wait; it is called once. None: there is nothing to check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +230,9 @@ def _add_change(
     async def change_record(
         owner: Any, record_id: str, body: BaseModel, if_match: IfMatch
     ) -> Response:
-        find(context, resource.record, owner, record_id)
+        found = find(context, resource.record, owner, record_id)
         if check is not None:
-            await check(body)
+            await check(body, found)
         return await _write(
             context, resource, owner, record_id, if_match, lambda held: change.apply(held, body)
         )

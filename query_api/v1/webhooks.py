@@ -151,10 +151,10 @@ def require_known_events(events: list[str], event_types: EventTypes) -> None:
             )
 
 
-def _check_change(context: AppContext) -> Callable[[WebhookChange], Awaitable[None]]:
+def _check_change(context: AppContext) -> Callable[[WebhookChange, Webhook], Awaitable[None]]:
     check_url = url_check(context)
 
-    async def check(body: WebhookChange) -> None:
+    async def check(body: WebhookChange, _held: Webhook) -> None:
         require_known_events(body.events or [], context.event_types)
         if body.url is not None:
             await check_url(body.url)

@@ -18,7 +18,7 @@ from producers.kafka.topics import Topics
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.jobs.book import JobT
-from streams.core.jobs.state import JobState, Outcome
+from streams.core.jobs.state import JobState, Outcome, Postponed
 from streams.jobs.metrics import JobMetrics
 from streams.jobs.settings import JobSettings
 
@@ -77,6 +77,17 @@ class JobKind(ABC, Generic[JobT]):
         each change.
         """
         return ()
+
+    def wait_of(self, job: JobT) -> Postponed | None:  # noqa: ARG002
+        """Return how long an attempt must wait, such as for a limited rate; None: not at all."""
+        return None
+
+    def seals(self, job: JobT) -> bool:  # noqa: ARG002
+        """Fix what an attempt does; return whether the state must be written before the attempt.
+
+        Then a crash during the attempt does not change what the next one does.
+        """
+        return False
 
     @abstractmethod
     async def attempt(self, job: JobT) -> Outcome:

@@ -184,9 +184,19 @@ class JobRunner(Generic[JobT]):
             self._book.finish(job, kept)
 
     async def _attempted(self, job: JobT, may_contact: bool) -> JobState:
-        """1. Attempt the job. 2. If all retries have failed, write its dead letter."""
+        """Attempt the job.
+
+        1. If it must wait, postpone it. 2. Write the state, if the kind needs that. 3. Attempt the
+        job. 4. If all retries have failed, write its dead letter.
+        """
+        outcome: Outcome | None = _CIRCUIT_OPEN
+        if may_contact:
+            outcome = self._kind.wait_of(job)
+            if outcome is None and self._kind.seals(job):
+                await self._keep_state(job, self._book.state_of(job))
         began_s = time.monotonic()
-        outcome = await self._outcome_of(job) if may_contact else _CIRCUIT_OPEN
+        if outcome is None:
+            outcome = await self._outcome_of(job)
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
         ended_us = now_us()
         circuit = self._book.judge(job, outcome, ended_us)
@@ -197,7 +207,7 @@ class JobRunner(Generic[JobT]):
         after = self._book.after(job, outcome, ended_us, jitter)
         if after.status == "done":
             self._metrics.done(max(0, ended_us - job.created_us) / 1e6)
-        elif after.status != "dropped":
+        elif after.status != "dropped" and isinstance(outcome, Failed):
             log.warning(
                 "job_failed",
                 kind=self._kind.name,
@@ -236,6 +246,9 @@ class JobRunner(Generic[JobT]):
         """1. Write the records of the attempt. 2. Write the state."""
         for topic, value in self._kind.records_of(job, state):
             await self._producer.send_and_wait(topic, value, partition=0)
+        await self._keep_state(job, state)
+
+    async def _keep_state(self, job: JobT, state: JobState) -> None:
         await self._producer.send_and_wait(
             self._states_topic,
             self._kind.encode_state(job.id, state),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -84,19 +84,33 @@ class WebhookSender:
 
     async def attempt(self, webhook: Webhook, message_id: str, body: bytes) -> DeliveryResult:
         """Send ``body``; failures are returned, not raised."""
+        return await self.post(
+            webhook.url,
+            lambda: signed_headers(webhook.signing_secrets(now_us()), message_id, body),
+            body,
+        )
+
+    async def post(
+        self, url: str, headers: Callable[[], Mapping[str, str]], body: bytes
+    ) -> DeliveryResult:
+        """Send ``body`` to a URL; failures are returned, not raised.
+
+        ``headers`` is called when the address is known, so that signatures are not older.
+        """
         began_s = time.monotonic()
-        result = await self._attempted(webhook, message_id, body)
+        result = await self._attempted(url, headers, body)
         return replace(result, latency_ms=round((time.monotonic() - began_s) * 1e3, 3))
 
-    async def _attempted(self, webhook: Webhook, message_id: str, body: bytes) -> DeliveryResult:
+    async def _attempted(
+        self, url: str, headers: Callable[[], Mapping[str, str]], body: bytes
+    ) -> DeliveryResult:
         try:
             async with asyncio.timeout(self._settings.attempt_timeout_s):
-                target = target_of(webhook.url)
+                target = target_of(url)
                 addresses = await checked_addresses(
                     target, self._resolver, allow_private=self._allow_private, own=self._own
                 )
-                headers = signed_headers(webhook.signing_secrets(now_us()), message_id, body)
-                return await self._send(target, addresses, headers, body)
+                return await self._send(target, addresses, headers(), body)
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
             timeout_s = self._settings.attempt_timeout_s

@@ -48,6 +48,7 @@ BODIES: dict[str, Any] = {
         "duration": "1h",
     },
     "/v1/alert-rules": {"name": THEIRS, "metric": "cost", "threshold": 1, "window": "1d"},
+    "/v1/channels": {"type": "slack", "name": THEIRS, "url": f"https://93.184.216.34/{THEIRS}"},
     "/v1/webhooks": {
         "url": f"https://93.184.216.34/{THEIRS}",
         "events": ["budget.threshold_crossed"],
@@ -60,6 +61,9 @@ BODIES_WITH_IDS: dict[str, Any] = {
     "/v1/silences/{silence_id}": {"reason": THEIRS},
     "/v1/alerts/{episode_id}/acknowledge": {"author": THEIRS},
     "/v1/webhooks/{webhook_id}/rotate-secret": {"overlap_s": 60},
+    "/v1/channels/{channel_id}": {"name": THEIRS},
+    "/v1/channels/{channel_id}/preview": {"text_template": THEIRS},
+    "/v1/routes/{route_id}": {"name": THEIRS},
     "/v1/webhooks/{webhook_id}/redeliver": {"since": "2026-11-21T00:00:00Z"},
 }
 """Bodies for the record that a path names."""

@@ -50,10 +50,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The attempt was not made, or is to be made again; the job remains, at its first attempt."""
+    """The job waits, without a failed attempt."""
 
     detail: str
     until_us: int
+    again: bool = False
+    """Whether the attempt succeeded, and the job begins anew: its failed attempts are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,11 @@ def after_attempt(
         return ended(state, "dropped", now_us, outcome.detail)
     if isinstance(outcome, Postponed):
         postponed = probed(state, now_us, outcome.detail)
-        return msgspec.structs.replace(postponed, attempts=0, next_attempt_us=outcome.until_us)
+        return msgspec.structs.replace(
+            postponed,
+            attempts=0 if outcome.again else state.attempts,
+            next_attempt_us=outcome.until_us,
+        )
     return failed(
         state,
         now_us,

@@ -1,0 +1,1 @@
+"""Samples of notifications, for previews and the check of templates."""

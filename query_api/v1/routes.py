@@ -1,0 +1,155 @@
+"""Serve ``/v1/routes``: which alerts channels receive, and how they are grouped."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from pydantic import ConfigDict, Field
+
+from producers.control.kinds.channel import Channel
+from producers.control.kinds.route import (
+    CHANNELS_MAX,
+    GROUP_BY_MAX,
+    INTERVAL_MAX_S,
+    LABELS_MAX,
+    VALUES_MAX,
+    Route,
+)
+from producers.notifications.registry import EVENT_TYPES
+from query_api.body import Body
+from query_api.context import AppContext
+from query_api.errors import BadRequestError
+from query_api.openapi.channel_examples import ROUTE_EXAMPLE, ROUTE_REQUEST_EXAMPLE
+from query_api.times import iso
+from query_api.v1.crud import Change, Create, Resource
+from query_api.v1.webhooks import EventName, require_known_events
+from tracemill.clock import now_us
+
+Text = Annotated[str, Field(max_length=500)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=VALUES_MAX)]
+LabelName = Annotated[str, Field(min_length=1, max_length=100)]
+Pause = Annotated[float, Field(ge=0, le=INTERVAL_MAX_S)]
+
+
+class RouteBody(Body):
+    """A route. An alert must meet all conditions; those that are not given hold for any alert."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [ROUTE_REQUEST_EXAMPLE]}
+    )
+
+    name: str = Field(min_length=1, max_length=255)
+    events: list[EventName] = Field(
+        default=[],
+        max_length=VALUES_MAX,
+        json_schema_extra={"items": {"type": "string", "enum": list(EVENT_TYPES)}},
+    )
+    severities: list[Literal["info", "warning", "critical"]] = Field(default=[], max_length=3)
+    rule_ids: list[Text] = Field(default=[], max_length=VALUES_MAX)
+    labels: dict[LabelName, Texts] = Field(
+        default={}, max_length=LABELS_MAX, description="Allowed values of labels."
+    )
+    channel_ids: list[Text] = Field(min_length=1, max_length=CHANNELS_MAX)
+    group_by: list[LabelName] = Field(
+        default=["rule_id"],
+        max_length=GROUP_BY_MAX,
+        description="Alerts with the same values of these labels are in one message. Besides the"
+        " labels of alerts: `event`, `severity`, `rule_id`, `rule_name`, `rule_kind`,"
+        " `episode_id`.",
+    )
+    group_wait_s: Pause = Field(10.0, description="Pause before the first message of a group.")
+    group_interval_s: Pause = Field(
+        300.0, description="Minimum pause between messages about changes of a group."
+    )
+    repeat_interval_s: Pause = Field(
+        14_400.0, description="Pause after which a group that still fires is reported again."
+    )
+
+
+class RouteChange(Body):
+    """The fields of a route that change. Its conditions and channels cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"disabled": True}]})
+
+    name: str | None = Field(None, min_length=1, max_length=255)
+    group_wait_s: Pause | None = None
+    group_interval_s: Pause | None = None
+    repeat_interval_s: Pause | None = None
+    disabled: bool | None = None
+
+
+class RouteOut(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    events: list[str]
+    severities: list[str]
+    rule_ids: list[str]
+    labels: dict[str, list[str]]
+    channel_ids: list[str]
+    group_by: list[str]
+    group_wait_s: float
+    group_interval_s: float
+    repeat_interval_s: float
+    disabled: bool
+    created_at: str
+
+
+def _create(context: AppContext) -> Create[RouteBody, Route]:
+    async def create(project_id: str, body: RouteBody) -> Route:
+        require_known_events(body.events, context.event_types)
+        channels = context.control.view.in_project(Channel, project_id)
+        for index, channel_id in enumerate(body.channel_ids):
+            if channel_id not in channels:
+                field = f"channel_ids.{index}"
+                raise BadRequestError(f"{field}: no channel {channel_id!r}", field=field)
+        fields: dict[str, Any] = {
+            name: tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+            for name, value in body.model_dump(exclude={"labels"}).items()
+        }
+        return Route(
+            id=f"rt_{secrets.token_hex(12)}",
+            project_id=project_id,
+            created_us=now_us(),
+            labels={name: tuple(values) for name, values in body.labels.items()},
+            **fields,
+        )
+
+    return create
+
+
+def _changed(route: Route, body: RouteChange) -> Route:
+    return route.model_copy(update=body.model_dump(exclude_none=True))
+
+
+def _shown(route: Route) -> RouteOut:
+    return RouteOut(
+        id=route.id,
+        name=route.name,
+        events=list(route.events),
+        severities=list(route.severities),
+        rule_ids=list(route.rule_ids),
+        labels={name: list(values) for name, values in route.labels.items()},
+        channel_ids=list(route.channel_ids),
+        group_by=list(route.group_by),
+        group_wait_s=route.group_wait_s,
+        group_interval_s=route.group_interval_s,
+        repeat_interval_s=route.repeat_interval_s,
+        disabled=route.disabled,
+        created_at=iso(route.created_us),
+    )
+
+
+RESOURCE: Final = Resource(
+    record=Route,
+    path="/v1/routes",
+    body=RouteBody,
+    create=_create,
+    shown=_shown,
+    shown_type=RouteOut,
+    example=ROUTE_EXAMPLE,
+    change=Change(RouteChange, _changed),
+    about_create="An alert is sent to the channels of every route whose conditions it meets, in"
+    " messages per group, as Alertmanager does. Only alerts from now on are sent.",
+)

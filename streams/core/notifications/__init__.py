@@ -1,0 +1,1 @@
+"""Group alerts into messages, without I/O."""
