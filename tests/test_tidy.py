@@ -21,6 +21,8 @@ CALLED_FROM_OUTSIDE = {
     "call_binop": "jinja2",
     "WebhookDeliveries": "the registry of kinds of jobs, which finds subclasses",
     "AlertTests": "the registry of kinds of jobs, which finds subclasses",
+    "EmailChannel": "the registry of types of channels, which finds subclasses",
+    "WebhookChannel": "the registry of types of channels, which finds subclasses",
     "ROW_OF_TABLE": "tests",
 }
 """Names that occur once in the product, and who uses them."""

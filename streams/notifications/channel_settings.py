@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.notifications.settings import NotifierSettings
 
 
-class ChannelNotifierSettings(NotifierSettings):
+class ChannelNotifierSettings(NotifierSettings, BaseSettings):
     """Limits of messages to channels; the limits of deliveries to webhooks apply to them as well.
 
     ``tracemill_jobs_limit_reached_total`` counts by name how often a limit was reached.

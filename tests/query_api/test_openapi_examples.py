@@ -10,10 +10,12 @@ import pytest
 
 from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap
+from producers.control.kinds.channel import Channel
 from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
+from query_api.openapi.channel_examples import CHANNEL_EXAMPLE
 from tests.fixtures.control_log import following
-from tests.query_api.harness import Api
+from tests.query_api.harness import NOON_US, PROJECT, Api
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS
 
 ASKED = [
@@ -21,6 +23,11 @@ ASKED = [
     for name, operation in OPERATIONS
     if name not in INGESTION
 ]
+CHANNEL = Channel(
+    id=CHANNEL_EXAMPLE["id"], project_id=PROJECT, name="on-call", type="slack",
+    settings={"url": "https://93.184.216.34/x"}, created_us=NOON_US,
+)  # fmt: skip
+"""What the examples of other resources refer to."""
 PUBLIC_ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))
 
 
@@ -52,6 +59,7 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
         elif examples:
             query[parameter["name"]] = examples[0]
     body = example_of_body(operation)
+    api.control.keep(CHANNEL)
     client = api.admin if {"adminKey": []} in operation["security"] else api.client
     answer = await client.request(method, path, params=query, json=body)
     made_up = "{" in name and answer.status_code == 404

@@ -20,7 +20,9 @@ from clickhouse.rows import (
 from deploy.price_explanations import BilledPrices
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.budget import Budget
+from producers.control.kinds.channel import Channel
 from producers.control.kinds.price import Price
+from producers.control.kinds.route import Route
 from producers.control.kinds.silence import Silence
 from producers.control.kinds.webhook import Webhook
 from producers.control.record import ProjectRecord
@@ -36,6 +38,7 @@ BUDGET = {"period": "day", "limit_usd": "1"}
 PRICE = {"match": "m", "usd_per_million": {"input": "1"}}
 RULE = {"metric": "cost", "threshold": 1, "window": "1d"}
 SILENCE = {"matchers": {"team": "a"}, "duration": "1h"}
+CHANNEL = {"type": "slack", "url": "https://93.184.216.34/x"}
 WEBHOOK = {"events": ["budget.threshold_crossed"]}
 
 
@@ -88,9 +91,14 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 ("/v1/alert-rules", RULE | {"name": mark}),
                 ("/v1/silences", SILENCE | {"reason": mark}),
                 ("/v1/prices", PRICE | {"name": mark}),
+                ("/v1/channels", CHANNEL | {"name": mark}),
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
             ):
-                assert (await client.post(path, json=body)).status_code == 201
+                created = await client.post(path, json=body)
+                assert created.status_code == 201
+                if path == "/v1/channels":
+                    route = {"name": mark, "channel_ids": [created.json()["id"]]}
+                    assert (await client.post("/v1/routes", json=route)).status_code == 201
             assert (await client.put("/v1/tiers/u", json={"tier": mark})).status_code == 200
         yield api
 
@@ -133,6 +141,8 @@ def filled(path: str, api: Api, project_id: str) -> str:
         "silence_id": of_kind(Silence),
         "alert_rule_id": of_kind(AlertRule),
         "budget_id": of_kind(Budget),
+        "channel_id": of_kind(Channel),
+        "route_id": of_kind(Route),
         "webhook_id": of_kind(Webhook),
         "price_id": of_kind(Price),
         "model_id": of_kind(Price),
