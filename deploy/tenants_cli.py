@@ -133,7 +133,9 @@ def create_key(
     project: OfProject,
     scopes: Annotated[
         str,
-        typer.Option(help="Scopes, separated by commas: ingest, scores, read, write, admin."),
+        typer.Option(
+            help="Scopes, separated by commas: ingest, scores, read, write, metrics, admin."
+        ),
     ] = "ingest,scores,read,write",
     expires: Annotated[
         str | None,

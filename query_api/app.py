@@ -36,6 +36,8 @@ from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
 from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
 from query_api.prices.explained import PriceExplainer
+from query_api.prometheus.routes import prometheus_router
+from query_api.prometheus.sketches import SketchCounts, no_counts
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -71,6 +73,7 @@ ROUTERS: Final = (
     scores_v3_router,
     tree_router,
     windows_router,
+    prometheus_router,
     cache_router,
     alerts_router,
     dead_letters_router,
@@ -96,6 +99,7 @@ def create_query_api(
     readiness: Sequence[ReadinessCheck],
     *,
     explainer: PriceExplainer,
+    sketch_counts: SketchCounts = no_counts,
     event_types: EventTypes = EVENT_TYPES,
     resources: Iterable[Resource[Any, Any]] = RESOURCES,
     default_prices: DefaultPriceList = NO_DEFAULT_PRICES,
@@ -120,6 +124,7 @@ def create_query_api(
         keys=Keys(control, settings.api_keys_per_project_max),
         default_prices=default_prices,
         explainer=explainer,
+        sketch_counts=sketch_counts,
         limits=limits or LimitsSettings(),
         usage=usage or UsageCounts(),
         backtester=backtester or NoBacktester(),

@@ -26,6 +26,7 @@ from query_api.alerting.backtests import Backtester
 from query_api.decisions.book import DecisionBook
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
+from query_api.prometheus.sketches import SketchCounts
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -47,6 +48,7 @@ class AppContext:
     keys: Keys
     default_prices: DefaultPriceList
     explainer: PriceExplainer
+    sketch_counts: SketchCounts
     limits: LimitsSettings
     """The default limits of projects."""
     usage: UsageCounts
@@ -107,6 +109,18 @@ async def decider_of(request: Request) -> Principal:
     return principal_of(request, *DECIDER_SCOPES)
 
 
+async def metrics_reader_of(request: Request) -> Principal:
+    """Return the caller, who must have the scope ``metrics`` or ``read``, or the admin key.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    principal = principal_of(request, *METRICS_SCOPES, "admin")
+    if principal.owner is not None:
+        principal.require(*METRICS_SCOPES)
+    return principal
+
+
 async def reader_of(request: Request) -> Principal:
     """Return the caller, who must have the scope ``read`` or the installation's admin key.
 
@@ -143,6 +157,7 @@ async def installation_of(request: Request) -> Principal:
 
 
 DECIDER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "read")
+METRICS_SCOPES: Final[tuple[Scope, ...]] = ("read", "metrics")
 ProjectId = Annotated[str, Depends(project_of)]
 Decider = Annotated[Principal, Depends(decider_of)]
 AnyReader = Annotated[Principal, Depends(reader_of)]

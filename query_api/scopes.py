@@ -11,9 +11,11 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from producers.control.scopes import Scope
 from query_api.context import (
     DECIDER_SCOPES,
+    METRICS_SCOPES,
     admin_of,
     decider_of,
     installation_of,
+    metrics_reader_of,
     project_of,
     project_scope,
     reader_of,
@@ -38,6 +40,8 @@ def _scopes_of(route: APIRoute, method: str) -> tuple[Scope, ...]:
         return ("admin",)
     if decider_of in calls:
         return DECIDER_SCOPES
+    if metrics_reader_of in calls:
+        return METRICS_SCOPES
     return () if calls.isdisjoint((project_of, reader_of)) else (project_scope(method),)
 
 

@@ -85,6 +85,21 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Part of the range that one query of a backtest reads, in seconds."""
     backtest_time_max_s: float = Field(default=20.0, gt=0)
     """Time limit of the evaluation of a backtest."""
+    metrics_cache_s: float = Field(default=5.0, ge=0, le=300)
+    """Time for which the metrics of a project are cached."""
+    metrics_models_max: int = Field(default=50, ge=1)
+    """Maximum models in the metrics of a project; those with fewer calls are ``other``."""
+    metrics_token_types_max: int = Field(default=20, ge=1)
+    """Maximum types of tokens in the metrics of a project; less frequent ones are ``other``."""
+    metrics_budget_groups_max: int = Field(default=100, ge=1)
+    """Maximum groups of budgets in the metrics of a project, those with the largest shares of their
+    limits first."""
+    metrics_rules_max: int = Field(default=100, ge=1)
+    """Maximum firing alert rules in the metrics of a project."""
+    metrics_projects_max: int = Field(default=100, ge=1)
+    """Maximum projects in the metrics that the installation's admin key gets."""
+    metrics_active_max_s: int = Field(default=900, ge=1, le=86_400)
+    """Age up to which a call without an end counts as active."""
     installation_prices_max: int = Field(default=1_000, ge=1)
     """Maximum number of prices of the installation."""
     tiers_per_project_max: int = Field(default=200_000, ge=1)

@@ -23,6 +23,7 @@ from deploy.processes.checks import broker_answers, control_is_current, disk_has
 from deploy.processes.prepared import until_prepared
 from deploy.serving import serving
 from deploy.settings import ProcessSettings
+from deploy.sketches import sketch_counts
 from deploy.stalls import LoopHeartbeat
 from producers.control.auth import Authenticator
 from producers.control.key_uses import KeyUses
@@ -54,7 +55,8 @@ from query_api.settings import QuerySettings
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Any, Any], Awaitable[None]]
 
-OWN_PATHS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
+METRICS: Final = "/metrics"
+OWN_PATHS: Final = frozenset({METRICS, "/healthz", "/readyz"})
 SCORES: Final = "/api/public/scores"
 
 
@@ -74,7 +76,9 @@ def by_path(
 
     async def application(scope: Scope, receive: Any, send: Any) -> None:
         path = without_trailing_slash(scope.get("path", ""))
-        if path in OWN_PATHS:
+        if path == METRICS and query is not None and _has_credential(scope):
+            chosen = query  # the metrics of a project, not of this process
+        elif path in OWN_PATHS:
             chosen = probes
         elif gateway is not None and (query is None or is_ingestion(scope["method"], path)):
             chosen = gateway
@@ -83,6 +87,10 @@ def by_path(
         await chosen(scope, receive, send)
 
     return application
+
+
+def _has_credential(scope: Scope) -> bool:
+    return any(name == b"authorization" for name, _ in scope.get("headers", ()))
 
 
 def public_probe_routes(probes: Mapping[str, Probe], readiness: Readiness | None) -> list[Route]:
@@ -184,6 +192,7 @@ async def _serve(
                 default_prices=ShippedPrices(),
                 explainer=BilledPrices(),
                 backtester=StreamBacktester(),
+                sketch_counts=sketch_counts,
                 limits=limits,
                 usage=usage.counts,
                 tiers=tiers,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-Scope = Literal["ingest", "scores", "read", "write", "admin"]
+Scope = Literal["ingest", "scores", "read", "write", "metrics", "admin"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """``ingest``: send traces and scores. ``scores``: send scores. ``read``: read the project's data.
-``write``: change its budgets, webhooks and prices. ``admin``: manage its keys."""
+``write``: change its budgets, webhooks and prices. ``metrics``: read its metrics for Prometheus.
+``admin``: manage its keys."""
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "scores", "read", "write")
 """Scopes of keys that are created without a list of scopes."""

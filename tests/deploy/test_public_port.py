@@ -118,6 +118,18 @@ async def test_probes_list_their_methods_to_options(server: httpx.AsyncClient, p
     assert "GET" in response.headers["allow"]
 
 
+async def test_metrics_without_a_credential_are_those_of_the_process(
+    server: httpx.AsyncClient,
+) -> None:
+    of_process = await server.get("/metrics")
+    assert of_process.status_code == 200
+    assert "python_info" in of_process.text
+    assert "llm_requests_total" not in of_process.text
+    assert (await server.get("/metrics", auth=("pk-nobody", "sk"))).status_code == 401
+    of_project = await server.get("/metrics", auth=KEYS)
+    assert "python_info" not in of_project.text
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_head_over_a_socket_has_the_headers_of_get_and_leaves_the_connection_usable(
     server: httpx.AsyncClient, method: str

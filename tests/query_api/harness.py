@@ -23,6 +23,7 @@ from clickhouse.store import Store
 from deploy.backtests import StreamBacktester
 from deploy.default_prices import ShippedPrices
 from deploy.price_explanations import BilledPrices
+from deploy.sketches import sketch_counts
 from producers.control.auth import Authenticator
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
@@ -205,6 +206,7 @@ def make_api(
         default_prices=SHIPPED_PRICES,
         explainer=BilledPrices(),
         backtester=StreamBacktester(),
+        sketch_counts=sketch_counts,
         tiers=tiers,
         decisions=decisions,
     )

@@ -176,7 +176,10 @@ async def test_a_key_that_cannot_be_made_names_the_field(
         (
             f"{PROJECTS}/{PROJECT}/keys",
             {"scopes": ["all"]},
-            "scopes.0: 'all' is not allowed; ingest, scores, read, write or admin is expected",
+            (
+                "scopes.0: 'all' is not allowed; ingest, scores, read, write, metrics or admin is"
+                " expected"
+            ),
         ),
         (
             f"{PROJECTS}/{PROJECT}/keys",
