@@ -60,6 +60,7 @@ from query_api.v1.storage import storage_router
 from query_api.v1.tiers import tiers_router
 from query_api.v1.tree import tree_router
 from query_api.v1.unpriced import unpriced_router
+from query_api.v1.what_if import what_if_router
 from query_api.v1.windows import windows_router
 
 VERSION: Final = version("tracemill")
@@ -82,6 +83,7 @@ ROUTERS: Final = (
     default_prices_router,
     price_resolution_router,
     unpriced_router,
+    what_if_router,
     storage_router,
     tiers_router,
     admin_projects_router,

@@ -200,3 +200,25 @@ UNPRICED_EXAMPLE: Final[dict[str, Any]] = {
         "cursor": None,
     },
 }
+WHAT_IF_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "from": "2026-11-14T00:00:00Z",
+    "to": "2026-11-21T00:00:00Z",
+    "filter": {"model": ["gpt-4o"]},
+    "model": "gpt-4o-mini",
+}
+_WHAT_IF_TOTALS: Final[dict[str, Any]] = {
+    "calls": 118,
+    "tokens": {"input": 118000, "output": 7080, "total": 125080},
+    "actual_usd": "0.3658",
+    "what_if_usd": "0.021948",
+    "difference_usd": "-0.343852",
+    "unpriced": {},
+}
+WHAT_IF_EXAMPLE: Final[dict[str, Any]] = {
+    "from": "2026-11-14T00:00:00.000Z",
+    "to": "2026-11-21T00:00:00.000Z",
+    "time_zone": "UTC",
+    "model": "gpt-4o-mini",
+    "total": _WHAT_IF_TOTALS,
+    "data": [{"date": "2026-11-20", "model": "gpt-4o", **_WHAT_IF_TOTALS}],
+}
