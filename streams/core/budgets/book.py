@@ -1,6 +1,6 @@
 """The budgets of the projects of one partition, as an evaluator of the alerting stage.
 
-Limits with the same scope, groups and period share a meter (``streams.core.budgets.meters``).
+Each limit has a meter (``streams.core.budgets.meters``).
 Thresholds are compared after each delta, when all of its changes are added: a change that moves
 spend from one cell to another does not cross a threshold in between.
 

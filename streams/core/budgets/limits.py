@@ -1,4 +1,4 @@
-"""Compile the limits of budgets: meters, which limits share, and the amounts of thresholds."""
+"""Compile the limits of budgets: meters and the amounts of thresholds."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ TIER_AT: Final = _NAMES.index(_TIER) if _TIER in _NAMES else None
 
 
 class MeterKey(NamedTuple):
-    """What a meter adds up; limits with the same key share one."""
+    """What the meter of a limit adds up.
+
+    Each limit has a meter of its own. If limits shared sums, a crash during a flush could leave a
+    sum that is newer than what is known of the thresholds of one of them.
+    """
 
     project_id: str
+    budget_id: str
+    limit_name: str
     scope: Scope
     group_by: tuple[str, ...]
     period: str
@@ -115,4 +121,12 @@ def group_of_key(key: CellKey, positions: tuple[int, ...]) -> Group:
 def _meter_key(budget: Budget, limit: BudgetLimit) -> MeterKey:
     scope: Mapping[str, str] = budget.scope
     zone = budget.time_zone if limit.period in CALENDAR else "UTC"
-    return MeterKey(budget.project_id, scope_of(scope), budget.group_by, limit.period, zone)
+    return MeterKey(
+        budget.project_id,
+        budget.id,
+        limit.name,
+        scope_of(scope),
+        budget.group_by,
+        limit.period,
+        zone,
+    )

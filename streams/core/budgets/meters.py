@@ -148,12 +148,8 @@ class Meter:
         offset: int,
         *,
         only_known: bool = False,
-    ) -> tuple[PeriodSums, Group, int] | None:
-        """Add a change; return the sums, the group and what was added, or None.
-
-        If a restored sum already contains the change, nothing is added. Limits share sums, and the
-        states of only some of them may have been written before a crash, so the group's states are
-        written again.
+    ) -> tuple[PeriodSums, Group] | None:
+        """Add a change; return the changed sums, or None if they already contain it.
 
         With ``only_known``, changes of new groups are ignored.
 
@@ -167,7 +163,7 @@ class Meter:
         if sums.newer and offset <= sums.newer.get((start_s, key), -1):
             return None
         if sums.contained and offset <= sums.contained.get(group, -1):
-            return sums, group, 0
+            return None
         spent_pico = sums.spent.get(group)
         if spent_pico is None and only_known:
             return None
@@ -176,7 +172,7 @@ class Meter:
         if self.rolling_us:
             panes = sums.panes.setdefault(group, {})
             panes[start_s] = panes.get(start_s, 0) + pico
-        return sums, group, pico
+        return sums, group
 
     def expire(self, sums: PeriodSums, group: Group, now_us: int) -> bool:
         """Remove the panes of a rolling period that have left it; return whether there were any."""
@@ -208,6 +204,8 @@ class Meter:
             if self.rolling_us:
                 of_group = panes.setdefault(group, {})
                 of_group[start_s] = of_group.get(start_s, 0) + pico
+        # Users without cost need no state.
+        spent = {group: pico for group, pico in spent.items() if pico or group in groups}
         sums.spent, sums.panes, sums.newer = spent, panes, dict(answer.newer)
         sums.contained.clear()
         self.end_question(sums)

@@ -135,7 +135,7 @@ class SpendMeters:
         if found is None:
             self.ignored += self.is_full
             return
-        sums, group, pico = found
+        sums, group = found
         at = (id(meter), sums.start_us, group)
         each = changed.get(at)
         if each is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import msgspec
@@ -13,12 +14,13 @@ from producers.control.kinds.budget import BudgetLimit
 from producers.control.periods import period_bounds
 from tests.streams.budgets.budget_world import NOON_S, NOON_US, USD, Running, budget, spend
 
+EXAMPLES = int(os.environ.get("BUDGET_EXAMPLES", "100"))
 USERS = ("a", "b", "c")
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from(USERS),
         st.integers(-3, 6).map(lambda n: n * USD // 4),
-        st.sampled_from([-90_000, -3_600, 0, 900, 3_600, 50_000, 90_000]),
+        st.sampled_from([0, 900, 3_600, 50_000, 90_000]),
     ),
     min_size=1,
     max_size=3,
@@ -49,7 +51,7 @@ def crash(running: Running, at: int, lost: bool) -> None:
     running.take_alerts()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(log=LOG, seed=st.integers(0, 2**32), grouped=st.booleans())
 def test_sums_and_alerts_are_those_without_crashes(log, seed, grouped) -> None:  # type: ignore[no-untyped-def]
     chance = random.Random(seed)
@@ -82,11 +84,11 @@ def states(running: Running) -> dict[str, tuple[int, list[str]]]:
             row.get("crossed", []),
         )
         for row in rows
-        if row["group"]
+        if row["group"] and (row.get("spent_pico") or row.get("crossed"))
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(before=LOG, during=LOG, after=LOG, seed=st.integers(0, 2**32), grouped=st.booleans())
 def test_a_reading_at_any_moment_results_in_the_true_spend(  # type: ignore[no-untyped-def]
     before, during, after, seed, grouped

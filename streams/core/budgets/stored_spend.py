@@ -1,0 +1,91 @@
+"""Formulate the query of stored spend, and convert its rows to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from producers.control.periods import FOREVER_US, rolling_us
+from streams.core.budgets.meters import SECOND_US, Answer, Question
+from streams.core.dimensions.keys import CellKey
+from streams.core.dimensions.sources import SPEND_DIMENSIONS
+
+_NAMES: Final = tuple(each.name for each in SPEND_DIMENSIONS)
+_ARRAYS: Final = frozenset(each.name for each in SPEND_DIMENSIONS if each.is_array)
+_LATEST_S: Final = 2**32 - 1
+"""The last second of the store's time columns."""
+
+
+class StoredRow(msgspec.Struct):
+    """The stored spend of a group."""
+
+    start_s: int
+    """Start of the quarter of an hour; 0 if the period is read as a whole."""
+    values: tuple[str, ...]
+    """Values of the dimensions of ``group_by``."""
+    spent_pico: int
+    newer: list[tuple[int, list[str], int]]
+    """Cells with changes after the question's offset: start, dimensions and row version."""
+
+
+_rows: Final = msgspec.json.Decoder(StoredRow, strict=False)
+
+
+def query_of(question: Question, version_base: int) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of a reading, and its parameters."""
+    meter = question.meter
+    is_rolling = bool(rolling_us(meter.period))
+    start_s = -(-question.start_us // SECOND_US)
+    end_s = _LATEST_S if question.end_us >= FOREVER_US else -(-question.end_us // SECOND_US)
+    params: dict[str, Any] = {
+        "project": meter.project_id,
+        "start": start_s,
+        "end": end_s,
+        "version": max(0, version_base + question.offset + 1),
+    }
+    conditions = ""
+    for number, (name, value) in enumerate(zip(_NAMES, meter.scope, strict=True)):
+        if value is not None:
+            params[f"scope_{number}"] = value
+            placeholder = f"{{scope_{number}:String}}"
+            conditions += f"\n    AND {_has(name, placeholder)}"
+    start = "toUnixTimestamp(bucket_start)" if is_rolling else "0"
+    values = f"[{', '.join(meter.group_by)}]" if meter.group_by else "emptyArrayString()"
+    cell = f"(toUnixTimestamp(bucket_start), [{', '.join(_NAMES)}], row_version)"
+    sql = f"""
+SELECT {start} AS start_s, {values} AS values,
+    toInt128(sum(total_cost) * 1000000000000) AS spent_pico,
+    groupArrayIf({cell}, row_version > {{version:UInt64}}) AS newer
+FROM spend FINAL
+WHERE project_id = {{project:String}}
+    AND bucket_start >= toDateTime({{start:UInt32}}, 'UTC')
+    AND bucket_start < toDateTime({{end:UInt32}}, 'UTC'){conditions}
+GROUP BY start_s, values
+HAVING spent_pico != 0 OR notEmpty(newer)
+"""  # noqa: S608  # names of the registry
+    return sql, params
+
+
+def answer_of(lines: bytes, version_base: int) -> Answer:
+    """Return the answer that the rows of a reading give.
+
+    Raises:
+        msgspec.DecodeError: the rows have another format.
+    """
+    rows: Iterable[StoredRow] = _rows.decode_lines(lines)
+    spent: dict[tuple[int, tuple[str, ...]], int] = {}
+    newer: dict[tuple[int, CellKey], int] = {}
+    for row in rows:
+        at = row.start_s, row.values
+        spent[at] = spent.get(at, 0) + row.spent_pico
+        for start_s, key, version in row.newer:
+            newer[start_s, tuple(key)] = version - version_base - 1
+    return Answer(spent, newer)
+
+
+def _has(name: str, value: str) -> str:
+    if name in _ARRAYS:
+        return f"has(JSONExtract({name}, 'Array(String)'), {value})"
+    return f"{name} = {value}"
