@@ -11,8 +11,16 @@ from producers.control.record import Change
 from producers.notifications.alert import Alert
 from producers.tiers.record import Tier
 from streams.alerting import metrics
-from streams.core.alerting.evaluator import Evaluator, FollowsTiers, History, ReadsHistory, State
+from streams.core.alerting.evaluator import (
+    Evaluator,
+    FollowsTiers,
+    History,
+    ReadsHistory,
+    ReadsSpend,
+    State,
+)
 from streams.core.alerting.source_order import Applied, SourceOrder
+from streams.core.budgets.meters import Answer, Question
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import Delta
 
@@ -155,6 +163,26 @@ class Evaluation:
             metrics.STATES.labels(each.name).inc(len(changed))
             states.setdefault(each.topic, []).extend(changed)
         return states
+
+    def questions(self, count_max: int) -> list[Question]:
+        """Return up to ``count_max`` readings of stored spend to begin."""
+        found: list[Question] = []
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsSpend):
+                try:
+                    found += each.evaluator.questions(count_max - len(found), self.input_offset)
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
+        return found
+
+    def answer(self, question: Question, answer: Answer | None) -> None:
+        """Pass the result of a reading to the evaluators."""
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsSpend):
+                try:
+                    each.evaluator.answer(question, answer)
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
 
     def applied(self) -> Applied:
         """Return the applied source records, for a checkpoint."""

@@ -36,6 +36,11 @@ RESTORE_S: Final = Histogram(
     "Time to restore the states of a partition.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+SPEND_READS: Final = Counter(
+    "tracemill_alerting_spend_reads_total",
+    "Readings of the stored spend of a budget's period, by outcome.",
+    ["outcome"],
+)
 RESTARTS: Final = Counter(
     "tracemill_alerting_restarts_total",
     "How often a partition, or the membership in the consumer group, failed and was restarted.",

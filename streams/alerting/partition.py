@@ -26,6 +26,7 @@ from streams.alerting.history import HistoryReader
 from streams.alerting.output import AlertingOutput
 from streams.alerting.restoring import read_alerts, read_states
 from streams.alerting.settings import AlertingSettings
+from streams.alerting.stored_spend import SpendSource, read_spend
 from streams.core.alerting.evaluator import EvaluatorContext, EvaluatorKind
 from streams.core.rollups.deltas import partition_of_project
 from streams.runtime.event_wait import set_within
@@ -51,6 +52,7 @@ class PartitionContext:
     kinds: Mapping[str, EvaluatorKind]
     now_us: Callable[[], int]
     tiers: TierBook
+    spend: SpendSource | None = None
 
 
 class AlertingPartition:
@@ -95,14 +97,28 @@ class AlertingPartition:
             history = asyncio.create_task(
                 self._history.run(self._context.now_us), name="alerting history"
             )
+            reading = self._start_reading()
             try:
                 await self._process(consumer)
             finally:
+                if reading is not None:
+                    reading.cancel()
+                    await asyncio.gather(reading, return_exceptions=True)
                 history.cancel()
                 await asyncio.gather(history, return_exceptions=True)
                 await stopped(consumer, STOP_TIMEOUT_S)
         finally:
             self._ended.set()
+
+    def _start_reading(self) -> asyncio.Task[None] | None:
+        """Start to read the stored spend that evaluators need."""
+        source = self._context.spend
+        if source is None:
+            return None
+        return asyncio.create_task(
+            read_spend(self._partition, self._evaluation, source, self._settings),
+            name=f"spend-{self._partition}",
+        )
 
     async def finish(self) -> None:
         """Stop after a last flush."""

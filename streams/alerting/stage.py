@@ -25,6 +25,7 @@ from streams.alerting.output import AlertingOutput
 from streams.alerting.partition import AlertingPartition, PartitionContext
 from streams.alerting.registry import EVALUATORS
 from streams.alerting.settings import AlertingSettings
+from streams.alerting.stored_spend import SpendSource
 from streams.core.alerting.evaluator import EvaluatorKind
 from streams.core.dead_letters.texts import describe_error
 from streams.core.rollups.deltas import partition_of_project
@@ -56,8 +57,12 @@ class AlertingStage:
         instance_id: str = "",
         kinds: Mapping[str, EvaluatorKind] = EVALUATORS,
         tiers: TierLog | None = None,
+        spend: SpendSource | None = None,
     ) -> None:
-        """Prepare the stage; without ``tiers``, users have none."""
+        """Prepare the stage; without ``tiers``, users have none.
+
+        Without ``spend``, budgets know only the spend since they were created.
+        """
         self._kafka = kafka
         self._control = control
         self._settings = settings
@@ -65,7 +70,9 @@ class AlertingStage:
         self._instance_id = instance_id
         self._tiers = tiers
         book = TierBook() if tiers is None else tiers.book
-        self._context = PartitionContext(kafka, settings, control, kinds, _time_of(clock), book)
+        self._context = PartitionContext(
+            kafka, settings, control, kinds, _time_of(clock), book, spend
+        )
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
         self.host = PartitionHost(

@@ -23,6 +23,7 @@ from producers.settings import KafkaSettings, WebhookSettings
 from producers.tiers.log import TierLog
 from streams.alerting.settings import AlertingSettings
 from streams.alerting.stage import AlertingStage
+from streams.alerting.stored_spend import StoredSpend
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.tokens import installed_tokens
 from streams.core.pricing.valuation import NoTokens, Tokens
@@ -164,6 +165,7 @@ class Streams:
                 guard=guard,
                 instance_id=settings.instance_id,
                 tiers=self._tiers,
+                spend=StoredSpend(kafka, self._store),
             )
             alerting.start()
             stack.push_async_callback(alerting.stop)

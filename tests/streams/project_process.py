@@ -1,4 +1,4 @@
-"""Stages 2 and 3 and the notifier as a process that a test may kill.
+"""The stages of projects and alerts, and the notifier, as a process that a test may kill.
 
 Run as ``python -m tests.streams.project_process``, configured by the environment.
 """
@@ -13,6 +13,9 @@ from clickhouse.store import Store
 from deploy.logs import configure_logs
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
+from streams.alerting.settings import AlertingSettings
+from streams.alerting.stage import AlertingStage
+from streams.alerting.stored_spend import StoredSpend
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.webhook_delivery import WebhookDeliveries
 from streams.jobs.stage import JobStage
@@ -37,13 +40,16 @@ async def main() -> None:
     context = JobContext(kafka, control, WebhookSettings(), NotifierSettings())
     notifier = JobStage(WebhookDeliveries, context)
     stage.host.register(app)
+    alerting = AlertingStage(kafka, control, AlertingSettings(), spend=StoredSpend(kafka, store))
     await stage.start()
+    alerting.start()
     notifier.start()
     app.finalize()
     await app.start()
     print("ready", flush=True)
     await stop.wait()
     await app.stop()
+    await alerting.stop()
     await notifier.stop()
     await stage.stop()
     await control.stop()

@@ -37,6 +37,7 @@ from producers.kafka.topics import Topic
 from producers.notifications.alert import Alert
 from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
+from streams.core.budgets.meters import Answer, Question
 from streams.core.rollups.deltas import Delta
 
 
@@ -133,6 +134,17 @@ class ReadsHistory(Protocol):
 
         If ``is_last`` is set, no older ones follow.
         """
+
+
+@runtime_checkable
+class ReadsSpend(Protocol):
+    """An evaluator that needs stored spend, which the stage reads while evaluation continues."""
+
+    def questions(self, count_max: int, input_offset: int) -> list[Question]:
+        """Return up to ``count_max`` readings to begin, after the record at ``input_offset``."""
+
+    def answer(self, question: Question, answer: Answer | None) -> None:
+        """Apply the result of a reading; None: it failed."""
 
 
 @dataclass(frozen=True, slots=True)
