@@ -54,6 +54,7 @@ from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
 from query_api.v1.deliveries import deliveries_router
+from query_api.v1.late_events import late_events_router
 from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
@@ -76,6 +77,7 @@ ROUTERS: Final = (
     windows_router,
     prometheus_router,
     cache_router,
+    late_events_router,
     alerts_router,
     dead_letters_router,
     deliveries_router,

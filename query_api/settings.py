@@ -42,6 +42,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
         env_prefix="TRACEMILL_QUERY_", frozen=True, populate_by_name=True
     )
 
+    late_after_h: int = Field(default=24, ge=1)
+    """Age above which events are listed as late; that of ``TRACEMILL_PROJECTS_LATENESS_H``."""
     execution_time_max_s: int = Field(default=10, ge=1, le=600)
     """Time limit of one query in the store."""
     answer_grace_s: float = Field(default=2.0, gt=0)

@@ -200,6 +200,29 @@ DEAD_LETTER_LIST_EXAMPLE: Final = {
     ],
     "meta": _META,
 }
+LATE_EVENTS_EXAMPLE: Final = {
+    "data": [
+        {
+            "id": "b7ad6b7169203331",
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "type": "GENERATION",
+            "name": "answer",
+            "model": "gpt-4o",
+            "environment": "production",
+            "cost_usd": "0.0031",
+            "start": "2026-11-21T12:00:00.000Z",
+            "received": "2026-11-23T09:30:00.000Z",
+            "late_s": 163800.0,
+        }
+    ],
+    "meta": {
+        "from": "2026-10-24T12:00:00.000Z",
+        "to": "2026-11-23T12:00:00.000Z",
+        "late_after_h": 24,
+        "has_more": False,
+        "cursor": None,
+    },
+}
 STORAGE_EXAMPLE: Final = {
     "data": [
         {

@@ -90,4 +90,5 @@ class Applier:
         metrics.DELTAS.inc(len(record.deltas))
         metrics.REPEATS.inc(applied.repeats)
         metrics.LATE.inc(applied.late)
+        metrics.AHEAD.inc(applied.ahead)
         self._failures.record(record, applied.failed, message.offset, message.append_us)

@@ -14,6 +14,10 @@ REPEATS: Final = Counter(
 LATE: Final = Counter(
     "tracemill_projects_late_changes_total", "Changes of windows older than the lateness horizon."
 )
+AHEAD: Final = Counter(
+    "tracemill_projects_ahead_changes_total",
+    "Changes of windows that begin in the future, because a client's clock is ahead.",
+)
 SET_ASIDE: Final = Counter(
     "tracemill_projects_set_aside_total",
     "Lines, deltas, rows, budgets and alerts that raised and became dead letters.",

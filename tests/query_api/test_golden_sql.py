@@ -19,6 +19,7 @@ from query_api.store.queries import (
     control_versions,
     dead_letters,
     deliveries,
+    late_events,
     observations,
     rule_panes,
     scores,
@@ -33,6 +34,7 @@ from query_api.store.queries.budget_states import CountGroups, FindGroups
 from query_api.store.queries.control_versions import FindVersions
 from query_api.store.queries.dead_letters import FindDeadLetters
 from query_api.store.queries.deliveries import FindAttempts, FindDeliveries
+from query_api.store.queries.late_events import FindLateEvents
 from query_api.store.queries.observations import (
     CountObservations,
     FindObservations,
@@ -62,6 +64,7 @@ MODULES = (
     control_versions,
     dead_letters,
     deliveries,
+    late_events,
     observations,
     rule_panes,
     scores,
@@ -353,6 +356,27 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         HAVING is_stale OR notEmpty(stale_hours)
         """,
         {"project_id": "acme", "p1": 0, "p2": 90_000},
+    ),
+    (
+        FindLateEvents("acme", 1, 2, 3, 9, (4, NASTY)),
+        """
+        WITH toInt64(bitShiftRight(row_version, 20)) AS received_ms
+        SELECT id, trace_id, type, name, model, environment, toString(total_cost) AS cost_usd,
+          toUnixTimestamp64Micro(start_time) AS start_us,
+          received_ms * 1000 AS received_us
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p4:Int64}, 'UTC')
+          AND start_time <= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+          AND (start_time, id) < (fromUnixTimestamp64Micro({p1:Int64}, 'UTC'), {p2:String})
+          AND received_ms - toUnixTimestamp64Milli(start_time) >= {p5:Int64}
+        ORDER BY start_time DESC, id DESC
+        LIMIT {p6:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": 4, "p2": NASTY, "p3": 1, "p4": 2, "p5": 3, "p6": 9,
+        },
     ),
     (
         SumSpend("acme", 900, 1800, (("environment", "e"), ("tags", "vip"), ("user_id", NASTY))),

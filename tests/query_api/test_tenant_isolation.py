@@ -54,6 +54,11 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
         id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark,
         cost_source="unpriced", **given,
     )  # fmt: skip
+    late_version = ((NOON_US + 2 * 86_400_000_000) // 1_000 << 20) + version
+    yield ObservationRow(
+        id="late", trace_id="t2", start_us=NOON_US, name=mark,
+        **given | {"row_version": late_version},
+    )  # fmt: skip
     yield ScoreRow(id="sc", trace_id="t", event_us=NOON_US, name=mark, **given)
     yield WindowRow(
         window_s=NOON_US // 10**6, environment="e", model="m", name=mark, observation_count=version,
@@ -157,6 +162,7 @@ async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
         "/v1/windows": RANGE,
         "/v1/cache": RANGE,
         "/v1/prices/resolve": {"model": "m"},
+        "/v1/late-events": {name: RANGE[name] for name in ("from", "to")},
         "/v1/prices/unpriced": {name: RANGE[name] for name in ("from", "to")},
     }
     return await client.get(path, params=parameters.get(path, {}))

@@ -131,6 +131,8 @@ class Applied:
     """Number of deltas that had been applied before."""
     late: int = 0
     """Number of late changes of windows, which are applied as well."""
+    ahead: int = 0
+    """Number of changes of windows that begin in the future."""
 
 
 class RowTooLargeError(Exception):
@@ -248,6 +250,7 @@ class ProjectFold:
                 outcome.failed.append(FailedDelta(index, delta, error))
                 continue
             outcome.late += late
+            outcome.ahead += sum(window.window_s > now_s for window in delta.windows)
             for change, key, added_pico in added:
                 outcome.crossings += self.budgets.add(
                     delta.project_id, bucket_of(change.bucket_s), key, added_pico, change.trace_id
