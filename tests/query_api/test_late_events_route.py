@@ -26,10 +26,16 @@ def row(id_: str, late_h: int, start_us: int = NOON_US) -> ObservationRow:
     )
 
 
+@pytest.fixture(scope="module")
+def stored_rows(kept: Kept) -> str:
+    return kept(
+        [row("soon", 0), row("a", 23), row("b", 24), row("c", 25), row("d", 48, NOON_US + 1)]
+    )
+
+
 @pytest.fixture
-async def api(clickhouse_url: str, kept: Kept) -> AsyncIterator[Api]:
-    rows = [row("soon", 0), row("a", 23), row("b", 24), row("c", 25), row("d", 48, NOON_US + 1)]
-    async with opened(clickhouse_url, kept(rows)) as found:
+async def api(clickhouse_url: str, stored_rows: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored_rows) as found:
         yield found
 
 
