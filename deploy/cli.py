@@ -12,6 +12,7 @@ from deploy.api_options import Url
 from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
 from deploy.limits_cli import limits
+from deploy.notifications_cli import channels, webhooks
 from deploy.output import safe_output
 from deploy.prices_unpriced_cli import prices
 from deploy.quarantine_cli import quarantine
@@ -362,6 +363,8 @@ def settings() -> None:
 
 app.add_typer(projects)
 app.add_typer(keys)
+app.add_typer(webhooks)
+app.add_typer(channels)
 app.add_typer(limits)
 app.add_typer(prices)
 app.add_typer(quarantine)

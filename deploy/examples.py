@@ -38,6 +38,12 @@ EXAMPLES: Final[Mapping[str, str]] = {
         " --quota-bytes 20GB"
     ),
     "limits clear": "tracemill limits clear support-chat",
+    "webhooks list": "tracemill webhooks list",
+    "webhooks test": "tracemill webhooks test wh_7b0c",
+    "webhooks delete": "tracemill webhooks delete wh_7b0c",
+    "channels list": "tracemill channels list --json",
+    "channels test": "tracemill channels test ch_0f4b",
+    "channels delete": "tracemill channels delete ch_0f4b",
     "prices list": "tracemill prices list --defaults --model gpt-4o",
     "prices show": "tracemill prices show prc_1f2e",
     "prices create": (

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import asynccontextmanager
 
-import msgspec
 from standardwebhooks import Webhook as Verifier
 
-from clickhouse.alert_rows import row_of_alert
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.delivery_request import DeliveryRequest
 from producers.control.kinds.route import Route
-from producers.notifications.alert import Alert
-from producers.notifications.registry import EVENT_TYPES
-from producers.notifications.rule_change import RuleChange
 from tests.streams.notifier.receivers import OK, receiving, status
+from tests.streams.notifier.rule_alerts import fire, now
 
 PROCESS = "tests.streams.notifier.notifier_process"
 FAST = {
@@ -31,10 +26,6 @@ FROM delivery_log FINAL ORDER BY attempted_time
 """
 
 
-def now():
-    return time.time_ns() // 1_000
-
-
 async def put_channel(pipeline, url, **fields):
     given = {"id": "c1", "project_id": "p1", "name": "ops", "type": "webhook",
              "settings": {"url": url, "secret": SECRET}, "created_us": now()}  # fmt: skip
@@ -46,25 +37,6 @@ async def put_route(pipeline, **fields):
              "created_us": now(), "group_wait_s": 0.5, "group_interval_s": 0.0,
              "repeat_interval_s": 0.0}  # fmt: skip
     await pipeline.control.put(Route(**given | fields))
-
-
-async def fire(pipeline, alert_id, *, state="firing", **fields):
-    delivered = fields.pop("delivered", True)
-    change = RuleChange(
-        metric="cost", comparison=">", window_start_us=0, window_end_us=1, delivered=delivered
-    )
-    event = f"alert.{state}"
-    alert = Alert(
-        **{
-            "project_id": "p1", "id": alert_id, "event": event, "rule_kind": "alert_rule",
-            "rule_id": "rule_1", "name": "cost", "episode": f"e-{alert_id}", "state": state,
-            "payload": msgspec.Raw(msgspec.json.encode(change)), "created_us": now(),
-        } | fields
-    )  # fmt: skip
-    row = row_of_alert(alert, EVENT_TYPES[event])
-    await pipeline.producer.send_and_wait(
-        pipeline.kafka.topics.alerts, msgspec.json.encode(row), key=alert.id.encode(), partition=0
-    )
 
 
 def messages(receiver):
