@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.alerts_cli import alerts
 from deploy.api_options import Url
 from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
@@ -368,6 +369,7 @@ app.add_typer(channels)
 app.add_typer(limits)
 app.add_typer(prices)
 app.add_typer(quarantine)
+app.add_typer(alerts)
 add_examples(app)
 
 

@@ -1,0 +1,157 @@
+"""`tracemill alerts`: list rules and current alerts, acknowledge episodes, and silence alerts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from deploy.api_options import AsJson, PublicKey, SecretKey, Url
+from deploy.arguments import checked_id
+from deploy.prices_cli import PUBLIC_KEY, SECRET_KEY
+from deploy.record_output import print_record, print_records
+
+if TYPE_CHECKING:
+    from deploy.admin_client import AdminClient
+
+alerts = typer.Typer(
+    name="alerts",
+    no_args_is_help=True,
+    help="""List alert rules and current alerts, acknowledge episodes, and silence alerts.
+
+    The commands use the project's key.""",
+)
+
+_RULE_COLUMNS: Final = (
+    *("id", "name", "metric", "comparison", "threshold", "window", "severity", "enabled"),
+    *("shadow", "fault"),
+)
+_STATE_COLUMNS: Final = (
+    *("episode_id", "rule_name", "state", "severity", "group", "value", "threshold", "since"),
+    *("acknowledged_by", "suppressed_by", "incomplete"),
+)
+_SILENCE_FIELDS: Final = ("id", "state", "matchers", "author", "reason", "starts_at", "ends_at")
+_ACKNOWLEDGEMENT_FIELDS: Final = ("episode_id", "rule_id", "author", "note", "created_at")
+_MATCHER: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})(=~|!~|!=|=)(.*)", re.DOTALL)
+
+Author = Annotated[str, typer.Option(help="Your name.")]
+Episode = Annotated[
+    str, typer.Argument(metavar="EPISODE", help="Id of the episode, from `tracemill alerts list`.")
+]
+SilenceId = Annotated[
+    str, typer.Argument(metavar="SILENCE", help="Id of the silence: sil_….", callback=checked_id)
+]
+
+
+@alerts.command("rules")
+def list_rules(
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the alert rules of the project."""
+    client = _client(url, public_key, secret_key)
+    print_records(client.pages(("v1", "alert-rules")), as_json, _RULE_COLUMNS)
+
+
+@alerts.command("list")
+def list_alerts(
+    state: Annotated[
+        str, typer.Option(help="States, separated by commas, such as firing,no_data.")
+    ] = "pending,firing,recovering,no_data,error",
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the groups of rules that are in some states now, the latest change first."""
+    client = _client(url, public_key, secret_key)
+    print_records(client.pages(("v1", "alerts"), state=state), as_json, _STATE_COLUMNS)
+
+
+@alerts.command("ack")
+def acknowledge(
+    episode: Episode,
+    author: Author = "",
+    note: Annotated[str, typer.Option(help="What you know or do.")] = "",
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Acknowledge an episode, so that it is not notified again."""
+    client = _client(url, public_key, secret_key)
+    body = {"author": author, "note": note}
+    path = ("v1", "alerts", episode, "acknowledge")
+    found = client.record("POST", path, body, fields=("episode_id",))
+    print_record(found, as_json, _ACKNOWLEDGEMENT_FIELDS)
+
+
+@alerts.command("silence")
+def create_silence(
+    matchers: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MATCHER...",
+            help="Conditions on labels, such as team=search or model=~gpt-4.*; all must match.",
+        ),
+    ],
+    duration: Annotated[str, typer.Option("--for", help="Time from now, such as 30m or 2h.")],
+    author: Author = "",
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Silence alerts for some time: they are evaluated and recorded, but not delivered."""
+    body = {
+        "matchers": [_matcher(each) for each in matchers],
+        "duration": duration,
+        "author": author,
+        "reason": reason,
+    }
+    client = _client(url, public_key, secret_key)
+    print_record(client.record("POST", ("v1", "silences"), body), as_json, _SILENCE_FIELDS)
+
+
+@alerts.command("silences")
+def list_silences(
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the silences of the project, oldest first."""
+    client = _client(url, public_key, secret_key)
+    print_records(client.pages(("v1", "silences")), as_json, _SILENCE_FIELDS)
+
+
+@alerts.command("expire")
+def expire_silence(
+    silence_id: SilenceId,
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a silence now."""
+    client = _client(url, public_key, secret_key)
+    found = client.record("POST", ("v1", "silences", silence_id, "expire"))
+    print_record(found, as_json, _SILENCE_FIELDS)
+
+
+def _client(url: str | None, public_key: str | None, secret_key: str | None) -> AdminClient:
+    from deploy.admin_client import project_client
+
+    return project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
+
+
+def _matcher(text: str) -> dict[str, str]:
+    found = _MATCHER.fullmatch(text)
+    if found is None:
+        message = f"{text[:128]!r} is not a condition such as team=search, !=, =~ or !~"
+        raise typer.BadParameter(message, param_hint="MATCHER")
+    return {"name": found[1], "op": found[2], "value": found[3]}
