@@ -16,6 +16,7 @@ from streams.core.alerting.source_order import Applied
 KEY: Final = b"checkpoint"
 INPUT_OFFSET: Final = "input_offset"
 APPLIED: Final = "applied"
+ROWS_US: Final = "rows_us"
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -24,6 +25,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     input_offset: int = -1
     """Offset of the last record that the states contain."""
     applied: Applied = {}
+    rows_us: int = 0
+    """Append time up to which rows were evaluated; 0 if none were."""
 
 
 def headers_of(checkpoint: Checkpoint) -> list[tuple[str, bytes]]:
@@ -31,6 +34,7 @@ def headers_of(checkpoint: Checkpoint) -> list[tuple[str, bytes]]:
     return [
         (INPUT_OFFSET, str(checkpoint.input_offset).encode()),
         (APPLIED, msgspec.json.encode(checkpoint.applied)),
+        (ROWS_US, str(checkpoint.rows_us).encode()),
     ]
 
 
@@ -42,5 +46,7 @@ def checkpoint_of(record: ConsumerRecord) -> Checkpoint:
     """
     headers = dict(record.headers)
     return Checkpoint(
-        int(headers[INPUT_OFFSET]), msgspec.json.decode(headers[APPLIED], type=Applied)
+        int(headers[INPUT_OFFSET]),
+        msgspec.json.decode(headers[APPLIED], type=Applied),
+        int(headers.get(ROWS_US, 0)),
     )

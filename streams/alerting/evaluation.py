@@ -12,13 +12,16 @@ from producers.notifications.alert import Alert
 from producers.tiers.record import Tier
 from streams.alerting import metrics
 from streams.core.alerting.evaluator import (
+    ComparesEarlier,
     Evaluator,
     FollowsTiers,
     History,
     ReadsHistory,
+    ReadsRows,
     ReadsSpend,
     State,
 )
+from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.source_order import Applied, SourceOrder
 from streams.core.budgets.meters import Answer, Question
 from streams.core.rollups.delta_record import read_deltas
@@ -143,6 +146,33 @@ class Evaluation:
         """Note that a range of older deltas was passed."""
         for each in self._reading:
             self._call(each, lambda it: it.history_read(from_us, is_last=is_last))  # type: ignore[attr-defined]
+
+    def row_sources(self) -> dict[str, int]:
+        """Return the tables whose rows the evaluators need, and from when on."""
+        sources: dict[str, int] = {}
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsRows):
+                for source, from_us in each.evaluator.row_sources().items():
+                    sources[source] = min(from_us, sources.get(source, from_us))
+        return sources
+
+    def apply_rows(self, source: str, value: bytes, append_us: int) -> None:
+        """Pass the rows of a record to the evaluators that need them."""
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsRows):
+                try:
+                    each.evaluator.apply_rows(source, value, append_us)
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
+
+    def earlier_wanted(self, now_us: int) -> list[tuple[ComparesEarlier, EarlierQuery]]:
+        """Return the queries of earlier windows that evaluators need, with their evaluator."""
+        return [
+            (each.evaluator, query)
+            for each in self._evaluators
+            if isinstance(each.evaluator, ComparesEarlier)
+            for query in each.evaluator.earlier_wanted(now_us)
+        ]
 
     def take_alerts(self) -> list[Alert]:
         """Return the alerts of all evaluators since the last call."""

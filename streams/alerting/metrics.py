@@ -62,3 +62,12 @@ HISTORY_RECORDS: Final = Counter(
 HISTORY_FAILURES: Final = Counter(
     "tracemill_alerting_history_failures_total", "Failures of reading older deltas, retried."
 )
+ROW_RECORDS: Final = Counter(
+    "tracemill_alerting_row_records_total", "Records of rows read for rules about single ones."
+)
+ROW_FAILURES: Final = Counter(
+    "tracemill_alerting_row_failures_total", "Failures of reading rows, retried."
+)
+EARLIER_FAILURES: Final = Counter(
+    "tracemill_alerting_earlier_failures_total", "Queries of earlier windows that failed, retried."
+)

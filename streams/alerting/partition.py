@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.kafka.clients import started, stopped
@@ -21,10 +22,12 @@ from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
 from streams.alerting import metrics
 from streams.alerting.checkpoint import Checkpoint
+from streams.alerting.earlier_reader import EarlierReader
 from streams.alerting.evaluation import Evaluation, Running
 from streams.alerting.history import HistoryReader
 from streams.alerting.output import AlertingOutput
 from streams.alerting.restoring import read_alerts, read_states
+from streams.alerting.row_reader import RowReader
 from streams.alerting.settings import AlertingSettings
 from streams.alerting.stored_spend import SpendSource, read_spend
 from streams.core.alerting.evaluator import EvaluatorContext, EvaluatorKind
@@ -36,6 +39,8 @@ from streams.runtime.partition_worker import SourceMessage
 STOP_TIMEOUT_S: Final = 2.0
 RECORDS_PER_TURN: Final = 16
 """Records that are applied before other tasks run."""
+ROWS_POLL_MS: Final = 50
+"""Maximum time for which alerts about single rows wait."""
 BACKLOG_AGE_S: Final = 2.0
 """Age of the newest applied record above which the partition does not pause."""
 
@@ -44,7 +49,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PartitionContext:
-    """What the partitions of this process share; ``now_us`` is the time of the broker's clock."""
+    """What the partitions of this process share.
+
+    ``now_us`` is the time of the broker's clock. ``store`` is only needed by rules that compare
+    with earlier windows; None if there is none.
+    """
 
     kafka: KafkaSettings
     settings: AlertingSettings
@@ -53,6 +62,7 @@ class PartitionContext:
     now_us: Callable[[], int]
     tiers: TierBook
     spend: SpendSource | None = None
+    store: Store | None = None
 
 
 class AlertingPartition:
@@ -71,6 +81,10 @@ class AlertingPartition:
         self._output = output
         self._evaluation = Evaluation(self._evaluators())
         self._history = HistoryReader(self._kafka, self._deltas, self._evaluation)
+        self._rows = RowReader(self._kafka, self._evaluation, context.now_us)
+        self._earlier = EarlierReader(
+            context.store, self._settings, self._evaluation, context.now_us
+        )
         self._backlog = Backlog()
         self._received_to = 0
         self._written_to: int | None = None
@@ -98,6 +112,8 @@ class AlertingPartition:
                 self._history.run(self._context.now_us), name="alerting history"
             )
             reading = self._start_reading()
+            rows = asyncio.create_task(self._rows.run(), name="alerting rows")
+            earlier = asyncio.create_task(self._earlier.run(), name="alerting earlier")
             try:
                 await self._process(consumer)
             finally:
@@ -105,7 +121,9 @@ class AlertingPartition:
                     reading.cancel()
                     await asyncio.gather(reading, return_exceptions=True)
                 history.cancel()
-                await asyncio.gather(history, return_exceptions=True)
+                rows.cancel()
+                earlier.cancel()
+                await asyncio.gather(history, rows, earlier, return_exceptions=True)
                 await stopped(consumer, STOP_TIMEOUT_S)
         finally:
             self._ended.set()
@@ -140,6 +158,7 @@ class AlertingPartition:
         self._evaluation.control_changed(change, self._context.now_us())
         self._is_changed = True
         self._history.request()
+        self._rows.request()
 
     def tier_changed(self, tier: Tier) -> None:
         """Pass a change of a user's tier to the evaluators."""
@@ -170,6 +189,7 @@ class AlertingPartition:
         self._evaluation.restored(
             checkpoint.input_offset, checkpoint.applied, self._context.now_us()
         )
+        self._rows.read_to_us = checkpoint.rows_us
         self._written_to = self._received_to = checkpoint.input_offset + 1
         self._backlog.done(self._written_to)
         self.is_restored = True
@@ -209,7 +229,8 @@ class AlertingPartition:
     def _poll_ms(self) -> int:
         """Return the time until the next tick or flush."""
         due_s = min(self._ticked_at_s + self._settings.tick_interval_s, self._flush_due_s())
-        return max(1, int((due_s - time.monotonic()) * 1_000))
+        wait_ms = max(1, int((due_s - time.monotonic()) * 1_000))
+        return min(wait_ms, ROWS_POLL_MS) if self._rows.is_reading else wait_ms
 
     def _flush_due_s(self) -> float:
         settings = self._settings
@@ -261,6 +282,8 @@ class AlertingPartition:
 
     async def _flush(self) -> None:
         """Write changed states and a checkpoint (``AlertingOutput.flush``), if there are any."""
+        rows_us = self._rows.read_to_us
+        await self._send_alerts()  # those of the rows before ``rows_us``
         now_s = time.monotonic()
         states = self._evaluation.take_states()
         is_due = now_s >= self._flushed_at_s + self._settings.checkpoint_interval_s
@@ -269,7 +292,9 @@ class AlertingPartition:
         if not (unflushed or is_due or any(states.values())):
             return
         input_offset = self._evaluation.input_offset
-        await self._output.flush(states, Checkpoint(input_offset, self._evaluation.applied()))
+        await self._output.flush(
+            states, Checkpoint(input_offset, self._evaluation.applied(), rows_us)
+        )
         self._written_to = input_offset + 1
         self._backlog.done(self._written_to)
 

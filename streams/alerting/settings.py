@@ -50,11 +50,21 @@ class AlertingSettings(BaseSettings):
     rule_groups_max: int = Field(10_000, ge=1)
     """Groups of each combination of filter, ``group_by`` and metric of the rules of a project.
     Further groups are not evaluated."""
+    rule_panes_max: int = Field(1_000_000, ge=1)
+    """Sums of ten seconds that all rules keep in memory, per partition. Above the limit, further
+    ones are not counted, and the states of their rules are incomplete."""
     late_max_s: int = Field(300, ge=0, multiple_of=10)
     """Time by which an event may be older than the windows of rules. Windows of the past that
     contain such events are evaluated again; older events change no alert."""
     group_idle_h: int = Field(24, ge=1)
     """Time after which the state of a group that is not firing is removed."""
+    row_alerts_max: int = Field(200_000, ge=1)
+    """Alerts about single traces and calls that are remembered, so that they are not repeated when
+    the trace changes. Above the limit, the oldest are forgotten; a repeated alert has the same
+    id."""
+    earlier_interval_s: float = Field(2.0, gt=0)
+    """Interval of checking whether rules that compare with earlier windows need a query of the
+    store. One rule queries it at most each minute."""
     restart_pause_s: float = Field(1.0, gt=0)
     """First pause before a failed partition is restarted. Each further failure doubles the pause,
     with jitter."""

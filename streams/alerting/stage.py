@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 
 from clickhouse.feeds.alert_states import FEED as ALERT_STATES
+from clickhouse.store import Store
 from producers.control.log import ControlLog
 from producers.control.record import Change, ControlRecord
 from producers.kafka.broker_clock import BrokerClock
@@ -58,10 +59,13 @@ class AlertingStage:
         kinds: Mapping[str, EvaluatorKind] = EVALUATORS,
         tiers: TierLog | None = None,
         spend: SpendSource | None = None,
+        store: Store | None = None,
     ) -> None:
-        """Prepare the stage; without ``tiers``, users have none.
+        """Prepare the stage.
 
-        Without ``spend``, budgets know only the spend since they were created.
+        Without ``tiers``, users have none. Without ``spend``, budgets know only the spend since
+        they were created. Without ``store``, or while it does not answer, rules that compare with
+        earlier windows are incomplete.
         """
         self._kafka = kafka
         self._control = control
@@ -71,7 +75,7 @@ class AlertingStage:
         self._tiers = tiers
         book = TierBook() if tiers is None else tiers.book
         self._context = PartitionContext(
-            kafka, settings, control, kinds, _time_of(clock), book, spend
+            kafka, settings, control, kinds, _time_of(clock), book, spend, store
         )
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None

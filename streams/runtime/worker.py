@@ -166,6 +166,7 @@ class Streams:
                 instance_id=settings.instance_id,
                 tiers=self._tiers,
                 spend=StoredSpend(kafka, self._store),
+                store=self._store,
             )
             alerting.start()
             stack.push_async_callback(alerting.stop)

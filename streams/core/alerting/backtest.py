@@ -178,9 +178,9 @@ def _value(rule: Rule, group: Group, end_s: int) -> Decimal | None:
         return Decimal(max(0, end_s * SECOND_US - last_us)) / SECOND_US
     if rule.calendar is not None:
         window = rule.calendar
-        ratio = rule.evaluate(window.sums(group), window.start_s, window.end_s).value
+        ratio = rule.evaluate(group, window.sums(group), window.start_s, window.end_s).value
     else:
         assert rule.window is not None
         start_s = end_s - rule.record.window_s
-        ratio = rule.evaluate(series.sums(group, rule.window), start_s, end_s).value
+        ratio = rule.evaluate(group, series.sums(group, rule.window), start_s, end_s).value
     return None if ratio is None else decimal_of(ratio)

@@ -26,7 +26,7 @@ The stage drops deltas that the log contains several times.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -37,6 +37,8 @@ from producers.kafka.topics import Topic
 from producers.notifications.alert import Alert
 from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
+from streams.core.alerting.rules.earlier import EarlierQuery
+from streams.core.alerting.rules.panes import Group, Pane
 from streams.core.budgets.meters import Answer, Question
 from streams.core.rollups.deltas import Delta
 
@@ -145,6 +147,34 @@ class ReadsSpend(Protocol):
 
     def answer(self, question: Question, answer: Answer | None) -> None:
         """Apply the result of a reading; None: it failed."""
+
+
+@runtime_checkable
+class ReadsRows(Protocol):
+    """An evaluator of rules about single rows, such as the cost of one trace.
+
+    Rows are absolute and may be passed several times, also after a restart.
+    """
+
+    def row_sources(self) -> Mapping[str, int]:
+        """Return the tables whose rows are needed: ``traces``, ``observations``.
+
+        The values are the times in µs from which they are needed.
+        """
+
+    def apply_rows(self, source: str, value: bytes, append_us: int) -> None:
+        """Evaluate the rows of a record, as NDJSON."""
+
+
+@runtime_checkable
+class ComparesEarlier(Protocol):
+    """An evaluator of rules that compare with earlier windows, which only the store has."""
+
+    def earlier_wanted(self, now_us: int) -> list[EarlierQuery]:
+        """Return the queries whose results are missing or outdated."""
+
+    def earlier_found(self, query: EarlierQuery, found: Mapping[Group, Sequence[Pane]]) -> None:
+        """Keep the earlier windows that a query has found, by group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from clickhouse.settings import StoreSettings
+from clickhouse.store import Store
 from deploy.logs import configure_logs
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings
@@ -22,12 +24,14 @@ async def main() -> None:
     kafka = KafkaSettings()
     control = ControlLog(kafka)
     await control.start()
-    stage = AlertingStage(kafka, control, AlertingSettings())
+    store = Store(StoreSettings())
+    stage = AlertingStage(kafka, control, AlertingSettings(), store=store)
     stage.start()
     print("ready", flush=True)
     await stop.wait()
     await stage.stop()
     await control.stop()
+    await store.close()
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from collections import Counter
 
 import msgspec
 
-from clickhouse.rows import AlertRow
+from clickhouse.rows import AlertRow, TraceRow, WindowRow
 from producers.notifications.rule_change import RuleChange
 from streams.core.rollups.deltas import Delta, WindowDelta
-from streams.core.rollups.sketch import key_of
+from streams.core.rollups.sketch import key_of, state_hex
 from tests.streams.alerting.rules.rule_book import rule
 
 WORKER = "tests.streams.alerting.alerting_process"
@@ -99,3 +99,98 @@ async def until_rows(pipeline, until, is_met) -> list[dict]:
         return rows if is_met(rows) else []
 
     return await until(met)
+
+
+async def test_any_single_trace_above_a_cost_fires_once_although_the_worker_is_killed(
+    pipeline, until
+) -> None:
+    created_us = time.time_ns() // 1_000
+    await pipeline.control.put(rule(metric="trace_cost", threshold="2", created_us=created_us))
+
+    async def finish(trace_id: str, cost_usd: int) -> None:
+        row = TraceRow(
+            project_id="p1",
+            id=trace_id,
+            start_us=time.time_ns() // 1_000,
+            row_version=1,
+            total_cost_pico=cost_usd * 10**12,
+        )
+        await pipeline.producer.send_and_wait(
+            pipeline.kafka.topics.traces, msgspec.json.encode(row), partition=0
+        )
+
+    async def exemplars() -> list[str]:
+        return [
+            trace
+            for alert in await pipeline.alerts()
+            for trace in msgspec.json.decode(alert.payload, type=RuleChange).exemplars
+        ]
+
+    pipeline.start_worker(WORKER)
+    for number in range(3):
+        await finish(f"t{number}", 1 + number)
+
+        async def have_fired(expected: int = number) -> bool:
+            return len({*await exemplars()}) == expected
+
+        await pipeline.send(counted(number))
+        if number:
+            await until(have_fired)
+    pipeline.kill_workers()
+    await finish("t1", 5)
+    await finish("t9", 5)
+    pipeline.start_worker(WORKER)
+
+    async def has_continued() -> bool:
+        return "t9" in await exemplars()
+
+    await until(has_continued)
+    assert sorted(await exemplars()) == ["t1", "t2", "t9"]
+
+
+async def test_a_latency_that_doubled_since_last_week_fires(pipeline, until) -> None:
+    def row(start_s: int, latency_s: float, name: str) -> WindowRow:
+        return WindowRow(
+            project_id="p1",
+            window_s=start_s,
+            environment="default",
+            model="m",
+            name=name,
+            row_version=1,
+            observation_count=10,
+            latency_state_hex=state_hex({key_of(latency_s * 1e6): 10}),
+        )
+
+    week_ago_s = int(time.time()) // 10 * 10 - 7 * 86_400
+    rows = [row(week_ago_s - 10 * n, 1.0, f"n{n % 2}") for n in range(-30, 30)]
+    await pipeline.producer.send_and_wait(
+        pipeline.kafka.topics.windows, b"\n".join(map(msgspec.json.encode, rows)), partition=0
+    )
+
+    async def are_stored() -> bool:
+        (found,) = await pipeline.rows("SELECT count() AS n FROM windows FINAL")
+        return found["n"] == len(rows)
+
+    await until(are_stored)
+    await pipeline.control.put(
+        rule(
+            metric="p95_latency",
+            comparison=">=",
+            threshold="2",
+            window_s=60,
+            compare_with="week",
+            group_by=("model",),
+        )
+    )
+    pipeline.start_worker(WORKER)
+    offset = 0
+
+    async def has_fired() -> bool:
+        nonlocal offset
+        offset += 1
+        await pipeline.send(counted(offset, latency_s=2.5))
+        return bool(await pipeline.alerts())
+
+    await until(has_fired)
+    (alert,) = await pipeline.alerts()
+    assert 2.4 < alert.value < 2.6

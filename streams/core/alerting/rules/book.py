@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,13 +16,17 @@ from producers.control.record import Change, Tombstone
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
 from streams.core.alerting.evaluator import EvaluatorContext, History, State
+from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.rules.limits import RuleLimits
 from streams.core.alerting.rules.machine import FIRING
 from streams.core.alerting.rules.notices import RULE_KIND, restore_change, state_of_row
 from streams.core.alerting.rules.orphans import Orphans
+from streams.core.alerting.rules.panes import Group, Pane, PaneQuota
 from streams.core.alerting.rules.project import ProjectRules
+from streams.core.alerting.rules.row_rules import RowRules
 from streams.core.alerting.rules.rule import Rule, group_of_json
 from streams.core.alerting.rules.states import WHOLE_RULE
+from streams.core.alerting.rules.suppression import Suppressions
 from streams.core.rollups.deltas import Delta
 
 _row: Final = msgspec.json.Decoder(AlertStateRow)
@@ -39,6 +44,7 @@ class RuleBook:
             groups_max=settings.rule_groups_max,
             late_max_s=settings.late_max_s,
             idle_max_s=settings.group_idle_h * 3_600,
+            quota=PaneQuota(settings.rule_panes_max),
         )
         self._projects: dict[str, ProjectRules] = {}
         self._project_of: dict[tuple[str, str], str] = {}
@@ -46,6 +52,7 @@ class RuleBook:
         self._restored_us: dict[int, int] = {}
         self._removed: list[State] = []
         self._orphans = Orphans()
+        self._rows = RowRules(self._suppressions_of, settings.row_alerts_max)
         self._alerts: list[Alert] = []
         self._is_live = False
         self._offset = -1
@@ -70,7 +77,9 @@ class RuleBook:
             project = ProjectRules(change.project_id, self._limits, self._metrics)
             self._projects[change.project_id] = project
         project.applied_to = self._offset
-        if isinstance(change, AlertRule):
+        if isinstance(change, AlertRule) and self._rows.put(change, self._metrics):
+            project.remove(change.id, "the rule was changed")
+        elif isinstance(change, AlertRule):
             project.put(change, now_us, is_live=self._is_live)
         elif isinstance(change, Silence):
             project.states.suppressions.silences[change.id] = change
@@ -82,6 +91,7 @@ class RuleBook:
         suppressions = project.states.suppressions
         if removed.kind == AlertRule.kind:
             project.remove(removed.id)
+            self._rows.remove(project.project_id, removed.id)
         elif removed.kind == Silence.kind:
             suppressions.silences.pop(removed.id, None)
         elif removed.kind == Acknowledgement.kind:
@@ -112,6 +122,9 @@ class RuleBook:
         change = _change.decode(alert.payload)
         found = self._group_of(alert.project_id, alert.rule_id, None, change.group)
         if change.test:
+            return
+        if self._rows.has(alert.project_id, alert.rule_id):
+            self._rows.add_alerted(alert.id)
             return
         if found is None:
             self._orphans.add(alert, change)
@@ -181,7 +194,8 @@ class RuleBook:
 
     def take_alerts(self) -> list[Alert]:
         """Evaluate what was applied, and return the alerts."""
-        alerts, self._alerts = self._alerts, []
+        alerts, self._alerts = self._alerts + self._rows.alerts, []
+        self._rows.alerts = []
         for project in self._projects.values():
             project.flush()
             alerts += project.states.alerts
@@ -193,9 +207,56 @@ class RuleBook:
         states, self._removed = self._removed, []
         for project_id, project in list(self._projects.items()):
             states += project.states.take_states()
-            if project.is_empty and not project.states.suppressions.is_used:
+            is_used = self._rows.is_used_by(project_id)
+            if project.is_empty and not is_used and not project.states.suppressions.is_used:
                 del self._projects[project_id]
         return states
+
+    # Earlier values
+
+    def earlier_wanted(self, now_us: int) -> list[EarlierQuery]:
+        """Return the queries whose results are missing or outdated."""
+        return [
+            query
+            for project in self._projects.values()
+            for rule in project.rules.values()
+            if rule.earlier is not None
+            and (
+                query := rule.earlier.wanted(
+                    project.project_id, rule.record.id, rule.key, now_us // 1_000_000
+                )
+            ).end_s
+            > rule.earlier.end_s
+        ]
+
+    def earlier_found(self, query: EarlierQuery, found: Mapping[Group, Sequence[Pane]]) -> None:
+        """Keep the earlier windows that a query has found, by group."""
+        project = self._projects.get(query.project_id)
+        rule = None if project is None else project.rules.get(query.rule_id)
+        if rule is None or rule.earlier is None or rule.key != query.key:
+            return
+        values = {
+            group: [
+                value
+                for pane in panes
+                if (value := rule.plan.value(pane.sums, pane.bins, query.key.window_s)) is not None
+            ]
+            for group, panes in found.items()
+        }
+        rule.earlier.found(query.end_s, values)
+
+    # Rows
+
+    def row_sources(self) -> Mapping[str, int]:
+        """Return the tables whose rows are needed, and from when on."""
+        return self._rows.sources()
+
+    def apply_rows(self, source: str, value: bytes, append_us: int) -> None:
+        """Evaluate the rows of a record."""
+        self._rows.apply(source, value, append_us)
+
+    def _suppressions_of(self, project_id: str) -> Suppressions:
+        return self._projects[project_id].states.suppressions
 
     # History
 
@@ -226,11 +287,15 @@ class RuleBook:
 
     def _count(self, project: ProjectRules) -> None:
         counts = project.counts
+        dropped, self._rows.dropped = self._rows.dropped, 0
         for name, count in (
+            ("row_alerts_max", dropped),
+            ("rule_panes_max", self._limits.quota.refused),
             ("late_max_s", counts.late),
             ("rule_groups_max", counts.groups),
             ("clock_ahead", counts.ahead),
         ):
             if count:
                 self._context.limit_reached(name, count)
+        self._limits.quota.refused = 0
         counts.late = counts.groups = counts.ahead = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from producers.alerting.metric import Source
+from producers.dimensions.registry import REGISTRY
 from streams.core.alerting.rules.panes import Bins, Group, Pane
 from streams.core.alerting.rules.rows import MergedRow, Merger
 from streams.core.alerting.rules.series import Series, SeriesKey
@@ -18,7 +20,7 @@ from streams.core.dimensions.keys import CellKey
 
 COMBINATIONS_MAX: Final = 256
 """Combinations of the values of a filter that are indexed; larger filters are tested one by one."""
-SETS: Final = frozenset({"tags"})
+SETS: Final = frozenset(each.name for each in REGISTRY.all() if each.is_array)
 """Dimensions whose values are JSON arrays; a filter selects those that contain one of its
 values."""
 
@@ -31,6 +33,7 @@ class Gathered:
 
     pane: Pane
     traces: list[str]
+    append_us: int
 
 
 @dataclass(slots=True)
@@ -65,9 +68,10 @@ class Bundle:
         place = (start_s, self.group_of(key))
         found = self._gathered.get(place)
         if found is None:
-            found = self._gathered[place] = Gathered(Pane(sums, dict(bins)), [])
+            found = self._gathered[place] = Gathered(Pane(sums, dict(bins)), [], row.append_us)
         else:
             found.pane.add(sums, bins)
+            found.append_us = max(found.append_us, row.append_us)
         is_example = bool(bins) or (
             self.bins_at is None and any(sums[index] > 0 for index in self.numerators)
         )
@@ -150,3 +154,15 @@ def members(text: str) -> frozenset[str]:
         return frozenset(msgspec.json.decode(text, type=list[str])) if text else frozenset()
     except msgspec.DecodeError:
         return frozenset()
+
+
+def merger_of(source: Source, keys: Iterable[SeriesKey]) -> Merger:
+    """Return a merger of the fields and dimensions that the series of a source use."""
+    fields: list[str] = []
+    dimensions: set[str] = set()
+    for key in keys:
+        if key.source == source:
+            fields += [measure.field for measure in key.measures]
+            fields += [key.bins] if key.bins else []
+            dimensions |= {*key.group_by, *(name for name, _ in key.filter)}
+    return Merger(source, fields, dimensions)

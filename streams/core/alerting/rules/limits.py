@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from streams.core.alerting.rules.panes import PaneQuota
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,7 @@ class RuleLimits:
     groups_max: int = 10_000
     late_max_s: int = 300
     idle_max_s: int = 86_400
+    quota: PaneQuota = field(default_factory=lambda: PaneQuota(1_000_000))
 
 
 @dataclass(slots=True)

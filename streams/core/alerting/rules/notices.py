@@ -154,8 +154,12 @@ def restore_change(group: GroupState, alert: Alert, change: RuleChange) -> None:
     group.suppressed_by = change.not_delivered_reason
 
 
-def reason_of(record: AlertRule, event: Event, value: Decimal | None) -> str:
-    """Return why a state was entered, in plain words."""
+def reason_of(
+    record: AlertRule, event: Event, value: Decimal | None, *, of_row: bool = False
+) -> str:
+    """Return why a state was entered, in plain words; ``of_row``: it is about a single row."""
+    if of_row:
+        return f"{record.metric} is {value:f}: {_condition(record)}"
     window = f"in the current {record.calendar}" if record.calendar else f"in {record.window_s} s"
     if event == "alert.no_data" or value is None:
         return f"{record.metric}: no data {window}"

@@ -32,3 +32,24 @@ class Pane:
                     counts[key] = count
                 else:
                     counts.pop(key, None)
+
+
+@dataclass(slots=True)
+class PaneQuota:
+    """The number of panes of all rules of a partition, and its limit."""
+
+    panes_max: int
+    count: int = 0
+    refused: int = 0
+
+    def take(self) -> bool:
+        """Count a new pane; return False if there are too many."""
+        if self.count >= self.panes_max:
+            self.refused += 1
+            return False
+        self.count += 1
+        return True
+
+    def release(self, count: int) -> None:
+        """Count removed panes."""
+        self.count -= count

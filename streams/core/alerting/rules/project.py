@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,12 +12,12 @@ from producers.control.kinds.alert_rule import AlertRule
 from streams.core.alerting.evaluator import History
 from streams.core.alerting.rules.calendar import CalendarWindow, bounds_s
 from streams.core.alerting.rules.event_clock import PANE_US, EventClock
-from streams.core.alerting.rules.index import SeriesIndex
+from streams.core.alerting.rules.index import SeriesIndex, merger_of
 from streams.core.alerting.rules.limits import Counts, RuleLimits
 from streams.core.alerting.rules.machine import OPEN
 from streams.core.alerting.rules.measures import NotComputable
 from streams.core.alerting.rules.panes import PANE_S, Group
-from streams.core.alerting.rules.rows import MergedRow, Merger
+from streams.core.alerting.rules.rows import MergedRow, Merger, changes_of
 from streams.core.alerting.rules.rule import SECOND_US, Rule, rule_of
 from streams.core.alerting.rules.series import Series, SeriesKey
 from streams.core.alerting.rules.states import RuleStates
@@ -25,6 +25,8 @@ from streams.core.alerting.rules.window_evaluation import WindowEvaluation
 from streams.core.rollups.deltas import Delta
 
 SOURCES: Final[tuple[Source, ...]] = ("windows", "spend")
+OLDER_ROWS_MAX: Final = 5_000
+"""Merged rows of older deltas that are added to the series together."""
 FORGET_PANES: Final = 60
 """Number of slides after which groups without data are forgotten."""
 
@@ -33,6 +35,8 @@ FORGET_PANES: Final = 60
 class _Source:
     name: Source
     merger: Merger
+    older: Merger
+    """For deltas that are read again."""
     index: SeriesIndex
 
 
@@ -59,6 +63,7 @@ class ProjectRules:
         self._without_history: set[SeriesKey] = set()
         self._reading: set[SeriesKey] = set()
         """Series for which older deltas are being read."""
+        self._older_of: set[SeriesKey] = set()
 
     @property
     def is_empty(self) -> bool:
@@ -93,7 +98,7 @@ class ProjectRules:
                 self.remove(record.id, "the rule was disabled")
                 return
             new = rule_of(record, self._metrics)
-            if old is not None and not _has_same_data(old, new):
+            if old is not None and not old.has_same_data(new):
                 self.remove(record.id, "the rule was changed")
                 old = None
             self._attach(new, complete_from_s)
@@ -101,19 +106,28 @@ class ProjectRules:
             self.remove(record.id, "the rule cannot be evaluated")
             self.set_aside(record, error)
             return
-        if self._faulty.pop(record.id, None) is not None:
-            self.states.remove_error(record)
         if old is not None:
             new.groups, new.active = old.groups, old.active
+        self._begin(new)
+
+    def _begin(self, new: Rule) -> None:
+        record = new.record
         self.rules[record.id] = new
-        if not new.group_by:
+        was_faulty = self._faulty.pop(record.id, None) is not None
+        if was_faulty:
+            self.states.remove_error(record)
+        if not new.group_by and was_faulty:
+            self.states.begin(new)
+        elif not new.group_by:
             new.state_of(())
         for group in new.groups:
             self.states.mark(new, group)
 
     def set_aside(self, record: AlertRule, error: Exception) -> None:
         """Stop evaluating a rule that raised, until it changes; its state names the error."""
-        self.rules.pop(record.id, None)
+        rule = self.rules.pop(record.id, None)
+        if rule is not None:
+            self.states.close(rule, "the rule cannot be evaluated")
         self._faulty[record.id] = record
         self.states.fail(record, f"{type(error).__name__}: {error}"[:300])
         self._rebuild()
@@ -133,7 +147,12 @@ class ProjectRules:
         limits = self._limits
         series = self.series.get(rule.key)
         if series is None:
-            series = Series(rule.key, late_max_s=limits.late_max_s, groups_max=limits.groups_max)
+            series = Series(
+                rule.key,
+                late_max_s=limits.late_max_s,
+                groups_max=limits.groups_max,
+                quota=limits.quota,
+            )
             series.complete_from_s = complete_from_s
             series.applied_to = self.applied_to
             record = rule.record
@@ -153,19 +172,21 @@ class ProjectRules:
 
     def _rebuild(self, more: Iterable[Rule] = ()) -> None:
         """Index the series of the rules; drop those without rules."""
+        self._flush_older()
         rules = {**self.rules, **{rule.record.id: rule for rule in more}}.values()
         self._sources = {}
         used = {rule.key: rule for rule in rules}
-        self.series = {key: series for key, series in self.series.items() if key in used}
+        for key in [key for key in self.series if key not in used]:
+            self.series.pop(key).close()
         for source in SOURCES:
             keys = [key for key in used if key.source == source]
             if not keys:
                 continue
-            merger = _merger_of(source, keys)
+            merger, older = merger_of(source, keys), merger_of(source, keys)
             index = SeriesIndex(merger)
             for key in keys:
                 index.attach(self.series[key], used[key].plan.numerators)
-            self._sources[source] = _Source(source, merger, index)
+            self._sources[source] = _Source(source, merger, older, index)
 
     # Deltas
 
@@ -179,13 +200,13 @@ class ProjectRules:
             (clock.bounded_s(change.window_s, now_us) for change in delta.windows), default=0
         )
         for name, source in self._sources.items():
-            for sent_s, change in _changes(name, delta):
+            for sent_s, change in changes_of(name, delta):
                 start_s = clock.bounded_s(sent_s, now_us)
                 self.counts.ahead += start_s < sent_s // PANE_S * PANE_S
                 if start_s > clock.current_s or not clock.current_s:
                     postponed.append((source, start_s, change))
                 else:
-                    source.merger.add(start_s, change)
+                    source.merger.add(start_s, change, now_us)
         latest_s = max([latest_s, *(start_s for _, start_s, _ in postponed)])
         if not clock.current_s:
             latest_s = latest_s or clock.idle_pane_s(now_us)
@@ -194,7 +215,7 @@ class ProjectRules:
             self._slide(latest_s)
             clock.moved_to(latest_s, now_us)
             for source, start_s, change in postponed:
-                source.merger.add(start_s, change)
+                source.merger.add(start_s, change, now_us)
 
     def begins_after(self, offset: int) -> None:
         """Note that older deltas must be read up to ``offset``."""
@@ -228,17 +249,25 @@ class ProjectRules:
         wanted = {key for key in self._reading if self._needs(key, offset)}
         if not wanted:
             return
+        if wanted != self._older_of:
+            self._flush_older()
+            self._older_of = wanted
         for name, source in self._sources.items():
-            merger = _merger_of(source.name, self.series)
-            for start_s, change in _changes(name, delta):
-                merger.add(self._clock.bounded_s(start_s, append_us), change)
-            rows = merger.take()
+            for start_s, change in changes_of(name, delta):
+                source.older.add(self._clock.bounded_s(start_s, append_us), change, append_us)
+            if len(source.older) >= OLDER_ROWS_MAX:
+                self._flush_older()
+
+    def _flush_older(self) -> None:
+        """Add what was read again to the series that need it."""
+        for source in self._sources.values():
+            rows = source.older.take()
             latest_s = max((start_s for start_s, _ in rows), default=0)
             if latest_s > self._clock.current_s:  # event time had been there before a restart
                 self.flush()
                 self._slide(latest_s)
-                self._clock.moved_to(latest_s, append_us)
-            self._add(source, rows, append_us, {}, wanted)
+                self._clock.moved_to(latest_s, max(row.append_us for _, row in rows))
+            self._add(source, rows, {}, self._older_of)
 
     def _needs(self, key: SeriesKey, offset: int) -> bool:
         series = self.series.get(key)
@@ -246,6 +275,7 @@ class ProjectRules:
 
     def history_read(self, from_us: int, *, is_last: bool) -> None:
         """Evaluate the series that are complete from ``from_us`` on."""
+        self._flush_older()
         wanted, complete_from_s = set(self._reading), -(-from_us // PANE_US) * PANE_S
         if is_last:
             self._reading.clear()
@@ -262,7 +292,7 @@ class ProjectRules:
         changed: dict[SeriesKey, set[Group]] = {}
         for source in self._sources.values():
             if source.merger:
-                self._add(source, source.merger.take(), self.states.now_us, changed)
+                self._add(source, source.merger.take(), changed)
         if not changed:
             return
         for rule in tuple(self.rules.values()):
@@ -273,7 +303,6 @@ class ProjectRules:
         self,
         source: _Source,
         rows: Iterable[tuple[int, MergedRow]],
-        append_us: int,
         changed: dict[SeriesKey, set[Group]],
         history_of: set[SeriesKey] | None = None,
     ) -> None:
@@ -290,7 +319,7 @@ class ProjectRules:
                         group,
                         gathered.pane,
                         traces=gathered.traces,
-                        append_us=append_us,
+                        append_us=gathered.append_us,
                         is_history=history_of is not None,
                     )
                     changed.setdefault(series.key, set()).add(group)
@@ -361,30 +390,3 @@ class ProjectRules:
                 return any(group in rule.active or rule.is_silence for rule in rules)
 
             series.forget(is_needed)
-
-
-def _merger_of(source: Source, keys: Iterable[SeriesKey]) -> Merger:
-    """Return a merger of the fields and dimensions that the series of a source use."""
-    fields: list[str] = []
-    dimensions: set[str] = set()
-    for key in keys:
-        if key.source == source:
-            fields += [measure.field for measure in key.measures]
-            fields += [key.bins] if key.bins else []
-            dimensions |= {*key.group_by, *(name for name, _ in key.filter)}
-    return Merger(source, fields, dimensions)
-
-
-def _changes(source: str, delta: Delta) -> Iterator[tuple[int, Any]]:
-    """Yield the starts and the changes of a source."""
-    if source == "windows":
-        for window in delta.windows:
-            yield window.window_s, window
-    else:
-        for spend in delta.spend:
-            yield spend.bucket_s, spend
-
-
-def _has_same_data(old: Rule, new: Rule) -> bool:
-    """Return whether two versions of a rule compare the same sums."""
-    return old.key == new.key and old.record.metric == new.record.metric

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -11,7 +11,7 @@ from producers.alerting.metric import Source
 from streams.core.alerting.rules.measures import Measure
 from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
-from streams.core.rollups.deltas import SpendDelta, WindowDelta
+from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 EXEMPLARS_MAX: Final = 10
 MAPPINGS: Final = frozenset({"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins"})
@@ -28,12 +28,14 @@ class MergedRow:
         numbers: sums of the numeric fields, in the order of ``Merger.numbers``.
         mappings: sums of the other fields, in the order of ``Merger.mappings``.
         traces: the last traces of the changes, oldest first.
+        append_us: latest append time of the changes.
     """
 
     key: CellKey
     numbers: list[int]
     mappings: list[dict[Any, int]]
     traces: list[str]
+    append_us: int = 0
 
 
 class Merger:
@@ -58,13 +60,14 @@ class Merger:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, start_s: int, change: Any) -> None:
-        """Add a change."""
+    def add(self, start_s: int, change: Any, append_us: int) -> None:
+        """Add a change that was appended at ``append_us``."""
         key = self._key_of(change)
         row = self._rows.get((start_s, key))
         if row is None:
             row = MergedRow(key, [0] * len(self.numbers), [{} for _ in self.mappings], [])
             self._rows[start_s, key] = row
+        row.append_us = max(row.append_us, append_us)
         numbers = row.numbers
         for index, number in enumerate(self._numbers_of(change)):
             numbers[index] += number
@@ -136,3 +139,13 @@ def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[int, ...]]:
         return tuple(getattr(change, name, 0) for name in names)
 
     return read
+
+
+def changes_of(source: str, delta: Delta) -> Iterator[tuple[int, Any]]:
+    """Yield the starts and the changes of a source."""
+    if source == "windows":
+        for window in delta.windows:
+            yield window.window_s, window
+    else:
+        for spend in delta.spend:
+            yield spend.bucket_s, spend

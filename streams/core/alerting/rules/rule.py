@@ -12,6 +12,7 @@ from producers.alerting.metric import Metric
 from producers.alerting.registry import METRICS, Metrics
 from producers.control.kinds.alert_rule import AlertRule
 from streams.core.alerting.rules.calendar import CalendarWindow
+from streams.core.alerting.rules.earlier import Earlier
 from streams.core.alerting.rules.machine import (
     IDLE,
     Condition,
@@ -55,6 +56,7 @@ class Rule:
     series: Series | None = None
     window: int | None = None
     calendar: CalendarWindow | None = None
+    earlier: Earlier | None = None
     groups: dict[Group, GroupState] = field(default_factory=dict)
     is_behind: bool = False
     """Whether evaluations were left out, so that all groups are evaluated next."""
@@ -75,6 +77,10 @@ class Rule:
         self.is_behind = True
         return False
 
+    def has_same_data(self, other: Rule) -> bool:
+        """Return whether another version of the rule compares the same sums."""
+        return self.key == other.key and self.record.metric == other.record.metric
+
     def group_json(self, group: Group) -> str:
         """Return a group as a JSON object with sorted names."""
         return group_json(self.group_by, group)
@@ -93,14 +99,17 @@ class Rule:
         else:
             self.active.add(group)
 
-    def evaluate(self, pane: Pane, start_s: int, end_s: int) -> Evaluated:
-        """Evaluate the sums of a window from ``start_s`` to ``end_s``."""
+    def evaluate(self, group: Group, pane: Pane, start_s: int, end_s: int) -> Evaluated:
+        """Evaluate the sums of a group's window from ``start_s`` to ``end_s``."""
         series = self.series
         is_incomplete = series is None or start_s < series.complete_from_s
         observations = pane.sums[0]
         value = self.plan.value(pane.sums, pane.bins, end_s - start_s)
         if observations <= 0 and self.timing.no_data != "ok":
             value = None
+        if self.earlier is not None:
+            is_incomplete = is_incomplete or not self.earlier.is_known(end_s)
+            value = None if value is None else self.earlier.relative(group, value)
         if value is None:
             condition = Condition.NO_DATA
         elif observations < self.record.min_count:
@@ -111,7 +120,8 @@ class Rule:
             condition = Condition.HELD if self.recovery.is_met(value) else Condition.CLEAR
         if is_incomplete and not (condition is Condition.MET and self.is_immediate):
             condition = Condition.UNKNOWN
-        return Evaluated(condition, value, is_incomplete)
+        is_truncated = series is not None and series.is_truncated
+        return Evaluated(condition, value, is_incomplete or is_truncated)
 
     def apply_to(self, group: GroupState, found: Evaluated, start_s: int, end_s: int) -> None:
         """Store the evaluated value and window in the state of a group."""
@@ -141,6 +151,7 @@ def rule_of(record: AlertRule, metrics: Metrics = METRICS) -> Rule:
         for name, values in record.filter.items()
         if name not in metric.filters
     }
+    earlier = Earlier.of(record)
     rising = record.comparison in {">", ">="}
     return Rule(
         record=record,
@@ -162,7 +173,8 @@ def rule_of(record: AlertRule, metrics: Metrics = METRICS) -> Rule:
         timing=Timing(
             record.for_s * SECOND_US, record.keep_firing_for_s * SECOND_US, record.no_data
         ),
-        is_immediate=metric.only_grows and rising and not record.compare_with,
+        is_immediate=metric.only_grows and rising and earlier is None,
+        earlier=earlier,
     )
 
 

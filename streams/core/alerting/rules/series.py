@@ -14,7 +14,7 @@ from typing import Any
 from producers.alerting.metric import Source
 from streams.core.alerting.rules.calendar import CalendarWindow
 from streams.core.alerting.rules.measures import Measure
-from streams.core.alerting.rules.panes import PANE_S, Group, Pane
+from streams.core.alerting.rules.panes import PANE_S, Group, Pane, PaneQuota
 from streams.core.alerting.rules.rows import EXEMPLARS_MAX
 
 
@@ -62,7 +62,9 @@ class SlidingWindow:
 class Series:
     """The sums of one ``SeriesKey``."""
 
-    def __init__(self, key: SeriesKey, *, late_max_s: int, groups_max: int) -> None:
+    def __init__(
+        self, key: SeriesKey, *, late_max_s: int, groups_max: int, quota: PaneQuota
+    ) -> None:
         self.key = key
         self.groups: dict[Group, GroupSums] = {}
         self.windows: list[SlidingWindow] = []
@@ -71,17 +73,20 @@ class Series:
         self.calendars: list[CalendarWindow] = []
         self.groups_refused = 0
         self.late_refused = 0
+        self.is_truncated = False
+        """Whether a limit has refused groups or panes, so that data are missing."""
         self.applied_to = -1
         """Offset of the last delta that was applied before the series existed."""
         self._late_max_s = late_max_s
         self._groups_max = groups_max
+        self._quota = quota
         self._width = len(key.measures)
         self._by_start: dict[int, set[Group]] = {}
         self._current_s = 0
 
-    @property
-    def pane_count(self) -> int:
-        return sum(map(len, self._by_start.values()))
+    def close(self) -> None:
+        """Release the panes of a series that is no longer used."""
+        self._quota.release(sum(map(len, self._by_start.values())))
 
     @property
     def longest_s(self) -> int:
@@ -151,6 +156,7 @@ class Series:
             return None
         if len(self.groups) >= self._groups_max:
             self.groups_refused += 1
+            self.is_truncated = True
             return None
         mine = self.groups[group] = GroupSums(windows=[self._empty() for _ in self.windows])
         return mine
@@ -166,6 +172,9 @@ class Series:
     ) -> None:
         pane = mine.panes.get(start_s)
         if pane is None:
+            if not self._quota.take():
+                self.is_truncated = True
+                return
             pane = mine.panes[start_s] = self._empty()
             self._by_start.setdefault(start_s, set()).add(group)
         pane.add(change.sums, change.bins)
@@ -198,6 +207,7 @@ class Series:
         for start_s in [start_s for start_s in self._by_start if start_s < oldest_s]:
             for group in self._by_start.pop(start_s):
                 del self.groups[group].panes[start_s]
+                self._quota.release(1)
 
     def sum_of(self, group: Group, start_s: int, length_s: int) -> Pane:
         """Return the sum of the panes of a group from ``start_s`` on."""

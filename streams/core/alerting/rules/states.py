@@ -28,8 +28,10 @@ from streams.core.alerting.rules.panes import Group
 from streams.core.alerting.rules.rule import SECOND_US, Evaluated, Rule
 from streams.core.alerting.rules.suppression import Suppressions
 
-WHOLE_RULE: Final = ""
+WHOLE_RULE: Final = "{}"
 """Group of the row that describes a rule that cannot be evaluated."""
+_LATER_US: Final = 1_000
+"""Added to the version of a row that follows others of the same key and time."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ class RuleStates:
         self._dirty[rule.record.id, group] = rule
         if event is not None:
             state.reason = reason_of(rule.record, event, state.value)
+            if rule.earlier is not None:
+                state.reason += f" ({rule.earlier.described(group)})"
             if before not in OPEN:
                 self._begin_episode(rule, group, state)
             self._announce(rule, group, state, event)
@@ -184,7 +188,12 @@ class RuleStates:
 
     def fail(self, record: AlertRule, reason: str) -> None:
         """Write that a rule cannot be evaluated."""
-        state = GroupState(state=ERROR, since_us=self.now_us, reason=reason)
+        state = GroupState(
+            state=ERROR,
+            since_us=self.now_us,
+            reason=reason,
+            row_version=self.now_us + _LATER_US,
+        )
         self._written.append(self._state_record(record, state, WHOLE_RULE, 0))
 
     def take_states(self) -> list[State]:
@@ -204,9 +213,13 @@ class RuleStates:
 
     def remove_error(self, record: AlertRule) -> None:
         """Remove what ``fail`` has written."""
-        self._written.append(
-            self._state_record(record, GroupState(), WHOLE_RULE, 0, is_deleted=True)
-        )
+        state = GroupState(row_version=self.now_us + 2 * _LATER_US)
+        self._written.append(self._state_record(record, state, WHOLE_RULE, 0, is_deleted=True))
+
+    def begin(self, rule: Rule) -> None:
+        """Write the state of a rule without groups, also if it had an error before."""
+        state = rule.state_of(())
+        state.row_version = max(state.row_version, self.now_us + 3 * _LATER_US)
 
     def _write(
         self, rule: Rule, group: Group, state: GroupState, *, is_deleted: bool = False

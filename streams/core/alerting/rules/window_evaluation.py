@@ -38,7 +38,7 @@ class WindowEvaluation:
             return
         start_s = end_s - rule.record.window_s
         for group in rule.due_groups(series.windows[window].touched):
-            found = rule.evaluate(series.sums(group, window), start_s, end_s)
+            found = rule.evaluate(group, series.sums(group, window), start_s, end_s)
             self.states.evaluate(rule, group, found, (start_s, end_s), end_s * SECOND_US)
         self._late(rule)
 
@@ -50,7 +50,7 @@ class WindowEvaluation:
         length_s = rule.record.window_s
         for start_s, group in series.windows[window].late:
             found = rule.evaluate(
-                series.sum_of(group, start_s, length_s), start_s, start_s + length_s
+                group, series.sum_of(group, start_s, length_s), start_s, start_s + length_s
             )
             if found.condition is Condition.MET:
                 window_s = (start_s, start_s + length_s)
@@ -65,12 +65,12 @@ class WindowEvaluation:
         at_us = self.clock.event_us(self.states.now_us)
         if rule.calendar is not None:
             start_s, end_s = rule.calendar.start_s, rule.calendar.end_s
-            found = rule.evaluate(rule.calendar.sums(group), start_s, end_s)
+            found = rule.evaluate(group, rule.calendar.sums(group), start_s, end_s)
             self.states.evaluate(rule, group, found, (start_s, end_s), at_us)
         elif rule.window is not None:
             end_s = current_s + PANE_S
             start_s = end_s - rule.record.window_s
-            found = rule.evaluate(series.sums(group, rule.window), start_s, end_s)
+            found = rule.evaluate(group, series.sums(group, rule.window), start_s, end_s)
             if not (rule.is_immediate and found.condition is Condition.MET):
                 return
             self.states.evaluate(rule, group, found, (start_s, end_s), at_us)
@@ -80,7 +80,7 @@ class WindowEvaluation:
         window = rule.calendar
         assert window is not None
         for group in rule.due_groups(window.touched):
-            found = rule.evaluate(window.sums(group), window.start_s, window.end_s)
+            found = rule.evaluate(group, window.sums(group), window.start_s, window.end_s)
             self.states.evaluate(
                 rule, group, found, (window.start_s, window.end_s), at_s * SECOND_US
             )
