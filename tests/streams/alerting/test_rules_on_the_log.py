@@ -128,7 +128,7 @@ async def test_any_single_trace_above_a_cost_fires_once_although_the_worker_is_k
 
     pipeline.start_worker(WORKER)
     for number in range(3):
-        await finish(f"t{number}", 1 + number)
+        await finish(f"t{number}", 2 + number)
 
         async def have_fired(expected: int = number) -> bool:
             return len({*await exemplars()}) == expected
