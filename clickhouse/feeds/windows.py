@@ -1,4 +1,4 @@
-"""Define the feed of one-minute windows, which the rollups stage writes."""
+"""Define the feed of windows of ten seconds, which the rollups stage writes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class ProjectSettings(BaseSettings):
     """Records of ``deltas`` that are applied but not flushed, per partition. At the limit, no
     record is applied until the next flush."""
     read_back_groups_max: int = Field(1_000, ge=1)
-    """Minutes of windows, or quarter-hours of spend, that one query reads from the store. More are
+    """Starts of windows, or quarter-hours of spend, that one query reads from the store. More are
     read by several queries."""
     window_cells_max: int = Field(200_000, ge=1)
     """Windows in memory, per partition. Above the limit, stored windows are evicted. They are read
@@ -45,9 +45,9 @@ class ProjectSettings(BaseSettings):
     spend_cells_max: int = Field(500_000, ge=1)
     """Rows of spend per quarter of an hour in memory, per partition. Above the limit, stored ones
     are evicted. They are read from the store when they change again."""
-    resident_idle_s: int = Field(900, ge=1)
-    """Time without a change after which stored windows and rows of spend are evicted from
-    memory."""
+    resident_idle_s: int = Field(300, ge=1)
+    """Time without a change after which stored windows and rows of spend are evicted from memory.
+    In steady traffic, 30 windows of each combination of dimensions are in memory."""
     lateness_h: int = Field(24, ge=1)
     """Age of a window above which a change is counted as late. Late changes are applied like all
     others."""

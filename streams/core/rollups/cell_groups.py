@@ -1,6 +1,6 @@
 """Groups of cells in memory: a group is loaded with all its cells, or not at all.
 
-A group contains the cells of one project in one interval of event time (a minute of windows, a
+A group contains the cells of one project in one interval of event time (ten seconds of windows, a
 quarter of an hour of spend). The *horizon* of a project is the latest start of its groups so far. A
 group after the horizon cannot be in the store, so it starts empty. Any other group that is not in
 memory must be read back first. A group may be evicted once the store has all of its rows.
