@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Literal
 
 from producers.dimensions.dimension import Dimension
@@ -68,16 +69,11 @@ class Metric:
 
     def dimensions_of(self, source: Source) -> tuple[str, ...]:
         """Return the names of the dimensions that a source has."""
-        if source == "windows":
-            return tuple(each.name for each in REGISTRY.of_windows())
-        if source == "spend":
-            return tuple(each.name for each in REGISTRY.of_spend())
-        return tuple(each.name for each in REGISTRY.all() if _has_dimension(source, each))
+        return _dimensions_of(source)
 
     def dimensions(self) -> tuple[str, ...]:
         """Return the names of the dimensions that filters and ``group_by`` accept."""
-        found = {name for source in self.sources for name in self.dimensions_of(source)}
-        return tuple(each.name for each in REGISTRY.all() if each.name in found)
+        return _dimensions_of_all(self.sources)
 
     def source_for(self, dimensions: Iterable[str]) -> Source | None:
         """Return the first source that has all of ``dimensions``; None if no source has."""
@@ -88,3 +84,18 @@ class Metric:
             if wanted <= {*self.dimensions_of(source)}:
                 return source
         return None
+
+
+@cache  # the registry does not change after it was read
+def _dimensions_of(source: Source) -> tuple[str, ...]:
+    if source == "windows":
+        return tuple(each.name for each in REGISTRY.of_windows())
+    if source == "spend":
+        return tuple(each.name for each in REGISTRY.of_spend())
+    return tuple(each.name for each in REGISTRY.all() if _has_dimension(source, each))
+
+
+@cache
+def _dimensions_of_all(sources: tuple[Source, ...]) -> tuple[str, ...]:
+    found = {name for source in sources for name in _dimensions_of(source)}
+    return tuple(each.name for each in REGISTRY.all() if each.name in found)

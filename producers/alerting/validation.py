@@ -81,7 +81,7 @@ def _dimensions(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
 
 def _filter_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
     """Refuse values that no stored event has."""
-    for dimension in REGISTRY.all():
+    for dimension in REGISTRY.all() if rule.filter else ():
         for index, value in enumerate(rule.filter.get(dimension.name, ())):
             field = f"filter.{dimension.name}.{index}"
             if len(value) > dimension.chars_max:
