@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from query_api.store.levels import Levels, level_rows_sql
+from query_api.store.levels import SKETCH_ROWS_MAX, Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 BUCKETS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -32,6 +32,7 @@ class SumModels(StoreQuery):
     """Select ``ModelTotals``, those with most calls first."""
 
     name: ClassVar[str] = "sum_models"
+    block_rows_max: ClassVar[int] = SKETCH_ROWS_MAX
     levels: Levels
 
     def write(self, binder: Binder) -> str:

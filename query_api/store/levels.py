@@ -26,6 +26,9 @@ WINDOW_S: Final = 10
 RANGES_MAX: Final = 24
 """Number of ranges from which on the starts of rows are listed instead."""
 
+SKETCH_ROWS_MAX: Final = 1_024
+"""Maximum rows with sketches that the store reads at a time: in memory, a sketch has kilobytes."""
+
 Range = tuple[int, int]
 """Start and end (exclusive), in seconds since the epoch."""
 

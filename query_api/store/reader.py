@@ -50,9 +50,11 @@ class Reader:
             UnavailableError: The store does not respond, or too many queries are waiting.
         """
         text, params = query.sql()
+        rows_max = query.block_rows_max
+        blocks = f", max_block_size = {rows_max}" if rows_max else ""
         body = await self.bounded(
             query.name,
-            lambda bounds: self._store.query_bytes(f"{text}\n{bounds}", params, _FORMAT),
+            lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{blocks}", params, _FORMAT),
         )
         return self._decoder(row_type).decode_lines(body)
 

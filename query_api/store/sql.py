@@ -49,6 +49,8 @@ class StoreQuery(ABC):
 
     name: ClassVar[str]
     """Name in metrics and logs."""
+    block_rows_max: ClassVar[int] = 0
+    """Maximum rows that the store processes at a time; 0: its default."""
     project_id: str
 
     def __post_init__(self) -> None:

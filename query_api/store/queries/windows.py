@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from producers.dimensions.registry import REGISTRY
 from query_api.store.conditions import Column, Condition, Kind, conditions_sql
-from query_api.store.levels import Levels, level_rows_sql
+from query_api.store.levels import SKETCH_ROWS_MAX, Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs
 from query_api.store.window_measures import MEASURES, columns_of, measures_sql
@@ -30,6 +30,7 @@ class ReadWindows(StoreQuery):
     """
 
     name: ClassVar[str] = "read_windows"
+    block_rows_max: ClassVar[int] = SKETCH_ROWS_MAX
     from_s: int
     to_s: int
     runs: Runs
