@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from producers.control.kinds.budget import Budget
 from producers.settings import KafkaSettings
@@ -12,6 +13,9 @@ from streams.core.budgets.rules import BudgetRule
 from streams.rollups.reader import ProjectReader
 from streams.rollups.settings import ProjectSettings
 from streams.runtime.sink_progress import SinkProgress
+
+EVALUATED_HERE: Final[frozenset[str]] = frozenset()
+"""Ids of budgets that this stage evaluates: none. The evaluation in this stage is to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,8 @@ class StageContext:
 
 
 def is_evaluated_here(budget: Budget) -> bool:
-    """Return whether this stage evaluates a budget; the alerting stage evaluates the others."""
-    is_simple = not (budget.group_by or budget.limits or budget.tiers)
-    return is_simple and budget.period in {"day", "month"} and budget.limit_pico is not None
+    """Return whether this stage evaluates a budget; the alerting stage evaluates all others."""
+    return budget.id in EVALUATED_HERE
 
 
 def rule_of(budget: Budget) -> BudgetRule:
