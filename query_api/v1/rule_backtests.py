@@ -99,10 +99,11 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
     async def backtest(project_id: ProjectId, body: BacktestBody) -> Response:
         """Evaluate a rule on stored windows, with the code that evaluates it on the stream.
 
-        The rule is not created. Rules on dimensions of spend, such as `user_id`, are evaluated on
-        sums of 15 minutes, others on sums of 10 seconds.
+        The rule is not created. It must have a fixed threshold. Rules on dimensions of spend, such
+        as `user_id`, are evaluated on sums of 15 minutes, others on sums of 10 seconds.
         """
         rule = _rule(project_id, body)
+        _require_fixed_threshold(rule)
         within = _range(context, body)
         async with one_at_a_time:
             source, panes = await _read(context, rule, within)
@@ -118,6 +119,17 @@ def _rule(project_id: str, body: BacktestBody) -> AlertRule:
     except BadRequestError as error:
         message, field = f"rule.{error.message}", f"rule.{error.field}"
         raise BadRequestError(message, field=field, allowed=error.allowed) from error
+
+
+def _require_fixed_threshold(rule: AlertRule) -> None:
+    """Refuse rules that compare with earlier windows, whose values a backtest does not read."""
+    for field, is_set in (
+        ("rule.compare_with", bool(rule.compare_with)),
+        ("rule.anomaly", rule.anomaly is not None),
+    ):
+        if is_set:
+            message = f"{field}: only rules with a fixed threshold can be tested on the past"
+            raise BadRequestError(message, field=field)
 
 
 def _range(context: AppContext, body: BacktestBody) -> PastRange:

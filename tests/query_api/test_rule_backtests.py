@@ -109,6 +109,8 @@ async def test_silence_is_found_in_the_past(api: Api) -> None:
         ({"rule": RULE | {"threshold": -1}}, "rule.threshold"),
         ({"rule": RULE | {"metric": "nope"}}, "rule.metric"),
         ({"rule": RULE | {"metric": "trace_cost"}}, "rule.metric"),
+        ({"rule": RULE | {"compare_with": "week"}}, "rule.compare_with"),
+        ({"rule": RULE | {"anomaly": {}}}, "rule.anomaly"),
         ({"from": at(0), "to": at(0)}, "from"),
         ({"from": at(-8 * 86_400)}, "from"),
         ({"from": "yesterday"}, "from"),
