@@ -27,6 +27,8 @@ _HTTP_DATE: Final = re.compile(
 )
 """Date formats of RFC 9110, with any short time zone; numbers have a limited length."""
 _SECOND_US: Final = 1_000_000
+REQUEST_PREFIX: Final = "drq_"
+"""Beginning of the ids of requests."""
 
 DeliveryStatus = Literal["pending", "delivered", "exhausted", "gone"]
 _STATUS_OF_JOB: Final[Mapping[Status, DeliveryStatus]] = {
@@ -80,7 +82,9 @@ def delivery_id(alert_id: str, webhook_id: str, request_id: str = "") -> str:
 
 def delivery_of(job_id: str, state: JobState) -> Delivery:
     """Return the delivery whose job has this state."""
-    alert_id, webhook_id, request_id = (*job_id.split("/"), "")[:3]
+    alert_id, _, rest = job_id.partition("/")
+    webhook_id, separator, number = rest.partition(f"/{REQUEST_PREFIX}")
+    request_id = REQUEST_PREFIX + number if separator else ""
     return Delivery(
         alert_id=alert_id,
         webhook_id=webhook_id,

@@ -207,7 +207,7 @@ class JobRunner(Generic[JobT]):
         after = self._book.after(job, outcome, ended_us, jitter)
         if after.status == "done":
             self._metrics.done(max(0, ended_us - job.created_us) / 1e6)
-        elif after.status != "dropped" and isinstance(outcome, Failed):
+        elif after.status != "dropped" and isinstance(outcome, Failed) and may_contact:
             log.warning(
                 "job_failed",
                 kind=self._kind.name,

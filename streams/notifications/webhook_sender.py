@@ -105,12 +105,12 @@ class WebhookSender:
         self, url: str, headers: Callable[[], Mapping[str, str]], body: bytes
     ) -> DeliveryResult:
         try:
-            async with asyncio.timeout(self._settings.attempt_timeout_s):
+            async with asyncio.timeout(self._settings.attempt_timeout_s) as deadline:
                 target = target_of(url)
                 addresses = await checked_addresses(
                     target, self._resolver, allow_private=self._allow_private, own=self._own
                 )
-                return await self._send(target, addresses, headers(), body)
+                return await self._send(target, addresses, headers(), body, deadline)
         except TimeoutError:
             metrics.LIMIT_REACHED.labels("attempt_timeout_s").inc()
             timeout_s = self._settings.attempt_timeout_s
@@ -124,6 +124,7 @@ class WebhookSender:
         addresses: list[Address],
         headers: Mapping[str, str],
         body: bytes,
+        deadline: asyncio.Timeout,
     ) -> DeliveryResult:
         """Send to the first address that accepts a connection."""
         tried = addresses[: self._settings.addresses_per_attempt_max]
@@ -131,14 +132,19 @@ class WebhookSender:
             metrics.LIMIT_REACHED.labels("addresses_per_attempt_max").inc()
         for address in tried:
             try:
-                return await self._post(target, address, headers, body)
+                return await self._post(target, address, headers, body, deadline)
             except httpcore.ConnectError:
                 if address == tried[-1]:
                     raise
         raise WebhookAddressError(f"{target.host} has no address")
 
     async def _post(
-        self, target: WebhookTarget, address: Address, headers: Mapping[str, str], body: bytes
+        self,
+        target: WebhookTarget,
+        address: Address,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: asyncio.Timeout,
     ) -> DeliveryResult:
         """Send to ``address``, with the host name of the target for TLS and the ``Host`` header."""
         url = httpcore.URL(
@@ -156,6 +162,7 @@ class WebhookSender:
         ) as response:
             status = int(response.status)
             retry_after = _retry_after(response.headers)
+            deadline.reschedule(None)  # the body has a time limit of its own
             answer = await self._beginning_of(response)
             return DeliveryResult(status, f"status {status}", retry_after, answer)
 

@@ -52,6 +52,7 @@ def test_the_body_follows_the_contract():
             "spent_usd": "0.080000000001",
             "limit_usd": "0.1",
             "trace_id": "t1",
+            "group": {},
         },
     }
 
