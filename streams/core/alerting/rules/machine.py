@@ -58,7 +58,8 @@ class GroupState:
 
     Attributes:
         since_us: event time of the last change of ``state``.
-        started_us: end of the window with which the episode began; it identifies the episode.
+        evaluated_us: end of the pane of the last evaluation, in event time.
+        started_us: ``evaluated_us`` when the episode began; it identifies the episode.
         decided_us: end of the window of the last change of ``state``; evaluations of earlier
             windows change nothing, so that reading deltas again repeats no change.
         condition: outcome of the last evaluation.
@@ -67,6 +68,7 @@ class GroupState:
 
     state: str = INACTIVE
     since_us: int = 0
+    evaluated_us: int = 0
     started_us: int = 0
     decided_us: int = 0
     episode_id: str = ""
@@ -111,7 +113,7 @@ def _lose_data(group: GroupState, at_us: int) -> Event | None:
     if group.state == NO_DATA:
         return None
     if group.state not in OPEN:
-        group.started_us = group.window_us[1]
+        group.started_us = group.evaluated_us
     group.enter(NO_DATA, at_us)
     return "alert.no_data"
 
@@ -120,7 +122,7 @@ def _while_idle(
     group: GroupState, condition: Condition, at_us: int, timing: Timing
 ) -> Event | None:
     if condition is Condition.MET:
-        group.started_us = group.window_us[1]
+        group.started_us = group.evaluated_us
         group.enter(PENDING, at_us)
         return _while_pending(group, condition, at_us, timing)
     if group.state == ERROR:

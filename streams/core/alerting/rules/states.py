@@ -51,9 +51,25 @@ class RuleStates:
     _written: list[State] = field(default_factory=list)
 
     def evaluate(
-        self, rule: Rule, group: Group, found: Evaluated, window_s: tuple[int, int], at_us: int
+        self,
+        rule: Rule,
+        group: Group,
+        found: Evaluated,
+        window_s: tuple[int, int],
+        at_us: int,
+        pane_end_s: int,
     ) -> None:
-        """Move a group of a rule, according to the evaluation of a window."""
+        """Move a group of a rule, according to the evaluation of a window.
+
+        Args:
+            rule: the rule.
+            group: the group.
+            found: what the evaluation found.
+            window_s: start and end of the window.
+            at_us: event time.
+            pane_end_s: end of the current pane, which identifies an episode that begins now. It
+                does not depend on how many deltas were applied together.
+        """
         known = rule.groups.get(group)
         if known is None:
             if found.condition is not Condition.MET and not self._is_shown(rule, found):
@@ -64,6 +80,7 @@ class RuleStates:
             return
         before = (known.state, known.value, known.is_incomplete, known.window_us)
         rule.apply_to(known, found, start_s, end_s)
+        known.evaluated_us = pane_end_s * SECOND_US
         self._move(rule, group, known, found.condition, at_us)
         is_idle = known.state in IDLE and before[0] in IDLE
         after = (known.state, known.value, known.is_incomplete, known.window_us)

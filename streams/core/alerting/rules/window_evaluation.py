@@ -23,7 +23,7 @@ class WindowEvaluation:
         """Evaluate the current window of groups that changed, and past windows."""
         for group in rule.due_groups(groups) if rule.is_behind else groups:
             self._now(rule, group)
-        self._late(rule)
+        self._late(rule, self.clock.current_s + PANE_S)
 
     def everything(self, rule: Rule) -> None:
         """Evaluate the current window of all groups."""
@@ -39,10 +39,10 @@ class WindowEvaluation:
         start_s = end_s - rule.record.window_s
         for group in rule.due_groups(series.windows[window].touched):
             found = rule.evaluate(group, series.sums(group, window), start_s, end_s)
-            self.states.evaluate(rule, group, found, (start_s, end_s), end_s * SECOND_US)
-        self._late(rule)
+            self.states.evaluate(rule, group, found, (start_s, end_s), end_s * SECOND_US, end_s)
+        self._late(rule, end_s)
 
-    def _late(self, rule: Rule) -> None:
+    def _late(self, rule: Rule, pane_end_s: int) -> None:
         """Evaluate past windows that late changes belong to; they can only begin an episode."""
         series, window = rule.series, rule.window
         if series is None or window is None:
@@ -55,7 +55,7 @@ class WindowEvaluation:
             if found.condition is Condition.MET:
                 window_s = (start_s, start_s + length_s)
                 at_us = self.clock.event_us(self.states.now_us)
-                self.states.evaluate(rule, group, found, window_s, at_us)
+                self.states.evaluate(rule, group, found, window_s, at_us, pane_end_s)
 
     def _now(self, rule: Rule, group: Group) -> None:
         """Evaluate the current window, which has not ended: only a met condition counts."""
@@ -66,14 +66,14 @@ class WindowEvaluation:
         if rule.calendar is not None:
             start_s, end_s = rule.calendar.start_s, rule.calendar.end_s
             found = rule.evaluate(group, rule.calendar.sums(group), start_s, end_s)
-            self.states.evaluate(rule, group, found, (start_s, end_s), at_us)
+            self.states.evaluate(rule, group, found, (start_s, end_s), at_us, current_s + PANE_S)
         elif rule.window is not None:
             end_s = current_s + PANE_S
             start_s = end_s - rule.record.window_s
             found = rule.evaluate(group, series.sums(group, rule.window), start_s, end_s)
             if not (rule.is_immediate and found.condition is Condition.MET):
                 return
-            self.states.evaluate(rule, group, found, (start_s, end_s), at_us)
+            self.states.evaluate(rule, group, found, (start_s, end_s), at_us, current_s + PANE_S)
 
     def calendar(self, rule: Rule, at_s: int) -> None:
         """Evaluate the period of a calendar window, for the groups that changed."""
@@ -82,7 +82,7 @@ class WindowEvaluation:
         for group in rule.due_groups(window.touched):
             found = rule.evaluate(group, window.sums(group), window.start_s, window.end_s)
             self.states.evaluate(
-                rule, group, found, (window.start_s, window.end_s), at_s * SECOND_US
+                rule, group, found, (window.start_s, window.end_s), at_s * SECOND_US, at_s + PANE_S
             )
         window.touched.clear()
 
@@ -111,4 +111,4 @@ class WindowEvaluation:
             window_s = (max(last_us, complete_us) // SECOND_US, end_s)
             if known is not None and known.state in OPEN and is_met:
                 continue
-            self.states.evaluate(rule, group, found, window_s, now_us)
+            self.states.evaluate(rule, group, found, window_s, now_us, end_s)
