@@ -55,10 +55,12 @@ from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
 from query_api.v1.deliveries import deliveries_router
 from query_api.v1.late_events import late_events_router
+from query_api.v1.owner_totals import owner_totals_router
 from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tiers import tiers_router
+from query_api.v1.trace_totals import trace_totals_router
 from query_api.v1.tree import tree_router
 from query_api.v1.unpriced import unpriced_router
 from query_api.v1.what_if import what_if_router
@@ -74,6 +76,8 @@ ROUTERS: Final = (
     scores_router,
     scores_v3_router,
     tree_router,
+    trace_totals_router,
+    owner_totals_router,
     windows_router,
     prometheus_router,
     cache_router,

@@ -21,7 +21,10 @@ WINDOW_KEY: Final = (
     *("prompt_name", "prompt_version", "provider", "service_tier"),
 )
 """Dimensions that are fields of changes of windows; others are sent by name."""
-SPEND_KEY: Final = ("user_id", "model", "environment")
+SPEND_KEY: Final = (
+    *("user_id", "model", "environment", "session_id", "trace_name", "tags", "user_tier"),
+    *("provider", "prompt_name", "api_key"),
+)
 """The same for spend."""
 
 _RESERVED: Final = frozenset(

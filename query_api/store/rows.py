@@ -216,6 +216,8 @@ TRACE_TOTALS: Final = (
     "summaries",
 )
 """Columns of a trace in its call tree."""
+TRACE_AMOUNTS: Final = (*TRACE_TOTALS, "error_count", "usage")
+OBSERVATION_TIMES: Final = (_micros("completion_start_time", "completion_start_us"),)
 TRACE_CONTEXT: Final = (
     "project_id",
     "id",

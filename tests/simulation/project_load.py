@@ -124,7 +124,7 @@ class Stage1:
             self.rng.randint(lowest, 40),
             trace_id,
             *(self.rng.randint(lowest // 10, 4) for _ in range(5)),
-            {"session_id": session} if session else {},
+            session,
         )
 
     def totals(self) -> tuple[dict[tuple, tuple], dict[tuple, tuple]]:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 from typing import Final
 
+from producers.token_sides import INPUT, OUTPUT, side_of
 from streams.core.observations.limits import (
     TRACE_SUMMARIES_MAX,
     TRACE_SUMMARY_ID_CHARS_MAX,
 )
 from streams.core.observations.state import ObservationState
 from streams.core.observations.summaries import Amounts, Reported, SummaryTree
-from streams.core.pricing.token_sides import INPUT, OUTPUT, side_of
 
 Recount = tuple[ObservationState, dict[str, int], int]
 """An observation, and the usage and picodollars that it counts from now on."""

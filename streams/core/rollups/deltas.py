@@ -35,7 +35,7 @@ from streams.core.observations.limits import DIMENSION_CHARS_MAX, ESCAPED_BYTES_
 from tracemill.partitioning import partition_of
 
 _FIRST_PARTS: Final = 4
-"""Parts of a window's key before its amounts; the others follow, because they are newer."""
+"""Parts of a key before the first amounts; the others follow, because they are newer."""
 _WINDOW_PARTS: Final = 1 + len(WINDOW_KEY)
 _SPEND_PARTS: Final = 1 + len(SPEND_KEY)
 CHANGE_MAX: Final = 2**53
@@ -130,6 +130,13 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     output_tokens: int = 0
     """Tokens of the output, with those of reasoning."""
     total_tokens: int = 0
+    session_id: str = ""
+    trace_name: str = ""
+    tags: str = ""
+    user_tier: str = ""
+    provider: str = ""
+    prompt_name: str = ""
+    api_key: str = ""
 
 
 _window: Final[Any] = WindowDelta
@@ -147,12 +154,11 @@ def new_window(key: StartedKey) -> WindowDelta:
 
 def new_spend(key: StartedKey, trace_id: str) -> SpendDelta:
     """Return an empty change of spend."""
-    if not MORE_OF_SPEND:
-        return _spend(*key, 0, trace_id)  # type: ignore[no-any-return]
-    more = named(MORE_OF_SPEND, key[_SPEND_PARTS:])
-    return _spend(  # type: ignore[no-any-return]
-        *key[:_SPEND_PARTS], 0, trace_id, 0, 0, 0, 0, 0, more
-    )
+    newer = key[_FIRST_PARTS:_SPEND_PARTS]
+    change = _spend(*key[:_FIRST_PARTS], 0, trace_id, 0, 0, 0, 0, 0, *newer)
+    if MORE_OF_SPEND:
+        change.more = named(MORE_OF_SPEND, key[_SPEND_PARTS:])
+    return change  # type: ignore[no-any-return]
 
 
 class Delta(msgspec.Struct, array_like=True, gc=False):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from producers.token_sides import tokens_of
 from streams.core.dimensions.keys import StartedKey, own_spend_key
 from streams.core.observations.state import ERROR, ObservationState
-from streams.core.pricing.token_sides import tokens_of
 
 SpendAmounts = list[int]
 """Picodollars, observations, errors, and tokens of the input, of the output and in total: the
