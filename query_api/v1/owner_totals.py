@@ -68,8 +68,7 @@ class CostParameters(NativeParameters):
     from_us: Instant | None = Field(
         default=None,
         alias="from",
-        description="A time on the first day; instead of `days`.",
-        examples=["2026-11-15T00:00:00Z"],
+        description="A time on the first day, such as 2026-11-15T00:00:00Z; instead of `days`.",
     )
     to_us: Instant | None = Field(
         default=None,

@@ -68,6 +68,9 @@ BODIES_WITH_IDS: dict[str, Any] = {
 }
 """Bodies for the record that a path names."""
 CREATES = {
+    ("get", "/v1/users/{user_id}/cost"): 200,
+    ("get", "/v1/users/{user_id}/totals"): 200,
+    ("get", "/v1/sessions/{session_id}/totals"): 200,
     ("put", "/api/public/models/{model_id}"): 400,
     ("put", "/v1/tiers/{user_id}"): 422,
 }

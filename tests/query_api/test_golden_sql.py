@@ -24,6 +24,7 @@ from query_api.store.queries import (
     rule_panes,
     scores,
     spend,
+    totals,
     traces,
     unpriced,
     windows,
@@ -45,6 +46,7 @@ from query_api.store.queries.observations import (
 from query_api.store.queries.rule_panes import ReadRulePanes
 from query_api.store.queries.scores import CountScores, FindScores, ListScoreIds
 from query_api.store.queries.spend import SumSpend
+from query_api.store.queries.totals import SpendByModel, SumTraces
 from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
 from query_api.store.queries.unpriced import FindUnpriced
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
@@ -69,6 +71,7 @@ MODULES = (
     rule_panes,
     scores,
     spend,
+    totals,
     traces,
     unpriced,
     windows,
@@ -498,6 +501,52 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         {"project_id": "acme", "p1": "alert_rule", "p2": NASTY, "p3": 7},
     ),
     (
+        SpendByModel("acme", "user_id", NASTY, 51),
+        """
+        SELECT model,
+          toString(sum(cost)) AS cost_usd,
+          toInt64(sum(inputs)) AS input_tokens,
+          toInt64(sum(outputs)) AS output_tokens,
+          toInt64(sum(tokens)) AS total_tokens
+        FROM (
+          SELECT bucket_start, model, total_cost AS cost, input_tokens AS inputs,
+            output_tokens AS outputs, total_tokens AS tokens
+          FROM spend
+          WHERE project_id = {project_id:String} AND user_id = {p1:String}
+          ORDER BY row_version DESC
+          LIMIT 1 BY bucket_start, user_id, model, environment, session_id, trace_name, tags,
+            user_tier, provider, prompt_name, api_key
+        )
+        GROUP BY model
+        HAVING sum(cost) != 0 OR sum(inputs) != 0 OR sum(outputs) != 0 OR sum(tokens) != 0
+        ORDER BY sum(cost) DESC, model
+        LIMIT {p2:UInt32}
+        """,
+        {"project_id": "acme", "p1": NASTY, "p2": 51},
+    ),
+    (
+        SumTraces("acme", "session_id", NASTY),
+        """
+        SELECT toInt64(count()) AS traces, toString(sum(total_cost)) AS cost_usd,
+          toInt64(sum(observation_count)) AS observations,
+          toInt64(sum(error_count)) AS errors,
+          toUnixTimestamp64Micro(min(start_time)) AS first_us,
+          toUnixTimestamp64Micro(max(greatest(start_time, end_time))) AS last_us
+        FROM (
+          SELECT session_id AS owner, is_deleted, total_cost, observation_count,
+            error_count, start_time, end_time
+          FROM traces
+          WHERE project_id = {project_id:String} AND id IN (
+            SELECT id FROM traces WHERE project_id = {project_id:String} AND session_id = {p1:String}
+          )
+          ORDER BY row_version DESC, is_deleted
+          LIMIT 1 BY id
+        )
+        WHERE owner = {p1:String} AND is_deleted = 0
+        """,
+        {"project_id": "acme", "p1": NASTY},
+    ),
+    (
         FindUnpriced("acme", 5, 9, 51, (12, NASTY)),
         """
         WITH mapFilter((k, v) -> v > 0 AND (k != 'total' OR length(usage) = 1)
@@ -624,7 +673,7 @@ def test_every_table_a_query_reads_is_restricted_to_its_project(kind: type[Store
     others = {each.name: 1 for each in fields(kind)[1:] if each.default is MISSING}
     if "conditions" in {each.name for each in fields(kind)} and kind is not ReadWindows:
         others["conditions"] = (condition("userId", "eq", "u"),)  # type: ignore[assignment]
-    if kind is ReadWindows:
+    if "runs" in {each.name for each in fields(kind)}:
         others["runs"] = Runs(60, (0,), (0,))  # type: ignore[assignment]
     text = kind("acme", **others).sql().text  # type: ignore[arg-type]
     tables = re.findall(r"FROM (\w+)", text)

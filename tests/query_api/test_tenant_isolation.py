@@ -52,7 +52,7 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
     )  # fmt: skip
     yield ObservationRow(
         id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark,
-        cost_source="unpriced", **given,
+        cost_source="unpriced", usage={"input": 1}, **given,
     )  # fmt: skip
     late_version = ((NOON_US + 2 * 86_400_000_000) // 1_000 << 20) + version
     yield ObservationRow(
@@ -65,8 +65,8 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
         latency_state_hex=EMPTY_SKETCH, **given,
     )  # fmt: skip
     yield SpendRow(
-        bucket_s=NOON_US // 10**6, user_id="u", model="m", environment="e", total_cost_pico=1,
-        **given
+        bucket_s=NOON_US // 10**6, user_id="u", model=mark, environment="e", total_cost_pico=1,
+        session_id="s", **given
     )  # fmt: skip
     yield AlertRow(
         id="a", budget_id="b", name=mark, scope="{}", period_start_us=NOON_US, threshold="1",
@@ -128,6 +128,7 @@ ID_OF = {
     "observationId": "o",
     "scoreId": "sc",
     "user_id": "u",
+    "session_id": "s",
     "delivery_id": "dl",
 }
 RANGE = {
@@ -164,6 +165,7 @@ async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
         "/v1/prices/resolve": {"model": "m"},
         "/v1/late-events": {name: RANGE[name] for name in ("from", "to")},
         "/v1/prices/unpriced": {name: RANGE[name] for name in ("from", "to")},
+        "/v1/users/u/cost": {name: RANGE[name] for name in ("from", "to")},
     }
     return await client.get(path, params=parameters.get(path, {}))
 
