@@ -63,7 +63,6 @@ class CostParameters(NativeParameters):
         ge=1,
         le=DAYS_MAX,
         description=f"Number of days up to and including that of `to`; by default {DEFAULT_DAYS}.",
-        examples=[7],
     )
     from_us: Instant | None = Field(
         default=None,

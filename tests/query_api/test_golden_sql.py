@@ -537,7 +537,8 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
             error_count, start_time, end_time
           FROM traces
           WHERE project_id = {project_id:String} AND id IN (
-            SELECT id FROM traces WHERE project_id = {project_id:String} AND session_id = {p1:String}
+            SELECT id FROM traces
+            WHERE project_id = {project_id:String} AND session_id = {p1:String}
           )
           ORDER BY row_version DESC, is_deleted
           LIMIT 1 BY id
