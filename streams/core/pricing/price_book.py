@@ -30,6 +30,7 @@ from streams.core.pricing.request import (
     served_by,
 )
 from streams.core.pricing.savings import FRESH_UNITS
+from tracemill.contract import COST_MAX_PICO
 
 CACHED_MODELS_MAX: Final = 4_000
 """Maximum cached (project, model) pairs with compiled prices; above it, the oldest is evicted."""
@@ -78,8 +79,8 @@ class Priced(msgspec.Struct, frozen=True, gc=False):
     ``cost`` contains ``total`` only if no other usage type is priced, and ``requests`` if the model
     is charged per request. ``has_price`` is False if no part of the usage has a price. ``unpriced``
     lists the usage types without a price. ``saved_pico`` is what prompt caches saved
-    (``streams.core.pricing.savings``). ``has_tier`` is False if the tier that served the call
-    has no price of its own, so that the standard price was used.
+    (``streams.core.pricing.savings``), at most ``COST_MAX_PICO``. ``has_tier`` is False if the tier
+    that served the call has no price of its own, so that the standard price was used.
     """
 
     cost: dict[str, int]
@@ -300,6 +301,8 @@ def _priced(table: RateTable, usage: Mapping[str, int], price_id: str) -> Priced
     if not cost and any(count > 0 for count in usage.values()):
         has_price, price_id = False, ""
     without_price = tuple(unpriced) if unpriced else ()
+    if abs(saved_pico) > COST_MAX_PICO:  # a count or a price must be wrong
+        saved_pico = COST_MAX_PICO if saved_pico > 0 else -COST_MAX_PICO
     return Priced(cost, total_pico, price_id, has_price, without_price, saved_pico=saved_pico)
 
 

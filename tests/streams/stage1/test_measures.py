@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from streams.core.observations.effects import Effects
@@ -12,6 +14,7 @@ from streams.core.rollups.deltas import WindowDelta
 from streams.core.rollups.sketch import key_of
 from tests.clickhouse.rows_for_tests import observation as row_of
 from tests.streams.stage1.stage1_folding import NOW_US, Folding, last_row, observation
+from tracemill.contract import COST_MAX_PICO
 
 USAGE = {"input": 100, "output": 30, "output_reasoning_tokens": 20}
 
@@ -136,3 +139,13 @@ def test_cached_tokens_are_compared_with_fresh_ones_of_the_same_modality(
     usage_type: str, unit: str
 ) -> None:
     assert fresh_unit_of(usage_type) == unit
+
+
+def test_an_absurd_saving_is_limited_like_a_cost() -> None:
+    price = SimpleNamespace(
+        id="p", project_id=None, name="m", match="m", matching="whole_name", effective_from_us=0,
+        prices={"input": 10**12, "cache_read": 0}, tiers=(), created_us=1,
+    )  # fmt: skip
+    row = row_of(model="m", provided_usage={"cache_read_input_tokens": 10**9})
+    assert price_row(row, PriceBook(records=[price]), NoTokens())
+    assert (row.total_cost_pico, row.cache_saved_pico) == (0, COST_MAX_PICO)
