@@ -83,6 +83,19 @@ async def test_a_protobuf_export_is_kept_and_answered_in_protobuf(
     } == {("GENERATION", "gpt-4o", "default")}
 
 
+async def test_observations_have_the_key_of_the_credential_and_never_one_of_the_payload(
+    client: httpx.AsyncClient, log: Log
+) -> None:
+    request = export(1)
+    (span,) = request.resource_spans[0].scope_spans[0].spans
+    for name in ("api_key", "langfuse.observation.api_key", "public_key"):
+        span.attributes.add(key=name).value.string_value = "pk-of-another"
+    assert (await post(client, request.SerializeToString())).status_code == 200
+    (event,) = await log.events()
+    assert isinstance(event, Observation)
+    assert event.api_key == "pk-tm-dev"
+
+
 async def test_json_says_the_same_as_protobuf(client: httpx.AsyncClient, log: Log) -> None:
     request = export(5)
     response = await client.post(
