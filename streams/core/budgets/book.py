@@ -23,7 +23,7 @@ from producers.tiers.record import Tier
 from streams.core.alerting.evaluator import EvaluatorContext, State
 from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.budgets.groups import LimitGroups
-from streams.core.budgets.limits import TIER_AT, Group, LimitRule, MeterKey, rules_of
+from streams.core.budgets.limits import TIER_AT, Group, LimitRule, rules_of
 from streams.core.budgets.meters import (
     SECOND_US,
     Answer,
@@ -49,7 +49,6 @@ class BudgetBook:
         self._budgets: dict[str, Budget] = {}
         self._limits: dict[str, dict[str, LimitGroups]] = {}
         """By budget and name of the limit."""
-        self._of_meter: dict[MeterKey, list[LimitGroups]] = {}
         self._meters = SpendMeters()
         self._dirty_limits: dict[tuple[str, str], None] = {}
         self._removed: list[State] = []
@@ -125,7 +124,7 @@ class BudgetBook:
             if len(sums.recorded) > self._settings.budget_recorded_changes_max:
                 self._context.limit_reached("budget_recorded_changes_max", 1)
                 meter.end_question(sums)
-            for limit in self._of_meter[meter.key]:
+            for limit in self._limits_of(meter):
                 if TIER_AT is not None and each.key[TIER_AT] and limit.rule.limit.tiers:
                     limit.trace_tiers[group] = intern(each.key[TIER_AT])
                 limit.mark(sums, group)
@@ -214,7 +213,7 @@ class BudgetBook:
             return
         before = dict(sums.spent)
         groups = meter.settle(sums, answer)
-        for limit in self._of_meter[meter.key]:
+        for limit in self._limits_of(meter):
             self._dirty_limits[limit.rule.budget.id, limit.rule.limit.name] = None
             for group in groups:
                 limit.mark(sums, group)
@@ -263,7 +262,6 @@ class BudgetBook:
                 self._begin(meter, rule.budget, now_us)
         limit = LimitGroups(rule, meter, self._context.tiers.tier_of, self._send)
         self._limits.setdefault(rule.budget.id, {})[rule.limit.name] = limit
-        self._of_meter.setdefault(rule.meter, []).append(limit)
         if not is_known:
             self._dirty_limits[rule.budget.id, rule.limit.name] = None
         return limit
@@ -292,15 +290,14 @@ class BudgetBook:
                 ]
             row = limit_row(limit.rule, limit.meter, self._now_us, self._version)
             self._removed.append(State(state_key(budget_id, name, 0, ""), row, is_deleted=True))
-            sharing = self._of_meter[limit.rule.meter]
-            sharing.remove(limit)
-            if not sharing:
-                del self._of_meter[limit.rule.meter]
-                self._meters.remove(limit.rule.meter)
+            self._meters.remove(limit.rule.meter)
         if not limits:
             self._limits.pop(budget_id, None)
 
     # ------------------------------------------------------------------ evaluation
+
+    def _limits_of(self, meter: Meter) -> tuple[LimitGroups]:
+        return (self._limits[meter.key.budget_id][meter.key.limit_name],)
 
     def _all_limits(self) -> Iterator[LimitGroups]:
         for limits in self._limits.values():
@@ -369,7 +366,7 @@ class BudgetBook:
                     before_pico = sums.spent[group]
                     if not meter.expire(sums, group, self._now_us):
                         continue
-                    for limit in self._of_meter[meter.key]:
+                    for limit in self._limits_of(meter):
                         limit.mark(sums, group)
                         self._evaluate(limit, sums, group, before_pico)
 
@@ -389,7 +386,7 @@ class BudgetBook:
 
     def _forget(self, meter: Meter, sums: PeriodSums) -> None:
         self._version = max(self._version + 1, self._now_us)
-        for limit in self._of_meter[meter.key]:
+        for limit in self._limits_of(meter):
             self._removed += [
                 self._state(limit, sums, group, is_deleted=True) for group in sums.spent
             ]

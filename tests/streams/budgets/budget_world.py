@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from producers.control.kinds.budget import Budget
-from producers.dimensions.registry import REGISTRY
 from producers.notifications.alert import Alert
 from producers.tiers.book import TierBook
 from streams.alerting.settings import AlertingSettings
@@ -22,7 +21,6 @@ DAY_US = 86_400_000_000
 NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z
 NOON_S = NOON_US // 1_000_000
 USD = 10**12
-FIRST = ("user_id", "model", "environment")
 
 
 def budget(budget_id: str = "b", **fields: Any) -> Budget:
@@ -36,11 +34,10 @@ def budget(budget_id: str = "b", **fields: Any) -> Budget:
 
 
 def spend(pico: int, at_s: int = NOON_S, user: str = "u", trace: str = "t", **more: str) -> Any:
-    key = [user, more.pop("model", "m"), more.pop("environment", "e")]
-    others = [each for each in REGISTRY.of_spend() if each.name not in FIRST]
-    change: Any = SpendDelta(at_s, *key, pico, trace)
-    if others:
-        change.more = more
+    model, environment = more.pop("model", "m"), more.pop("environment", "e")
+    change: Any = SpendDelta(at_s, user, model, environment, pico, trace)
+    for name, value in more.items():
+        setattr(change, name, value)
     return change
 
 
