@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from producers.control.periods import CALENDAR, FOREVER_US, QUARTER_US, period_bounds, rolling_us
-from streams.core.budgets.limits import Group, MeterKey, group_of_key
+from streams.core.budgets.limits import Group, MeterKey
 from streams.core.dimensions.keys import CellKey
 
 SECOND_US: Final = 1_000_000
@@ -143,12 +143,13 @@ class Meter:
         self,
         start_s: int,
         key: CellKey,
+        group: Group,
         pico: int,
         trace_id: str,
         offset: int,
         *,
         only_known: bool = False,
-    ) -> tuple[PeriodSums, Group] | None:
+    ) -> PeriodSums | None:
         """Add a change; return the changed sums, or None if they already contain it.
 
         With ``only_known``, changes of new groups are ignored.
@@ -157,7 +158,6 @@ class Meter:
             ValueError: the time is outside the calendar's range.
         """
         sums = self.period_at(start_s)
-        group = group_of_key(key, self.positions)
         if sums.question is not None:
             sums.recorded.append((offset, start_s, key, group, pico))
         if sums.newer and offset <= sums.newer.get((start_s, key), -1):
@@ -172,7 +172,7 @@ class Meter:
         if self.rolling_us:
             panes = sums.panes.setdefault(group, {})
             panes[start_s] = panes.get(start_s, 0) + pico
-        return sums, group
+        return sums
 
     def expire(self, sums: PeriodSums, group: Group, now_us: int) -> bool:
         """Remove the panes of a rolling period that have left it; return whether there were any."""

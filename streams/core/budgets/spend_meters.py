@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from producers.control.periods import QUARTER_US
-from streams.core.budgets.limits import Group, MeterKey
+from streams.core.budgets.limits import Group, MeterKey, group_of_key
 from streams.core.budgets.meters import QUARTER_S, Meter, PeriodSums, Question
 from streams.core.dimensions.keys import (
     CellKey,
@@ -114,8 +114,12 @@ class SpendMeters:
             start_s = change.bucket_s // QUARTER_S * QUARTER_S
             project.horizon_s = max(project.horizon_s, start_s)
             key = spend_key_of_delta(change)
+            groups: dict[tuple[int, ...], Group] = {}
             for meter in project.of_key(key):
-                self._add(meter, start_s, key, change, offset, changed)
+                group = groups.get(meter.positions)
+                if group is None:
+                    group = groups[meter.positions] = group_of_key(key, meter.positions)
+                self._add(meter, start_s, key, group, change, offset, changed)
         return list(changed.values())
 
     def _add(
@@ -123,19 +127,21 @@ class SpendMeters:
         meter: Meter,
         start_s: int,
         key: CellKey,
+        group: Group,
         change: SpendDelta,
         offset: int,
         changed: dict[tuple[int, int, Group], Changed],
     ) -> None:
         pico = change.cost_pico
         try:
-            found = meter.add(start_s, key, pico, change.trace_id, offset, only_known=self.is_full)
+            sums = meter.add(
+                start_s, key, group, pico, change.trace_id, offset, only_known=self.is_full
+            )
         except ValueError:
             return  # outside the calendar
-        if found is None:
+        if sums is None:
             self.ignored += self.is_full
             return
-        sums, group = found
         at = (id(meter), sums.start_us, group)
         each = changed.get(at)
         if each is None:
