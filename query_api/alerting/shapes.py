@@ -91,7 +91,7 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None) -> AlertStateOut:
         state=row.state,
         severity=row.severity,
         labels=row.labels,
-        group=msgspec.json.decode(row.group, type=dict[str, str]),
+        group=_group(row.group),
         metric=metric or None,
         comparison=None if rule is None else rule.comparison,
         value=amount_of(metric, row.value),
@@ -110,6 +110,11 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None) -> AlertStateOut:
         reason=row.reason,
         updated_at=iso(row.updated_us),
     )
+
+
+def _group(text: str) -> dict[str, str]:
+    """Return the values of a group; none for a rule that cannot be evaluated, which has no text."""
+    return msgspec.json.decode(text, type=dict[str, str]) if text else {}
 
 
 def shown_acknowledgement(record: Acknowledgement) -> AcknowledgementOut:

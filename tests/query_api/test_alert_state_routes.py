@@ -73,6 +73,17 @@ async def test_the_current_states_are_listed_page_by_page(api: Api) -> None:
     assert (one["rule_name"], one["metric"]) == ("", None)
 
 
+async def test_a_rule_that_cannot_be_evaluated_is_listed_with_the_error(api: Api) -> None:
+    row = state(
+        "r1", state="error", group="", episode_id="", value=None, threshold=None, started_us=0,
+        window_start_us=0, window_end_us=0, exemplars=(), reason="KeyError: 'nope'",
+    )  # fmt: skip
+    await api.insert(row)
+    (found,) = (await api.client.get("/v1/alerts", params={"state": "error"})).json()["data"]
+    assert (found["group"], found["value"], found["window_start"]) == ({}, None, None)
+    assert (found["reason"], found["episode_id"]) == ("KeyError: 'nope'", None)
+
+
 @pytest.mark.parametrize("name", ["burning", "", "firing,", "Firing"])
 async def test_an_unknown_state_is_refused_with_those_that_exist(api: Api, name: str) -> None:
     refused = await api.client.get("/v1/alerts", params={"state": name})
