@@ -2,9 +2,10 @@
 
 Templates consist of texts, values, conditions, filters and loops over the given lists. What could
 take long is not part of the language: there are no calls, assignments, macros, includes and
-attributes of Python objects, loops are nested at most ``LOOPS_MAX`` deep and only read given lists,
-and operators accept only numbers. So the time of rendering is at most proportional to the length of
-the template and the size of the values, and the result is cut off at a limit.
+attributes of Python objects, loops are nested at most ``LOOPS_MAX`` deep and only read lists, and
+operators accept only numbers. Every text that a filter or ``~`` makes, every number, and the
+iterations of all loops together are limited, so no combination of them makes a large value or takes
+long.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, TemplateError, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, nodes, pass_context
 from jinja2.meta import find_undeclared_variables
-from jinja2.runtime import LoopContext
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 RESULT_CHARS_MAX: Final = 10_000
 """Maximum length of a rendered template."""
 LOOPS_MAX: Final = 2
 """Maximum depth of nested loops."""
+ITERATIONS_MAX: Final = 10_000
+"""Maximum iterations of all loops while a template is rendered."""
+TEXT_CHARS_MAX: Final = 10_000
+"""Maximum length of a text that a filter or ``~`` makes."""
 COMPILED_MAX: Final = 2_048
 DECIMALS_MAX: Final = 12
 _DEFAULT_DECIMALS: Final = 2
-_INTEGER_MAX: Final = 10**40
+_DIGITS_MAX: Final = 40
+_ELEMENTS_MAX: Final = 100
+"""Elements of a list or object that a filter can write as one text."""
 
 _ALLOWED: Final = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Getattr,
@@ -40,9 +47,27 @@ def _number(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise TemplateError("a filter for numbers has another value")
     try:
-        return Decimal(str(value))
+        number = Decimal(str(value)[:TEXT_CHARS_MAX])
     except ArithmeticError as error:
         raise TemplateError(f"{str(value)[:64]!r} is not a number") from error
+    if number.is_finite() and number.adjusted() > _DIGITS_MAX:  # 1e99999999 has as many digits
+        raise TemplateError(f"numbers must be at most 1e{_DIGITS_MAX}")
+    return number
+
+
+def _text(value: object) -> str:
+    """Return a value as a text of limited length."""
+    if isinstance(value, list | tuple | Mapping):
+        each = [*value, *value.values()] if isinstance(value, Mapping) else value
+        if len(each) > _ELEMENTS_MAX or any(isinstance(x, list | tuple | Mapping) for x in each):
+            raise TemplateError("a text is expected, not a list or an object with such elements")
+    return _limited(str(value))
+
+
+def _limited(text: str) -> str:
+    if len(text) > TEXT_CHARS_MAX:
+        raise TemplateError(f"a text has more than {TEXT_CHARS_MAX} characters")
+    return text
 
 
 def _fixed(value: object, decimals: int, suffix: str = "") -> str:
@@ -66,7 +91,20 @@ def _usd(value: object, decimals: int = _DEFAULT_DECIMALS) -> str:
 def _join(values: object, separator: str = ", ") -> str:
     if not isinstance(values, list | tuple | dict):
         raise TemplateError("join: the value must be a list")
-    return str(separator).join(map(str, values))
+    between = _text(separator)
+    parts: list[str] = []
+    size = 0
+    for each in values:
+        part = _text(each)
+        size += len(part) + len(between)
+        if size > TEXT_CHARS_MAX + len(between):
+            raise TemplateError(f"a text has more than {TEXT_CHARS_MAX} characters")
+        parts.append(part)
+    return between.join(parts)
+
+
+def _concatenated(values: tuple[object, ...]) -> str:
+    return _join(values, "")
 
 
 def _items(values: object) -> list[tuple[str, Any]]:
@@ -88,12 +126,38 @@ def _length(values: object) -> int:
 
 
 def _truncate(value: object, length: int = 100) -> str:
-    text = str(value)
-    return text if len(text) <= length else f"{text[: max(length - 1, 0)]}…"
+    text = value if isinstance(value, str) else _text(value)
+    shortened = text if len(text) <= length else f"{text[: max(length - 1, 0)]}…"
+    return _limited(shortened)
 
 
 def _default(value: object, other: object = "") -> object:
     return value or other
+
+
+class _Iterations:
+    """Counts the iterations of all loops of one rendering."""
+
+    def __init__(self) -> None:
+        self.left = ITERATIONS_MAX
+
+    def take(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise TemplateError(f"the loops have more than {ITERATIONS_MAX} iterations")
+
+
+@pass_context
+def _looped(context: Context, values: object) -> object:
+    """Return what a loop reads."""
+    if not isinstance(values, list | tuple | Mapping):
+        raise TemplateError("a loop reads a list or an object, and nothing else")
+    iterations = context.parent.get(_COUNTER)
+    # Without a counter, the compiler tries to compute the value: then it is not known yet.
+    if not isinstance(iterations, _Iterations):
+        raise nodes.Impossible
+    iterations.take(len(values))
+    return values
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
@@ -106,11 +170,15 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "length": _length,
     "truncate": _truncate,
     "default": _default,
-    "upper": lambda value: str(value).upper(),
-    "lower": lambda value: str(value).lower(),
+    "upper": lambda value: _limited(_text(value).upper()),
+    "lower": lambda value: _limited(_text(value).lower()),
 }
-"""None of them makes a value longer by more than its arguments, and none can be repeated on its own
-result to do so."""
+"""Filters of the language; the text of each is limited, so that none can be repeated to make a long
+one."""
+_COUNTER: Final = " iterations"
+_LOOPED: Final = " looped"
+_CONCATENATED: Final = " concatenated"
+"""Names that templates cannot contain."""
 _OF_LOOPS: Final = frozenset({"index", "index0", "first", "last", "length"})
 _OPERATORS: Final = frozenset("+-*/")
 
@@ -138,8 +206,6 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
         """Compute with two numbers, exactly where that is possible."""
         first, second = _number(left), _number(right)
-        if max(abs(first), abs(second)) > _INTEGER_MAX:
-            raise TemplateError(f"numbers must be at most {_INTEGER_MAX:.0e}")
         match operator:
             case "+":
                 return first + second
@@ -154,7 +220,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 def _environment() -> _Sandbox:
     environment = _Sandbox(undefined=StrictUndefined, autoescape=False, extensions=[])
-    environment.filters = dict(FILTERS)
+    environment.filters = {**FILTERS, _LOOPED: _looped, _CONCATENATED: _concatenated}
     environment.globals.clear()
     wanted = ("defined", "undefined", "none", "number", "string", "eq", "ne", "in")
     environment.tests = {name: environment.tests[name] for name in wanted}
@@ -174,6 +240,7 @@ def compiled(template: str) -> Template:
     try:
         tree = _ENVIRONMENT.parse(template)
         _check_nodes(tree, 0)
+        _limit_nodes(tree)
         return _ENVIRONMENT.from_string(tree)
     except (TemplateError, RecursionError, SyntaxError, OverflowError, ValueError) as error:
         raise ValueError(_reason(error)) from error
@@ -189,14 +256,18 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     parts: list[str] = []
     size = 0
     try:
-        for part in compiled(template).generate(values):
+        for part in compiled(template).generate({**values, _COUNTER: _Iterations()}):
             size += len(part)
             if size > RESULT_CHARS_MAX:
                 raise ValueError(f"the result has more than {RESULT_CHARS_MAX} characters")
             parts.append(part)
+        text = "".join(parts)
+        text.encode()  # an escaped surrogate is no character, and could not be sent
+    except UnicodeEncodeError as error:
+        raise ValueError("the result has half of a surrogate pair") from error
     except (TemplateError, TypeError, ArithmeticError, RecursionError) as error:
         raise ValueError(_reason(error)) from error
-    return "".join(parts)
+    return text
 
 
 def check_names(template: str, names: Iterable[str]) -> None:
@@ -222,13 +293,39 @@ def _check_nodes(node: nodes.Node, loops: int) -> None:
         if node.recursive:
             raise TemplateError("templates have no recursive loops")
     if isinstance(node, nodes.Filter | nodes.Test):
-        known = _ENVIRONMENT.filters if isinstance(node, nodes.Filter) else _ENVIRONMENT.tests
+        known = FILTERS if isinstance(node, nodes.Filter) else _ENVIRONMENT.tests
         if node.name not in known:
             kind = type(node).__name__.lower()
             message = f"unknown {kind} {node.name!r}; allowed: {', '.join(sorted(known))}"
             raise TemplateError(message)
     for child in node.iter_child_nodes():
         _check_nodes(child, loops)
+
+
+def _limit_nodes(node: nodes.Node) -> None:
+    """Put the limits of loops and of ``~`` into a checked template."""
+    for child in node.iter_child_nodes():
+        _limit_nodes(child)
+    for field, value in node.iter_fields():
+        if isinstance(value, list):
+            setattr(node, field, [_limited_node(each) for each in value])
+        else:
+            setattr(node, field, _limited_node(value))
+    if isinstance(node, nodes.For):
+        node.iter = _filtered(node.iter, _LOOPED)
+
+
+def _limited_node(value: Any) -> Any:
+    if isinstance(value, nodes.Concat):
+        values = nodes.Tuple(value.nodes, "load", lineno=value.lineno, environment=_ENVIRONMENT)
+        return _filtered(values, _CONCATENATED)
+    return value
+
+
+def _filtered(value: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(
+        value, name, [], [], None, None, lineno=value.lineno, environment=_ENVIRONMENT
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -114,3 +114,48 @@ def test_an_annotation_that_cannot_be_rendered_does_not_stop_the_others() -> Non
     found = rendered(rule, sample_values(rule))
     assert found["a"] == "sample USD"
     assert found["b"].startswith("(the template does not render:")
+
+
+def joined(times: int) -> str:
+    """Return a short template of a long text: each join makes it nine times as long."""
+    text = "'x'"
+    for _ in range(times):
+        text = f"('','','','','','','','','','')|join({text})"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        (f"{{{{ ({joined(12)})|length }}}}", "more than 10000 characters"),
+        (f"{{{{ ({joined(3)} ~ {joined(3)} ~ reason)|upper|length }}}}", None),
+        ("{% if '1e99999999'|round == 'x' %}{% endif %}", "at most 1e40"),
+        ("{% if '1e9999999999999'|percent == 'x' %}{% endif %}", "at most 1e40"),
+        ("{% for a in reason|upper %}{% for b in reason %}{% endfor %}{% endfor %}", "loop reads"),
+        ("{% for a in many %}{% for b in many %}{% endfor %}{% endfor %}", "10000 iterations"),
+        ("{% for a in one %}{% for b in many %}{% endfor %}{% endfor %}" * 26, "10000 iterations"),
+        ("{% if many|join == 'x' %}{% endif %}", "a text is expected"),
+        ("{% if many ~ 'x' == 'x' %}{% endif %}", "a text is expected"),
+        ("{% if many|upper == 'x' %}{% endif %}", "a text is expected"),
+        (r"{{ '\ud800' }}", "half of a surrogate pair"),
+    ],
+)  # fmt: skip
+def test_no_part_of_a_template_is_large_or_takes_long(template: str, reason: str | None) -> None:
+    values = VALUES | {"many": [{"data": {"list": ["x" * 100] * 100}}] * 400, "one": ["x"]}
+    began_s = time.process_time()
+
+    if reason is None:
+        assert render(template, values)
+    else:
+        with pytest.raises(ValueError, match=reason):
+            render(template, values)
+
+    assert time.process_time() - began_s < 1
+
+
+def test_texts_are_concatenated_also_in_loops_and_with_objects_of_plain_values() -> None:
+    template = (
+        "{% for each in exemplars %}{{ each ~ '-' ~ loop.index }} {% endfor %}{{ '' ~ labels }}"
+    )
+
+    assert render(template, VALUES) == "t1-1 t2-2 {'team': 'a'}"
