@@ -75,13 +75,13 @@ def list_alerts(
 def acknowledge(
     episode: Episode,
     author: Author = "",
-    note: Annotated[str, typer.Option(help="What you know or do.")] = "",
+    note: Annotated[str, typer.Option(help="A note, which is shown with the episode.")] = "",
     url: Url = None,
     public_key: PublicKey = None,
     secret_key: SecretKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Acknowledge an episode, so that it is not notified again."""
+    """Acknowledge an episode, so that its notifications are not repeated."""
     client = _client(url, public_key, secret_key)
     body = {"author": author, "note": note}
     path = ("v1", "alerts", episode, "acknowledge")
@@ -100,7 +100,7 @@ def create_silence(
     ],
     duration: Annotated[str, typer.Option("--for", help="Time from now, such as 30m or 2h.")],
     author: Author = "",
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason of the silence.")] = "",
     url: Url = None,
     public_key: PublicKey = None,
     secret_key: SecretKey = None,

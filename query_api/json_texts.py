@@ -22,7 +22,7 @@ def shown(text: str) -> Shown:
     r"""Return JSON as its raw value, other texts as a string, and ``None`` for an empty text.
 
     An object ``{"a": 1}`` and a string ``"{\"a\": 1}"`` of a client are stored as the same text, as
-    are a number and its digits. Both are returned as the object, and as the string of digits, like
+    are a number and its digits. Both are returned as the object, and as the string of digits, as
     in Langfuse.
     """
     if not text:
@@ -73,7 +73,7 @@ def _parameter(value: msgspec.Raw) -> msgspec.Raw:
 
 
 def _unquoted(value: msgspec.Raw) -> msgspec.Raw:
-    """Return the value of which a JSON string is the JSON; other values unchanged."""
+    """Return the JSON value that a JSON string contains; other values unchanged."""
     if bytes(value)[:1] != b'"':
         return value
     try:

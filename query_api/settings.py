@@ -114,7 +114,7 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     decisions_per_request_max: int = Field(default=100, ge=1)
     """Maximum number of calls in one ``POST /v1/budgets/decisions``."""
     decision_freshness_interval_s: float = Field(default=0.5, gt=0, le=60)
-    """Interval at which it is checked up to which time the spend for decisions is known."""
+    """Interval of determining up to which time the spend for decisions is known."""
     retry_after_s: int = Field(default=1, ge=1)
     """Value of ``Retry-After`` in 503 responses, in seconds."""
     readiness_cache_s: float = Field(default=1.0, ge=0)

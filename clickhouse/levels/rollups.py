@@ -95,14 +95,14 @@ class Rollups:
         projects are left out.
 
         Raises:
-            StoreError: the store does not respond, or refused to find stale hours.
+            StoreError: the store does not respond, or rejects the query for stale hours or days.
         """
         if time.monotonic() >= self._next_full_at_s:
             self._since_ms.clear()
             self._next_full_at_s = time.monotonic() + self._settings.full_scan_interval_s
         columns = await window_columns(self._store)
-        there = {column.name for column in await window_columns(self._store, HOURLY)}
-        if not {column.name for column in columns} <= there:
+        existing = {column.name for column in await window_columns(self._store, HOURLY)}
+        if not {column.name for column in columns} <= existing:
             log.warning("levels_lack_columns", detail="run tracemill migrate")
             return True
         hours = await self._recompute_level("hour", columns)
@@ -155,7 +155,7 @@ class Rollups:
             by_day.setdefault(bucket.start_s // LENGTH_S["day"], []).append(bucket)
         batches: list[list[Bucket]] = []
         for of_day in by_day.values():
-            rows_of = await self._counted(of_day) if level == "hour" else {}
+            rows_of = await self._window_counts(of_day) if level == "hour" else {}
             batch: list[Bucket] = []
             rows = id_bytes = 0
             for bucket in of_day:
@@ -170,7 +170,8 @@ class Rollups:
             batches.append(batch)
         return batches
 
-    async def _counted(self, buckets: Sequence[Bucket]) -> dict[Bucket, int]:
+    async def _window_counts(self, buckets: Sequence[Bucket]) -> dict[Bucket, int]:
+        """Return the number of windows of each hour."""
         projects = sorted({each.project_id for each in buckets})
         params = {"projects": projects, **_bounds(buckets, "hour")}
         rows = await self._store.query(statements.COUNT_WINDOWS, params)

@@ -1,7 +1,7 @@
 """Render templates of users: sandboxed Jinja2 with a bounded result and bounded time.
 
-Templates consist of texts, values, conditions, filters and loops over the given lists. What could
-take long is not part of the language: there are no calls, assignments, macros, includes and
+Templates consist of texts, values, conditions, filters and loops over the given lists. Everything
+whose time could be unbounded is excluded: there are no calls, assignments, macros, includes and
 attributes of Python objects, loops are nested at most ``LOOPS_MAX`` deep and only read lists, and
 operators accept only numbers. Every text that a filter or ``~`` makes, every number, and the
 iterations of all loops together are limited, so no combination of them makes a large value or takes
@@ -45,7 +45,7 @@ _ALLOWED: Final = (
 
 def _number(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        raise TemplateError("a filter for numbers has another value")
+        raise TemplateError("filters such as round, percent and usd need a number")
     try:
         number = Decimal(str(value)[:TEXT_CHARS_MAX])
     except ArithmeticError as error:

@@ -88,7 +88,7 @@ def _filter_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
                 yield Fault(field, f"at most {dimension.chars_max} characters are allowed")
             elif dimension.normal_form is not as_is and dimension.normal_form(value) != value:
                 normal = dimension.normal_form(value)
-                yield Fault(field, f"{value[:_SHOWN_MAX]!r}: events with it have {normal!r}")
+                yield Fault(field, f"{value[:_SHOWN_MAX]!r} is stored as {normal!r}; use this form")
 
 
 def _thresholds(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
@@ -135,7 +135,9 @@ def _recovery(rule: AlertRule) -> Iterator[Fault]:
 def _window(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
     if rule.calendar and not metric.is_calendar:
         allowed = ", ".join(each.name for each in METRICS.values() if each.is_calendar)
-        yield Fault("window", f"calendar days are possible with {allowed}, not {metric.name}")
+        yield Fault(
+            "window", f"calendar days are allowed only for {allowed}, not for {metric.name}"
+        )
     elif not rule.calendar and not WINDOW_MIN_S <= rule.window_s <= WINDOW_MAX_S:
         yield Fault("window", f"{WINDOW_MIN_S}s to {WINDOW_MAX_S // DAY_S}d is allowed")
     try:
@@ -150,7 +152,7 @@ def _window(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
 
 def _modes(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
     if rule.compare_with and rule.anomaly is not None:
-        yield Fault("anomaly", "a rule has either compare_with or anomaly")
+        yield Fault("anomaly", "cannot be combined with compare_with")
     for field, is_set in (
         ("compare_with", bool(rule.compare_with)),
         ("anomaly", rule.anomaly is not None),
@@ -164,7 +166,9 @@ def _modes(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
     if metric.aggregate == "each" and rule.group_by:
         yield Fault("group_by", f"{metric.name} compares single rows, which are not grouped")
     if metric.name == "score_share" and "score_value" not in rule.filter:
-        yield Fault("filter.score_value", f"{metric.name} needs the values whose share counts")
+        yield Fault(
+            "filter.score_value", f"required for {metric.name}: the values whose share is computed"
+        )
 
 
 def _names(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
@@ -180,7 +184,9 @@ def _templates(rule: AlertRule) -> Iterator[Fault]:
     for name, template in rule.annotations.items():
         field = f"annotations.{name}"
         if len(template) > TEMPLATE_CHARS_MAX:
-            yield Fault(field, f"it has {len(template)} characters; at most {TEMPLATE_CHARS_MAX}")
+            yield Fault(
+                field, f"at most {TEMPLATE_CHARS_MAX} characters are allowed, not {len(template)}"
+            )
             continue
         try:
             templates.check_names(template, values)

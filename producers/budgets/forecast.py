@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def linear_pico(spent_pico: int, start_us: int, end_us: int, now_us: int) -> int:
-    """Return the spend at the end of a period if it continues like so far in the period."""
+    """Return the spend at the end of a period at its rate so far."""
     elapsed_us = min(max(now_us - start_us, 1), end_us - start_us)
     return spent_pico * (end_us - start_us) // elapsed_us
 

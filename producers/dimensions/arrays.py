@@ -23,8 +23,8 @@ _CUT_CHARS: Final = len(CUT_TEXT) + 3
 def array_of(texts: frozenset[str]) -> str:
     """Return the sorted texts as a JSON array; an empty text if there are none.
 
-    If the array exceeds ``ARRAY_CHARS_MAX``, only the first texts are kept, and ``CUT_TEXT``. The
-    result depends only on the set.
+    If the array exceeds ``ARRAY_CHARS_MAX``, only the first texts are kept, and then
+    ``CUT_TEXT``. The result depends only on the set.
     """
     if not texts:
         return ""

@@ -1,4 +1,4 @@
-"""Define messages: what a channel is told about a group of alerts, and how it is worded."""
+"""Build the messages that channels receive about groups of alerts."""
 
 from __future__ import annotations
 

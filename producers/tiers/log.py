@@ -71,7 +71,7 @@ class TierLog:
             await stopped(self._producer, STOP_TIMEOUT_S)
 
     def subscribe(self, callback: Callable[[Tier], None]) -> None:
-        """Call ``callback`` with each later change; ``book`` has the tiers of now."""
+        """Call ``callback`` with each later change; ``book`` has the current tiers."""
         self._subscribers.append(callback)
 
     async def write(self, tiers: Sequence[Tier], *, per_project_max: int) -> None:

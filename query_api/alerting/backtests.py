@@ -16,7 +16,7 @@ from producers.notifications.alert import Alert
 
 
 class RulePane(msgspec.Struct, kw_only=True):
-    """A row of ``ReadRulePanes``."""
+    """A row of ``query_api.store.queries.rule_panes.ReadRulePanes``."""
 
     start_s: int
     dimensions: dict[str, str]
@@ -65,7 +65,10 @@ class Backtester(Protocol):
     """An interface to evaluate rules by the code of the stream processors."""
 
     def first_needed_s(self, rule: AlertRule, from_s: int) -> int:
-        """Return the start of the data that are needed for an evaluation from ``from_s`` on."""
+        """Return the start of the data that an evaluation from ``from_s`` on needs.
+
+        Both are seconds since the epoch.
+        """
         ...
 
     def evaluate(
@@ -84,7 +87,7 @@ class NoBacktester:
     """A query API without stream processors."""
 
     def first_needed_s(self, rule: AlertRule, from_s: int) -> int:
-        """Return ``from_s``."""
+        """Return the start of the rule's window that ends at ``from_s``."""
         return from_s - rule.window_s
 
     def evaluate(

@@ -153,7 +153,7 @@ def _limits_of(body: BudgetBody, group_by: tuple[str, ...]) -> tuple[BudgetLimit
         ("overrides", body.overrides),
     ):
         if value:
-            message = f"{field}: belongs into each of limits, if there are limits"
+            message = f"{field}: cannot be combined with limits; set it in each of limits"
             raise BadRequestError(message, field=field)
     names = [limit.name for limit in body.limits]
     for at, limit in enumerate(body.limits):

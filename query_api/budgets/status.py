@@ -28,7 +28,7 @@ GROUPS_MAX: Final = 1_000
 
 class ForecastOut(msgspec.Struct, kw_only=True):
     spend_usd: str
-    """Spend at the end of the period if it continues like so far in the period."""
+    """Spend at the end of the period at its rate so far."""
     exceeds_limit: bool
     limit_reached_at: str | None
     """When the spend reaches the limit at this rate, if that is before the period's end."""

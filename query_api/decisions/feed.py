@@ -155,10 +155,10 @@ class _Partition:
         while True:
             with contextlib.suppress(KafkaError, ProducersError, TimeoutError):
                 async with asyncio.timeout(self._kafka.request_timeout_s):
-                    await self._look()
+                    await self._update_freshness()
             await asyncio.sleep(self._interval_s)
 
-    async def _look(self) -> None:
+    async def _update_freshness(self) -> None:
         """Compare the checkpoint with the end of ``deltas``.
 
         1. Note the end. 2. Take the last checkpoint that was read. 3. Wait until the states before

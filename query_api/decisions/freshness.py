@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 ENDS_MAX: Final = 2_000
-"""Times that are kept while nothing is evaluated; above it, every second one is forgotten."""
+"""Times that are kept while nothing is evaluated; above it, every second one is dropped."""
 
 
 class Freshness:

@@ -14,12 +14,13 @@ from producers.control.periods import FOREVER_US, period_bounds, rolling_us
 from query_api import metrics
 
 SWEPT_AT_ONCE: Final = 5_000
-"""States that are checked before other tasks get their turn, about a millisecond."""
+"""States that are checked before other tasks run, about a millisecond."""
 NEW_BUDGET_READ_WITHIN_US: Final = 60_000_000
+"""Time for which the states of an unknown budget are kept, because it may be a new one."""
 
 
 class StateRecord(msgspec.Struct, gc=False):
-    """The fields of ``clickhouse.rows.BudgetStateRow`` that decisions need."""
+    """The fields of ``clickhouse.state_rows.BudgetStateRow`` that decisions need."""
 
     budget_id: str
     period: str

@@ -86,7 +86,9 @@ class Families:
             "llm_active_requests", "LLM calls that began lately and have not ended.", "model"
         )
         self._cache = self._gauge(
-            "llm_cache_hit_ratio", "Share of the last hour that caches answered.", "type"
+            "llm_cache_hit_ratio",
+            "Share of input tokens (prompt) or look-ups of the last hour that caches answered.",
+            "type",
         )
         of_budget = ("budget_id", "budget", "limit", "period", "group")
         self._spend = self._gauge(
@@ -203,7 +205,7 @@ _TRACE_ID_MAX: Final = 100
 
 
 def _cache_ratios(caches: Caches | None) -> Iterator[tuple[str, float]]:
-    """Yield the ratio of each kind of cache that was asked at all."""
+    """Yield the ratio of each kind of cache that was used."""
     if caches is None:
         return
     if caches.prompt.hit_ratio is not None:

@@ -24,7 +24,7 @@ HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 WINDOW_S: Final = 10
 RANGES_MAX: Final = 24
-"""Number of ranges from which on the starts of rows are listed instead."""
+"""Maximum ranges in a condition; with more, the query lists the starts of rows instead."""
 
 SKETCH_ROWS_MAX: Final = 1_024
 """Maximum rows with sketches that the store reads at a time: in memory, a sketch has kilobytes."""
@@ -199,7 +199,7 @@ def _whole(from_s: int, to_s: int, length_s: int, excluded: Sequence[int]) -> li
 
 
 def _between(from_s: int, to_s: int, ranges: Sequence[Range]) -> list[Range]:
-    """Return what ``ranges`` leave of a range."""
+    """Return the parts of a range that ``ranges`` do not cover."""
     begins = (from_s, *(end_s for _, end_s in ranges))
     ends = (*(begin_s for begin_s, _ in ranges), to_s)
     gaps = zip(begins, ends, strict=True)

@@ -1,4 +1,4 @@
-"""Serve ``/v1/alerts/{episode_id}/acknowledge``: who takes care of an episode."""
+"""Serve ``/v1/alerts/{episode_id}/acknowledge``: acknowledgements of episodes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ class AcknowledgementBody(Body):
         extra="forbid", json_schema_extra={"examples": [ACKNOWLEDGEMENT_REQUEST_EXAMPLE]}
     )
 
-    author: str = Field("", max_length=255, description="Who takes care of it.")
+    author: str = Field(
+        "", max_length=255, description="Name of the person who handles the episode."
+    )
     note: str = Field("", max_length=2_000)
 
 
 def add_acknowledgements(router: APIRouter, context: AppContext) -> None:
-    """Add the routes that acknowledge an episode, and take that back."""
+    """Add the routes that acknowledge an episode, and withdraw that."""
 
     @router.post(
         _PATH,
@@ -73,7 +75,7 @@ def add_acknowledgements(router: APIRouter, context: AppContext) -> None:
         await _write(context, record)
         return json_response(shown_acknowledgement(record))
 
-    @router.delete(_PATH, status_code=204, summary="Take back an acknowledgement")
+    @router.delete(_PATH, status_code=204, summary="Withdraw an acknowledgement")
     async def take_back(project_id: ProjectId, episode_id: EpisodeId) -> Response:
         record_id = _id_of(project_id, episode_id)
         if record_id not in context.control.view.in_project(Acknowledgement, project_id):

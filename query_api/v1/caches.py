@@ -44,7 +44,7 @@ class PromptCache(msgspec.Struct, kw_only=True, gc=False):
 
 
 class ApplicationCache(msgspec.Struct, kw_only=True, gc=False):
-    """Observations that say how a cache of the application answered.
+    """Observations that state how a cache of the application answered.
 
     ``saved_usd`` is what the price list would have charged for those that it answered. Those
     without a known price save nothing.
@@ -54,7 +54,7 @@ class ApplicationCache(msgspec.Struct, kw_only=True, gc=False):
     semantic: int
     miss: int
     hit_rate: float | None
-    """Null if no observation says so."""
+    """Null if no observation states it."""
     saved_usd: str
 
 

@@ -156,7 +156,7 @@ def parsed(kind: ChannelType[Any], settings: Mapping[str, Any]) -> Any:
             message = f"{field}: unknown field; {kind.name} has {', '.join(allowed)}"
             raise BadRequestError(message, field=field, allowed=allowed) from error
         if issue["type"] == "missing":
-            message = f"{field}: channels of type {kind.name} need it"
+            message = f"{field}: required for channels of type {kind.name}"
             raise BadRequestError(message, field=field) from error
         raise BadRequestError(f"{field}: {message_of(issue)}", field=field) from error
 
@@ -233,7 +233,7 @@ def _check_change(context: AppContext) -> Callable[[ChannelChange, Channel], Awa
         for name in ("type", "events"):
             if name in (body.model_extra or {}):
                 raise BadRequestError(
-                    f"{name}: it cannot be changed; create another channel", field=name
+                    f"{name}: cannot be changed; create another channel", field=name
                 )
         changed = _changed(held, body)
         await addresses.check(kind, parsed(kind, changed.settings))

@@ -32,7 +32,7 @@ USER_ID_CHARS_MAX: Final = 1_000
 """Maximum length of a user id, as in events."""
 PAGE_MAX: Final = 1_000
 SCANNED_AT_ONCE: Final = 5_000
-"""Users that are compared before other requests get their turn, about a millisecond."""
+"""Users that are compared before other requests are served, about a millisecond."""
 
 _TIERS: Final = "/v1/tiers"
 _TIER: Final = "/v1/tiers/{user_id:path}"

@@ -169,7 +169,7 @@ def _request(project_id: str, body: WhatIfBody) -> WindowRequest:
 
 def _other(context: AppContext, project_id: str, body: WhatIfBody) -> OtherPrices:
     if (body.model is None) == (body.usd_per_million is None):
-        raise BadRequestError("model: either model or usd_per_million is needed", field="model")
+        raise BadRequestError("model: set either model or usd_per_million", field="model")
     if body.model is not None:
         view = context.control.view
         prices = [

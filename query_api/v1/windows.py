@@ -253,8 +253,8 @@ def windows_router(context: AppContext) -> APIRouter:
 
         Steps without observations are omitted. Only observations between `from` and `to`, rounded
         to whole minutes (or steps of ten seconds), are included. Percentiles have a relative error
-        of at most 1 %. What happened before the upgrade to windows of ten seconds is in the first
-        ten seconds of its minute, and has no values of the dimensions that were added then.
+        of at most 1 %. Observations from before the upgrade to windows of ten seconds are in the
+        first ten seconds of their minute, without values of the dimensions that were added then.
         """
         request = parameters.request(project_id, now_us(), settings.window_steps_max)
         read = await read_windows(context, request, tuple(MEASURES), _Row)

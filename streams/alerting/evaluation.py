@@ -40,7 +40,7 @@ class Running:
 
 
 class Evaluation:
-    """The evaluators of a partition, and the position up to which they have seen ``deltas``.
+    """The evaluators of a partition, and the position up to which they have applied ``deltas``.
 
     Attributes:
         input_offset: offset of the last applied record.

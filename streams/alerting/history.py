@@ -24,8 +24,10 @@ from streams.core.alerting.source_order import Applied, EarlierOrder
 RECENT_US: Final = 900 * 1_000_000
 """The range that is read first, so that rules with short windows are complete soon."""
 RETRY_S: Final = 1.0
+"""Pause before a failed reading is repeated."""
 STOP_TIMEOUT_S: Final = 2.0
 RECORDS_PER_TURN: Final = 8
+"""Records that are applied before other tasks run."""
 PART_RECORDS: Final = 1_000
 """Records that are read before they are applied."""
 
@@ -77,7 +79,7 @@ class HistoryReader:
             begin, lower = await self._retried(partial(self._bounds, from_us, upper))
             complete_us, position = from_us, lower
             while position < upper:
-                records = await self._retried(partial(self._some, position, upper))
+                records = await self._retried(partial(self._part, position, upper))
                 if position == lower == begin > 0 and records:  # retention removed older ones
                     complete_us = max(from_us, records[0].timestamp * 1_000)
                 await self._apply(records, order)
@@ -118,7 +120,7 @@ class HistoryReader:
         at = found[self._deltas]
         return begin, min(upper, upper if at is None else max(begin, at.offset))
 
-    async def _some(
+    async def _part(
         self, position: int, upper: int, consumer: AIOKafkaConsumer
     ) -> list[ConsumerRecord]:
         """Return up to ``PART_RECORDS`` records from an offset on."""

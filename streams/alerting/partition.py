@@ -255,7 +255,7 @@ class AlertingPartition:
         """Evaluate what depends on time, at intervals.
 
         While records are waiting, time is that of the log: otherwise, a rule about silence would
-        see silence where there is a backlog.
+        take a backlog for silence.
         """
         now_s = time.monotonic()
         if now_s < self._ticked_at_s + self._settings.tick_interval_s:

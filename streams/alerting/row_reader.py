@@ -20,6 +20,7 @@ POLL_MS: Final = 500
 RETRY_S: Final = 1.0
 STOP_TIMEOUT_S: Final = 2.0
 RECORDS_PER_TURN: Final = 8
+"""Records that are passed on before other tasks run."""
 OVERLAP_US: Final = 5_000_000
 """Rows of this time are read again after a restart, because append times are not exact."""
 

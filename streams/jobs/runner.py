@@ -199,7 +199,7 @@ class JobRunner(Generic[JobT]):
             outcome = await self._outcome_of(job)
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
         ended_us = now_us()
-        circuit = self._book.judge(job, outcome, ended_us)
+        circuit = self._book.update_circuit(job, outcome, ended_us)
         if circuit:
             self._metrics.circuit_changed(circuit)
             log.warning("circuit_changed", to=circuit, kind=self._kind.name, target=job.target)

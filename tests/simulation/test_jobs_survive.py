@@ -125,7 +125,7 @@ class Worker:
         outcome = self.outcome(job) if may_contact else Failed("open", by_target=False)
         world.contacts[job.target] += may_contact
         before = self.book.state_of(job)
-        self.book.judge(job, outcome, world.now_us)
+        self.book.update_circuit(job, outcome, world.now_us)
         counts = self.book.after(job, outcome, world.now_us, 0).attempts > before.attempts
         if counts:
             world.attempts[job.id] += 1

@@ -1,4 +1,4 @@
-"""Acknowledgements: somebody takes care of an episode of alerts."""
+"""Acknowledgements of episodes of alerts, which end repeated notifications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from producers.control.record import Microseconds, ProjectRecord
 
 
 class Acknowledgement(ProjectRecord):
-    """An acknowledgement of one episode. While it exists, the episode is not notified again."""
+    """An acknowledgement of one episode. While it exists, no notifications are repeated."""
 
     kind = "acknowledgement"
     per_project_max = 2_000

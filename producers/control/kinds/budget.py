@@ -70,8 +70,8 @@ class Budget(ProjectRecord):
     time_zone: str = "UTC"
     """IANA name of the time zone in which calendar periods begin."""
     limit_pico: LimitPico | None = None
-    """This field and the following ones up to ``overrides`` are those of the only limit; without a
-    meaning if there are ``limits``."""
+    """This field and the following ones up to ``overrides`` describe the only limit. They have no
+    effect if ``limits`` is set."""
     tiers: dict[str, LimitPico] = Field({}, max_length=TIERS_MAX)
     default_tier: str = ""
     overrides: dict[str, LimitPico] = Field({}, max_length=OVERRIDES_MAX)
@@ -139,7 +139,7 @@ class Budget(ProjectRecord):
                 raise ValueError(": ".join(fault))
         names = [limit.name for limit in self.limits]
         if len(set(names)) != len(names) or (self.limits and not all(names)):
-            message = "limits: each needs a name of its own"
+            message = "limits: each must have a unique name"
             raise ValueError(message)
         return self
 

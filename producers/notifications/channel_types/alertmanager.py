@@ -27,7 +27,7 @@ class AlertmanagerSettings(ChannelSettings):
     """Address of the Alertmanager, such as ``https://alertmanager.example.com``."""
     bearer_token: Token | None = None
     fires_for_s: int = Field(86_400, ge=60, le=30 * 86_400)
-    """Time after which the Alertmanager takes an alert as resolved if it receives no more of it;
+    """Time after which the Alertmanager considers an alert resolved, unless it is sent again;
     choose more than the ``repeat_interval_s`` of the route."""
 
 
@@ -44,7 +44,7 @@ def _labels(message: Message, alert: MessageAlert) -> dict[str, str]:
 
 
 class Alertmanager(ChannelType[AlertmanagerSettings]):
-    """The type."""
+    """The channel type ``alertmanager``."""
 
     name = "alertmanager"
     settings = AlertmanagerSettings

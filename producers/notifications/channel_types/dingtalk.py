@@ -29,7 +29,7 @@ class DingTalkSettings(ChannelSettings):
 
 
 class DingTalk(ChannelType[DingTalkSettings]):
-    """The type."""
+    """The channel type ``dingtalk``."""
 
     name = "dingtalk"
     settings = DingTalkSettings

@@ -21,7 +21,7 @@ class DiscordSettings(ChannelSettings):
 
 
 class Discord(ChannelType[DiscordSettings]):
-    """The type."""
+    """The channel type ``discord``."""
 
     name = "discord"
     settings = DiscordSettings
@@ -36,5 +36,5 @@ class Discord(ChannelType[DiscordSettings]):
             "description": message.text[:DESCRIPTION_CHARS_MAX],
             "color": color_of(message),
         }
-        # No names in the text mention anybody.
+        # Names such as @everyone in the text must not notify users.
         return json_request(settings.url, {"embeds": [embed], "allowed_mentions": {"parse": []}})

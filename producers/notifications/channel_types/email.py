@@ -26,7 +26,7 @@ class EmailSettings(ChannelSettings):
 
 
 class EmailChannel(ChannelType[EmailSettings]):
-    """The type."""
+    """The channel type ``email``."""
 
     name = "email"
     settings = EmailSettings

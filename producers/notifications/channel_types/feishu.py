@@ -29,7 +29,7 @@ class FeishuSettings(ChannelSettings):
 
 
 class Feishu(ChannelType[FeishuSettings]):
-    """The type."""
+    """The channel type ``feishu``."""
 
     name = "feishu"
     settings = FeishuSettings

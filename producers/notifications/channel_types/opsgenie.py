@@ -26,7 +26,7 @@ class OpsgenieSettings(ChannelSettings):
 
 
 class Opsgenie(ChannelType[OpsgenieSettings]):
-    """The type."""
+    """The channel type ``opsgenie``."""
 
     name = "opsgenie"
     settings = OpsgenieSettings

@@ -26,7 +26,7 @@ class PagerDutySettings(ChannelSettings):
 
 
 class PagerDuty(ChannelType[PagerDutySettings]):
-    """The type."""
+    """The channel type ``pagerduty``."""
 
     name = "pagerduty"
     settings = PagerDutySettings

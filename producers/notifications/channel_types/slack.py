@@ -28,7 +28,7 @@ def escaped(text: str) -> str:
 
 
 class Slack(ChannelType[SlackSettings]):
-    """The type."""
+    """The channel type ``slack``."""
 
     name = "slack"
     settings = SlackSettings

@@ -20,7 +20,7 @@ class TeamsSettings(ChannelSettings):
 
 
 class Teams(ChannelType[TeamsSettings]):
-    """The type."""
+    """The channel type ``teams``."""
 
     name = "teams"
     settings = TeamsSettings

@@ -26,7 +26,7 @@ class TelegramSettings(ChannelSettings):
 
 
 class Telegram(ChannelType[TelegramSettings]):
-    """The type."""
+    """The channel type ``telegram``."""
 
     name = "telegram"
     settings = TelegramSettings

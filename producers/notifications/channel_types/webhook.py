@@ -26,7 +26,7 @@ class WebhookChannelSettings(ChannelSettings):
 
 
 class WebhookChannel(ChannelType[WebhookChannelSettings]):
-    """The type."""
+    """The channel type ``webhook``."""
 
     name = "webhook"
     settings = WebhookChannelSettings

@@ -21,7 +21,7 @@ class WeComSettings(ChannelSettings):
 
 
 class WeCom(ChannelType[WeComSettings]):
-    """The type."""
+    """The channel type ``wecom``."""
 
     name = "wecom"
     settings = WeComSettings

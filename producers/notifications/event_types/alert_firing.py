@@ -8,6 +8,6 @@ __all__ = ["AlertFiring"]
 
 
 class AlertFiring(RuleEvent):
-    """The event type; it is repeated at the rule's ``renotify_interval``."""
+    """The event type ``alert.firing``; it is repeated at the rule's ``renotify_interval``."""
 
     name = "alert.firing"

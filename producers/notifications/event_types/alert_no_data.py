@@ -8,6 +8,6 @@ __all__ = ["AlertNoData"]
 
 
 class AlertNoData(RuleEvent):
-    """The event type."""
+    """The event type ``alert.no_data``."""
 
     name = "alert.no_data"

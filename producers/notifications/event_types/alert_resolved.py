@@ -8,6 +8,6 @@ __all__ = ["AlertResolved"]
 
 
 class AlertResolved(RuleEvent):
-    """The event type."""
+    """The event type ``alert.resolved``."""
 
     name = "alert.resolved"

@@ -33,7 +33,7 @@ class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetBurnRate(EventType[BudgetBurn]):
-    """The event type."""
+    """The event type ``budget.burn_rate``."""
 
     name = "budget.burn_rate"
     payload = BudgetBurn

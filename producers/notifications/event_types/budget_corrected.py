@@ -35,7 +35,7 @@ class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetCorrected(EventType[BudgetCorrection]):
-    """The event type; its state is ``resolved``."""
+    """The event type ``budget.corrected``; its state is ``resolved``."""
 
     name = "budget.corrected"
     payload = BudgetCorrection

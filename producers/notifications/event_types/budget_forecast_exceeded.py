@@ -33,7 +33,7 @@ class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetForecastExceeded(EventType[BudgetForecast]):
-    """The event type."""
+    """The event type ``budget.forecast_exceeded``."""
 
     name = "budget.forecast_exceeded"
     payload = BudgetForecast

@@ -73,7 +73,7 @@ class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
 
 
 class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
-    """The event type. Its alerts also have the columns of budgets."""
+    """The event type ``budget.threshold_crossed``. Its alerts also have the columns of budgets."""
 
     name = "budget.threshold_crossed"
     payload = ThresholdCrossed

@@ -13,7 +13,7 @@ class WebhookTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookTested(EventType[WebhookTest]):
-    """The event type of tests."""
+    """The event type ``webhook.test`` of tests."""
 
     name = "webhook.test"
     payload = WebhookTest

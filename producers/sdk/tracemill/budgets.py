@@ -57,7 +57,7 @@ class BudgetDecision(msgspec.Struct, frozen=True):
 
 
 class BudgetExceeded(Exception):
-    """A budget does not allow a call; ``decision`` says which one, and why."""
+    """A budget does not allow a call; ``decision`` has the budget and the reason."""
 
     def __init__(self, decision: BudgetDecision) -> None:
         super().__init__(decision.message or decision.reason)

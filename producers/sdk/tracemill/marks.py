@@ -1,4 +1,4 @@
-"""Read what an application says about its cache, and the class of an error from its message."""
+"""Read how an application's cache answered from metadata, and an error's class from its message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TYPE_NAMES: Final = ("cache.type", "cache_type", "cacheType")
 OBJECT_NAME: Final = "cache"
 """An object with the members ``hit`` and ``type``."""
 CACHE_NAMES: Final = (*HIT_NAMES, *TYPE_NAMES, OBJECT_NAME)
-"""Names of metadata and attributes that say how a cache of the application answered."""
+"""Names of metadata and attributes that state how a cache of the application answered."""
 TEXT_CHARS_MAX: Final = 64
 """Longest text of a mark."""
 
@@ -30,7 +30,7 @@ _STATUS: Final = re.compile(
 
 
 def cache_mark_of(hit: Any, cache_type: Any) -> AppCache | None:
-    """Return how a cache answered; None if neither value says so.
+    """Return how a cache answered; None if neither value states it.
 
     Args:
         hit: whether the cache answered: a boolean, 0 or 1, or a text such as ``true`` or ``hit``;
@@ -43,12 +43,12 @@ def cache_mark_of(hit: Any, cache_type: Any) -> AppCache | None:
         return "miss"
     if answered in _HITS:
         return "semantic" if "semantic" in kind else "exact"
-    for said in (answered, kind):
-        if "semantic" in said:
+    for text in (answered, kind):
+        if "semantic" in text:
             return "semantic"
-        if "exact" in said:
+        if "exact" in text:
             return "exact"
-        if said == "miss":
+        if text == "miss":
             return "miss"
     return None
 

@@ -1,4 +1,4 @@
-"""Evaluate budgets."""
+"""Define the evaluator of budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evaluator of alert rules."""
+"""Define the evaluator of alert rules."""
 
 from __future__ import annotations
 

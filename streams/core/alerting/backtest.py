@@ -18,6 +18,7 @@ from streams.core.alerting.rules.rule import SECOND_US, Rule
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 SETTLE_PANES: Final = 3
+"""Panes before the first window that are evaluated, but not reported."""
 Point = tuple[int, Decimal | None]
 """Time in seconds, and the value of the window that ends then; None without data."""
 
@@ -70,12 +71,12 @@ def backtest(
     """Evaluate a rule from ``from_s`` to ``to_s``.
 
     Args:
-        rule: the rule; it counts as enabled and as old.
+        rule: the rule; it is treated as enabled, and as created before the range.
         panes: the panes from ``first_needed_s`` on, sorted by start.
-        from_s: begin of the range.
+        from_s: start of the range, in seconds since the epoch.
         to_s: end of the range, exclusive.
         limits: limits of the evaluation.
-        step_s: distance of the values in ``series``.
+        step_s: seconds between two values in ``series``.
         series_max: maximum number of groups in ``series``.
         is_cancelled: whether to give up; it is called for each pane.
     """

@@ -134,7 +134,7 @@ class BudgetBook:
                 )  # fmt: skip
 
     def tick(self, now_us: int) -> None:
-        """Let spend leave rolling periods, and forget old periods."""
+        """Remove spend that has left rolling periods, and forget old periods."""
         self._now_us = max(self._now_us, now_us)
         if self._now_us // QUARTER_US > self._expired_us // QUARTER_US:
             self._expired_us = self._now_us
@@ -359,7 +359,7 @@ class BudgetBook:
         return [group for group in sums.spent if limit.rule.user_of(group) == user_id]
 
     def _expire(self) -> None:
-        """Let spend leave rolling periods."""
+        """Remove spend that has left rolling periods."""
         for meter in self._meters:
             for sums in meter.periods.values() if meter.rolling_us else ():
                 for group in list(sums.panes):

@@ -90,7 +90,7 @@ class JobBook(Generic[JobT]):
         return too_old
 
     def start(self, now_us: int) -> Iterator[tuple[JobT, bool]]:
-        """Yield the jobs whose turn it is, and whether their target may be contacted.
+        """Yield the jobs to attempt, and whether their target may be contacted.
 
         If it may not, because its circuit is open, the attempt fails without contacting it. The
         caller calls ``finish`` after each attempt.
@@ -133,8 +133,8 @@ class JobBook(Generic[JobT]):
             jitter=jitter,
         )
 
-    def judge(self, job: JobT, outcome: Outcome, now_us: int) -> str:
-        """Apply an outcome to the circuit of the job's target; return how that changed.
+    def update_circuit(self, job: JobT, outcome: Outcome, now_us: int) -> str:
+        """Apply an outcome to the circuit of the job's target; return how the circuit changed.
 
         Returns:
             ``opened``, ``closed`` or an empty string.

@@ -69,8 +69,8 @@ class Group:
     timing: Timing
     firing: dict[tuple[str, str], Alert] = field(default_factory=dict)
     """The last alert of each firing episode, by rule and episode."""
-    life: str = ""
-    """Id of the alert since which an episode of the group has been firing all the time."""
+    firing_id: str = ""
+    """Id of the alert that began the current time in which the group fires."""
     sent_us: int = 0
     """Time of the last message."""
     collecting: Batch | None = None
@@ -193,7 +193,7 @@ class GroupBook:
             group.firing.pop(episode, None)
         elif repeats:
             if not group.firing:
-                group.life = alert.id
+                group.firing_id = alert.id
             group.firing[episode] = alert
 
     def _sealed(self, batch_id: str, group: Group, alert: Alert) -> Batch | None:

@@ -97,7 +97,7 @@ class WindowDelta(msgspec.Struct, array_like=True, gc=False):
     cache_semantic: Change = 0
     """The same, by an answer to a similar request."""
     cache_miss: Change = 0
-    """Observations that asked a cache of the application in vain."""
+    """Observations for which a cache of the application had no answer."""
     cached_saved_pico: int = 0
     """Picodollars that prompt caches saved; negative if writing to them cost more."""
     app_saved_pico: int = 0

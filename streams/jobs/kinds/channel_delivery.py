@@ -43,9 +43,9 @@ class ChannelDelivery(Job):
 
     key: GroupKey
     batch_id: str = ""
-    """The batch that is sent; empty: see ``life`` and ``test``."""
-    life: str = ""
-    """The firing of the group that is reported again and again."""
+    """The batch that is sent; empty: see ``firing_id`` and ``test``."""
+    firing_id: str = ""
+    """The firing of the group that is reported repeatedly (``Group.firing_id``)."""
     test: Alert | None = None
 
 
@@ -114,7 +114,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
                 )
             group = self._book.group_of(key)
             if repeats and group is not None and group.firing:
-                job_id = f"{key.id}.{group.life}"
+                job_id = f"{key.id}.{group.firing_id}"
                 self._repeating[job_id] = key
                 yield ChannelDelivery(
                     id=job_id,
@@ -122,7 +122,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
                     project_id=alert.project_id,
                     created_us=alert.created_us,
                     key=key,
-                    life=group.life,
+                    firing_id=group.firing_id,
                     due_us=alert.created_us + timing.repeat_us,
                 )
 
@@ -150,13 +150,18 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
             )
 
     def wait_of(self, job: ChannelDelivery) -> Postponed | None:
-        """Return until when a message waits: for the rate of its channel, or to be repeated."""
+        """Return until when a message waits: for the channel's rate, or for its repetition."""
         channel = self._control.view[Channel].get(job.target)
         if channel is None or channel.disabled:
             return None
         at_us = now_us()
         group = self._book.group_of(job.key)
-        if job.life and group is not None and group.life == job.life and group.firing:
+        if (
+            job.firing_id
+            and group is not None
+            and group.firing_id == job.firing_id
+            and group.firing
+        ):
             due_us = group.sent_us + group.timing.repeat_us
             if self._book.pending_in(group) or due_us > at_us:
                 due_us = max(due_us, at_us + int(self._settings.pending_pause_s * 1e6))
@@ -184,7 +189,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         if job.test is not None:
             outcome = await self._send(job, channel, [job.test], f"{job.id}", None)
             return Dropped(outcome.detail) if isinstance(outcome, Failed) else outcome
-        if job.life:
+        if job.firing_id:
             return await self._repeat(job, channel, group)
         batch = self._book.batches.get(job.batch_id)
         if batch is None:
@@ -195,7 +200,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         return await self._send(job, channel, wanted, batch.id, group)
 
     async def _repeat(self, job: ChannelDelivery, channel: Channel, group: Group | None) -> Outcome:
-        if group is None or group.life != job.life or not group.firing:
+        if group is None or group.firing_id != job.firing_id or not group.firing:
             return Dropped("the group no longer fires")
         # After a crash, the time of the last message is the same, and so is the id.
         message_id = f"{job.id}.{group.sent_us}"
@@ -266,22 +271,22 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         if not alerts and state.status == "pending" and not state.attempts:
             return []
         batch = self._book.batches.get(job.batch_id)
-        told = alerts or (tuple(batch.alerts) if batch is not None else ())
+        logged_alerts = alerts or (tuple(batch.alerts) if batch is not None else ())
         logged: Job = job
-        if job.life:
+        if job.firing_id:
             logged = replace(job, id=f"{job.id}.{state.updated_us}", created_us=state.updated_us)
         row = attempt_row(
             logged,
             state,
             target_kind="channel",
-            alert_ids=[each.id for each in told],
-            event=told[0].event if told else "",
+            alert_ids=[each.id for each in logged_alerts],
+            event=logged_alerts[0].event if logged_alerts else "",
             status_code=result.status,
             latency_ms=result.latency_ms,
             answer=result.answer,
             is_test=job.test is not None,
         )
-        if job.life and result.delivered and state.status == "pending" and not state.attempts:
+        if job.firing_id and result.delivered and state.status == "pending" and not state.attempts:
             row = msgspec.structs.replace(row, status="delivered")
         return [(self.context.kafka.topics.delivery_log, msgspec.json.encode(row))]
 

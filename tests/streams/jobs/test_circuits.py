@@ -37,7 +37,7 @@ def step(book: JobBook[Job], now_s: float, outcome: Outcome) -> list[tuple[str, 
     began = list(book.start(now_us))
     for job, may_contact in began:
         result = outcome if may_contact else SKIPPED
-        book.judge(job, result, now_us)
+        book.update_circuit(job, result, now_us)
         book.finish(job, book.after(job, result, now_us, 0))
     return [(job.id, may_contact) for job, may_contact in began]
 

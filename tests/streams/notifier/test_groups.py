@@ -57,7 +57,7 @@ def test_a_group_that_was_resolved_begins_anew() -> None:
     assert group is not None
     assert group.firing == {}
     assert add(book, alert("c", 2_000)).due_us == 2_010 * SECOND_US
-    assert group.life == "c"
+    assert group.firing_id == "c"
 
 
 @given(

@@ -116,7 +116,7 @@ class RuleBook:
         rule.note_state(group)
 
     def restore_alert(self, alert: Alert) -> None:
-        """Continue from an alert whose state was not written any more."""
+        """Continue from an alert that was written without its state, because of a crash."""
         if alert.rule_kind != RULE_KIND:
             return
         change = _change.decode(alert.payload)
@@ -261,7 +261,7 @@ class RuleBook:
     # History
 
     def begins_after(self, offset: int) -> None:
-        """Note that the rules so far have seen nothing, and what comes next."""
+        """Note that the rules have no deltas yet, and that the next one follows ``offset``."""
         self._offset = offset
         for project in self._projects.values():
             project.begins_after(offset)

@@ -25,8 +25,8 @@ _SHIFTS: Final = {"hour": HOUR_S, "day": DAY_S, "week": WEEK_S}
 _NORMAL: Final = Fraction(14_826, 10_000)
 """Factor that makes the median absolute deviation comparable with a standard deviation."""
 _SPREAD_MIN: Final = Fraction(1, 100)
-"""Smallest deviation, as a share of the median: values that never differ say nothing about how far
-the next one may differ."""
+"""Smallest deviation, as a share of the median. Without it, any change of a constant value would be
+an unlimited number of deviations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ PANE_US: Final = PANE_S * _SECOND_US
 
 
 class EventClock:
-    """The current pane of a project: the latest one of an event, moved on while none arrive.
+    """The current pane of a project: that of its latest event, advanced while no events arrive.
 
     The start of an event is later than that of its pane by an unknown time, and it arrives later by
     its duration. So while no event of a later pane arrives, time passes from the moment when the

@@ -19,7 +19,7 @@ class RuleLimits:
 
 @dataclass(slots=True)
 class Counts:
-    """What was refused since the last call of ``take``."""
+    """Numbers of refused changes and groups; the evaluator reads and resets them."""
 
     late: int = 0
     ahead: int = 0

@@ -34,7 +34,7 @@ _texts: Final = msgspec.json.Decoder(dict[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class RowRule:
-    """A rule that each row is compared with."""
+    """A rule that is compared with each row."""
 
     record: AlertRule
     metric: Metric

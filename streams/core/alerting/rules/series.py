@@ -51,7 +51,7 @@ class SlidingWindow:
     Attributes:
         length_s: its length.
         touched: groups whose sums changed since the rules of the window were evaluated.
-        late: panes that changed after the window had left them, with their groups.
+        late: panes that changed after they had left the window, with their groups.
     """
 
     length_s: int

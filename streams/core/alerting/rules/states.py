@@ -136,7 +136,7 @@ class RuleStates:
         suppression = self.suppressions.of(record, values, self.now_us)
         if event == "alert.resolved":
             if state.is_announced:
-                suppression = None  # who was told that it began must be told that it ended
+                suppression = None  # receivers of its beginning also receive its end
             elif suppression is None:
                 suppression = self.suppressions.not_announced(state.suppressed_by)
         elif suppression is None:
@@ -234,7 +234,7 @@ class RuleStates:
         self._written.append(self._state_record(record, state, WHOLE_RULE, 0, is_deleted=True))
 
     def begin(self, rule: Rule) -> None:
-        """Write the state of a rule without groups, also if it had an error before."""
+        """Create the state of a rule without groups, with a later version than ``remove_error``."""
         state = rule.state_of(())
         state.row_version = max(state.row_version, self.now_us + 3 * _LATER_US)
 

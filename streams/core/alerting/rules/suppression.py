@@ -82,5 +82,5 @@ class Suppressions:
         return None
 
     def not_announced(self, by: str) -> Suppression:
-        """Return why the end of an episode is not delivered whose beginning was not."""
+        """Return why the end of an episode is not delivered if its beginning was not."""
         return Suppression(SILENCED if by in self.silences else by or SILENCED, by)
