@@ -88,7 +88,8 @@ def _filter_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
                 yield Fault(field, f"at most {dimension.chars_max} characters are allowed")
             elif dimension.normal_form is not as_is and dimension.normal_form(value) != value:
                 normal = dimension.normal_form(value)
-                yield Fault(field, f"{value[:_SHOWN_MAX]!r} is stored as {normal!r}; use this form")
+                given = repr(value[:_SHOWN_MAX])
+                yield Fault(field, f"{given} is not allowed; events with it are stored as {normal!r}")
 
 
 def _thresholds(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
