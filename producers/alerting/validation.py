@@ -89,7 +89,7 @@ def _filter_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
             elif dimension.normal_form is not as_is and dimension.normal_form(value) != value:
                 normal = dimension.normal_form(value)
                 given = repr(value[:_SHOWN_MAX])
-                yield Fault(field, f"{given} is not allowed; events with it are stored as {normal!r}")
+                yield Fault(field, f"{given} is not allowed; events with it have {normal!r}")
 
 
 def _thresholds(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
