@@ -1,7 +1,7 @@
 """Delete processed and stored records of the embedded broker before its disk is full.
 
 Kafka's own ``retention.bytes`` deletes segments even if they have not been read. This module only
-deletes closed segments whose records were all committed by the streams and the sink, oldest first.
+deletes closed segments whose records were all committed by their consumer groups, oldest first.
 It keeps the last closed segment of topics whose end the streams read when they start.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from aiokafka import TopicPartition
-from aiokafka.admin import RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
 from clickhouse.feeds import FEEDS
@@ -120,10 +120,15 @@ class LogRetention:
         self._next_print_s = 0.0
         topics = kafka.topics
         self._read_at_start = {feed.topic_in(topics) for feed in FEEDS if feed.is_state}
-        self._by_streams = (topics.events, topics.deltas)
-        self._by_sink = tuple(
+        stored = tuple(
             feed.topic_in(topics) for feed in FEEDS if feed.topic.cleanup is Cleanup.DELETE
         )
+        self._topics_of = {
+            topics.streams_group: (topics.events, topics.deltas),
+            topics.alerting_group: (topics.deltas,),
+            topics.sink_group: stored,
+        }
+        """The topics that each consumer group must have read before records are deleted."""
 
     async def watch(self) -> None:
         """Call ``shrink`` every few seconds until cancelled; retry while the broker is down."""
@@ -140,26 +145,14 @@ class LogRetention:
         Raises:
             KafkaError, BrokerUnavailableError: the broker did not respond.
         """
-        segments = await asyncio.to_thread(
-            segments_below, self._log_dir, (*self._by_streams, *self._by_sink)
-        )
+        topics = [topic for topics in self._topics_of.values() for topic in topics]
+        segments = await asyncio.to_thread(segments_below, self._log_dir, topics)
         wanted = self.excess(segments)
         if wanted <= 0 or not any(each.next_offset for each in segments):
             return 0
         admin = await started(lambda: new_admin(self._kafka), self._kafka)
         try:
-            names = self._kafka.topics
-            committed: dict[TopicPartition, int] = {}
-            for group, topics in (
-                (names.streams_group, self._by_streams),
-                (names.sink_group, self._by_sink),
-            ):
-                offsets = await admin.list_consumer_group_offsets(group)
-                committed |= {
-                    partition: found.offset
-                    for partition, found in offsets.items()
-                    if partition.topic in topics
-                }
+            committed = await self.committed(admin, {each.partition for each in segments})
             before, freed = deletable(segments, committed, wanted, self._read_at_start)
             if before:
                 await admin.delete_records(
@@ -169,6 +162,19 @@ class LogRetention:
             await admin.stop()
         self._print_progress(wanted, freed)
         return freed
+
+    async def committed(
+        self, admin: AIOKafkaAdminClient, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Return the offset before which all groups that read a partition have committed."""
+        committed: dict[TopicPartition, int] = {}
+        for group, topics in self._topics_of.items():
+            offsets = await admin.list_consumer_group_offsets(group)
+            for partition in partitions:
+                if partition.topic in topics:
+                    read_to = offsets[partition].offset if partition in offsets else 0
+                    committed[partition] = min(committed.get(partition, read_to), read_to)
+        return committed
 
     def excess(self, segments: Iterable[Segment]) -> int:
         """Return how many bytes to delete, because of the log's size or too little free space."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 
 from clickhouse.feeds.alert_states import FEED as ALERT_STATES
 from clickhouse.store import Store
@@ -79,6 +80,7 @@ class AlertingStage:
         )
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._committed: dict[TopicPartition, int] = {}
         self.host = PartitionHost(
             StageSpec(
                 name="alerting",
@@ -137,6 +139,22 @@ class AlertingStage:
             consumer.subscribe([self._kafka.topics.deltas], listener=assignment)
             while True:
                 await consumer.getmany(timeout_ms=POLL_MS)
+                await self._commit(consumer)
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what the workers have written, so that retention keeps what they have not read.
+
+        They continue from their own checkpoints. So a commit that fails is repeated later.
+        """
+        positions = {
+            TopicPartition(self._kafka.topics.deltas, number): worker.position().next_offset
+            for number, worker in self.host.workers.items()
+        }
+        offsets = {partition: offset for partition, offset in positions.items() if offset}
+        if offsets and offsets != self._committed:
+            with contextlib.suppress(KafkaError):
+                await consumer.commit(offsets)
+                self._committed = offsets
 
     def _new_consumer(self) -> AIOKafkaConsumer:
         return new_consumer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from clickhouse.all_topics import ensure_topics
 from deploy.embedded.kafka import EmbeddedKafka
 from deploy.embedded.log_retention import LogRetention, Segment, deletable, segments_below
 from producers.disk import MIB, DiskSettings, Space
-from producers.kafka.clients import new_consumer, new_producer, started
+from producers.kafka.clients import new_admin, new_consumer, new_producer, started
 from producers.settings import KafkaSettings
 from tests.fixtures.engines import new_broker, running
 
@@ -83,6 +84,24 @@ async def test_only_processed_records_of_a_real_log_are_deleted(broker: Embedded
     finally:
         await consumer.stop()
         await producer.stop()
+
+
+async def test_a_record_that_one_of_two_groups_has_not_read_is_kept(broker: EmbeddedKafka) -> None:
+    kafka = broker.client_settings()
+    await ensure_topics(kafka)
+    topics = kafka.topics
+    deltas = TopicPartition(topics.deltas, 0)
+    retention = LogRetention(broker.log_dir, kafka, DiskSettings(), print_line=print)
+    admin = await started(lambda: new_admin(kafka), kafka)
+    try:
+        for group, offset, both in ((topics.streams_group, 9, 0), (topics.alerting_group, 4, 4)):
+            consumer = await started(partial(new_consumer, kafka, group_id=group), kafka)
+            consumer.assign([deltas])
+            await consumer.commit({deltas: offset})
+            await consumer.stop()
+            assert await retention.committed(admin, {deltas}) == {deltas: both}
+    finally:
+        await admin.stop()
 
 
 def test_nothing_is_deleted_from_a_log_within_its_limits() -> None:
