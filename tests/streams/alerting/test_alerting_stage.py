@@ -102,6 +102,24 @@ async def test_it_ticks_without_traffic_and_continues_from_its_checkpoint(pipeli
     await until(has_continued)
 
 
+async def test_it_commits_what_is_evaluated_for_the_retention_of_the_broker(pipeline, until):
+    await pipeline.put_budget(project_id="p1")
+    await pipeline.send(*(counted("p1", number) for number in range(3)))
+    pipeline.start_worker(TOY)
+    kafka = pipeline.kafka
+    admin = AIOKafkaAdminClient(**client_options(kafka))
+    await admin.start()
+
+    async def is_committed() -> bool:
+        offsets = await admin.list_consumer_group_offsets(kafka.topics.alerting_group)
+        return sum(each.offset for each in offsets.values()) > 0
+
+    try:
+        await until(is_committed)
+    finally:
+        await admin.close()
+
+
 async def test_an_evaluator_follows_the_tiers_of_users(pipeline, until, states):
     await pipeline.put_budget(project_id="p1")
     pipeline.start_worker(TOY)
