@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from deploy.api_options import PUBLIC_KEY, SECRET_KEY
 from deploy.api_requests import DEFAULT_URL, connect
 from deploy.embedded.credentials import read_credentials
 from deploy.embedded.data_dir import Installation, read_installation
@@ -159,14 +160,18 @@ def admin_client(url: str | None) -> AdminClient:
     return AdminClient(url, secret)
 
 
-def project_client(url: str | None, public_key: str, secret_key: str) -> AdminClient:
-    """Return a client with a project's key.
+def project_client(
+    url: str | None, public_key: str | None = None, secret_key: str | None = None
+) -> AdminClient:
+    """Return a client with a project's key, by default that of the project of `tracemill up`.
 
     Raises:
         DeployError: a file of the installation cannot be read, or the URL is not valid.
     """
     installation = read_installation(ProcessSettings().data_dir)
-    return AdminClient(_address(url, installation), secret_key, public_key)
+    return AdminClient(
+        _address(url, installation), secret_key or SECRET_KEY, public_key or PUBLIC_KEY
+    )
 
 
 def server_address(url: str | None) -> str:

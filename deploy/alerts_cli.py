@@ -9,7 +9,6 @@ import typer
 
 from deploy.api_options import AsJson, PublicKey, SecretKey, Url
 from deploy.arguments import checked_id
-from deploy.prices_cli import PUBLIC_KEY, SECRET_KEY
 from deploy.record_output import print_record, print_records
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ def expire_silence(
 def _client(url: str | None, public_key: str | None, secret_key: str | None) -> AdminClient:
     from deploy.admin_client import project_client
 
-    return project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
+    return project_client(url, public_key, secret_key)
 
 
 def _matcher(text: str) -> dict[str, str]:

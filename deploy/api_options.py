@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from deploy.arguments import checked_id, checked_price_id, checked_url
+
+PUBLIC_KEY: Final = "pk-tm-dev"
+SECRET_KEY: Final = "sk-tm-dev"  # noqa: S105  # the documented key of `tracemill up`
+"""Keys of the project that `tracemill up` creates."""
 
 Url = Annotated[
     str | None,
@@ -45,7 +49,7 @@ PublicKey = Annotated[
     typer.Option(
         help="Public key of the project.",
         envvar="TRACEMILL_INIT_PUBLIC_KEY",
-        show_default="pk-tm-dev",
+        show_default=PUBLIC_KEY,
     ),
 ]
 SecretKey = Annotated[
@@ -53,7 +57,7 @@ SecretKey = Annotated[
     typer.Option(
         help="Secret key; other users cannot see it if it is set in the environment.",
         envvar="TRACEMILL_INIT_SECRET_KEY",
-        show_default="sk-tm-dev",
+        show_default=SECRET_KEY,
     ),
 ]
 PriceMatch = Annotated[

@@ -28,8 +28,6 @@ channels = typer.Typer(
     help=f"List, test and delete channels, such as Slack, which receive messages.{_ABOUT}",
 )
 
-PUBLIC_KEY: Final = "pk-tm-dev"
-SECRET_KEY: Final = "sk-tm-dev"
 _WEBHOOK: Final = ("id", "url", "events", "disabled", "description", "created_at")
 _CHANNEL: Final = ("id", "type", "name", "events", "disabled", "created_at")
 _REQUESTED: Final = ("delivery_id", "request_id")
@@ -117,7 +115,7 @@ def delete_channel(
 def _client(url: str | None, public_key: str | None, secret_key: str | None) -> AdminClient:
     from deploy.admin_client import project_client
 
-    return project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
+    return project_client(url, public_key, secret_key)
 
 
 def _print_request(client: AdminClient, path: tuple[str, ...], as_json: bool) -> None:

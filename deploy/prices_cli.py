@@ -52,9 +52,6 @@ _DEFAULT_COLUMNS: Final = (
     *("usd_per_million", "source", "as_of"),
 )
 
-PUBLIC_KEY: Final = "pk-tm-dev"
-SECRET_KEY: Final = "sk-tm-dev"
-
 
 @prices.command("list")
 def list_prices(
@@ -167,7 +164,7 @@ def _client(
 
     if installation:
         return admin_client(url)
-    return project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
+    return project_client(url, public_key, secret_key)
 
 
 def _defaults(
@@ -190,7 +187,7 @@ def _defaults(
             try:
                 client = admin_client(url)
             except MisconfiguredError:  # there is no admin key
-                client = project_client(url, PUBLIC_KEY, SECRET_KEY)
+                client = project_client(url)
         return client.pages(("v1", "prices", "defaults"), **chosen)
     except (ApiUnavailableError, RefusedError) as error:
         if is_given:

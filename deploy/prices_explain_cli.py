@@ -10,7 +10,7 @@ import typer
 
 from deploy.api_options import AsJson, PublicKey, SecretKey, Url
 from deploy.errors import ApiUnavailableError, RefusedError
-from deploy.prices_cli import PUBLIC_KEY, SECRET_KEY, prices
+from deploy.prices_cli import prices
 from deploy.record_output import print_record, print_records, printable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _online(
     from deploy.admin_client import project_client
 
     is_given = url is not None or public_key is not None or secret_key is not None
-    client = project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
+    client = project_client(url, public_key, secret_key)
     path = ("v1", "prices", "resolve")
     try:
         found = client.call("GET", path, query=f"?{httpx.QueryParams(query)}")

@@ -7,7 +7,6 @@ from typing import Annotated, Final
 import typer
 
 from deploy.api_options import AsJson, PublicKey, SecretKey, Url
-from deploy.prices_cli import PUBLIC_KEY, SECRET_KEY
 from deploy.prices_explain_cli import prices
 from deploy.record_output import print_records
 
@@ -47,7 +46,7 @@ def list_unpriced(
 
     from deploy.admin_client import project_client
 
-    client = project_client(url, public_key or PUBLIC_KEY, secret_key or SECRET_KEY)
+    client = project_client(url, public_key, secret_key)
     given = {"from": since, "to": until, "limit": str(limit)}
     query = httpx.QueryParams({name: value for name, value in given.items() if value is not None})
     path = ("v1", "prices", "unpriced")

@@ -27,6 +27,15 @@ def of_changes(*examples: Any) -> Callable[[dict[str, Any]], None]:
     return without_defaults
 
 
+def require_unicode(text: str) -> str:
+    """Refuse a text that UTF-8 cannot represent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text contains a lone surrogate, so it is not Unicode") from None
+    return text
+
+
 def _require_storable(value: Any) -> Any:
     """Refuse what JSON cannot represent, which encoders would replace by null.
 

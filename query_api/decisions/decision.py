@@ -53,7 +53,7 @@ class Decision(msgspec.Struct, kw_only=True):
     staleness_s: float | None
 
 
-class _Standing(msgspec.Struct):
+class _AppliedLimit(msgspec.Struct):
     """A limit that applies to a call."""
 
     rule: LimitRule
@@ -88,16 +88,16 @@ def decide(
         now_us: the time, which determines the current periods.
         as_of_us: the time up to which ``states`` are complete; None if it is not known.
     """
-    tightest: _Standing | None = None
+    tightest: _AppliedLimit | None = None
     incomplete: dict[str, None] = {}
     for rule in rules:
-        standing, is_complete = _standing(call, rule, states, mapped_tier, now_us)
+        applied, is_complete = _applied_limit(call, rule, states, mapped_tier, now_us)
         if not is_complete:
             incomplete[rule.budget.id] = None
-        if standing is None:
+        if applied is None:
             continue
-        if tightest is None or standing.remaining_pico < tightest.remaining_pico:
-            tightest = standing
+        if tightest is None or applied.remaining_pico < tightest.remaining_pico:
+            tightest = applied
     reason, message = _outcome(tightest, estimated_pico or 0)
     decision = Decision(
         allow=reason in ("no_budget", "within_limit"),
@@ -122,12 +122,12 @@ def decide(
     return decision
 
 
-def _standing(
+def _applied_limit(
     call: Call, rule: LimitRule, states: SpentStates, mapped_tier: str, now_us: int
-) -> tuple[_Standing | None, bool]:
-    """Return what a limit leaves, and whether its spend is completely known.
+) -> tuple[_AppliedLimit | None, bool]:
+    """Return a limit with its spend, and whether the spend is completely known.
 
-    There is no amount if the limit does not apply to the group.
+    The limit is None if it does not apply to the group.
     """
     limit = rule.limit
     group = {name: call.values[name] for name in rule.budget.group_by}
@@ -141,10 +141,10 @@ def _standing(
     if state is not None and now_us < state.end_us:
         spent_pico, end_us = state.spent_pico, state.end_us
         is_complete = is_complete or not state.incomplete
-    return _Standing(rule, group, tier, limit_pico, spent_pico, end_us), is_complete
+    return _AppliedLimit(rule, group, tier, limit_pico, spent_pico, end_us), is_complete
 
 
-def _outcome(tightest: _Standing | None, estimated_pico: int) -> tuple[Reason, str]:
+def _outcome(tightest: _AppliedLimit | None, estimated_pico: int) -> tuple[Reason, str]:
     """Return the reason and its description.
 
     A limit that is exactly reached allows nothing more. An estimate may use up the rest exactly.
@@ -166,7 +166,7 @@ def _outcome(tightest: _Standing | None, estimated_pico: int) -> tuple[Reason, s
     return "within_limit", f"{name}: {remaining} USD remain"
 
 
-def _describe(decision: Decision, tightest: _Standing) -> None:
+def _describe(decision: Decision, tightest: _AppliedLimit) -> None:
     rule = tightest.rule
     decision.remaining_usd = usd_text(tightest.remaining_pico)
     decision.budget_id = rule.budget.id

@@ -16,7 +16,7 @@ from producers.dimensions.arrays import array_of
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import REGISTRY
 from query_api import metrics
-from query_api.body import Body
+from query_api.body import Body, require_unicode
 from query_api.context import AppContext, Decider
 from query_api.decisions.call import Call, call_of
 from query_api.decisions.decision import Decision
@@ -49,14 +49,6 @@ def _estimate_pico(amount: object) -> int:
     return pico
 
 
-def _text(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text contains a lone surrogate, so it is not Unicode") from None
-    return value
-
-
 Estimate = Annotated[
     int | None,
     BeforeValidator(_estimate_pico, json_schema_input_type=str | float),
@@ -71,7 +63,9 @@ def _field_of(dimension: Dimension) -> tuple[Any, Any]:
     """Return the definition of the parameter with the value of a dimension."""
     examples = PARAMETER_EXAMPLES.get(dimension.name)
     text = Annotated[
-        str, Field(max_length=dimension.chars_max, examples=examples), AfterValidator(_text)
+        str,
+        Field(max_length=dimension.chars_max, examples=examples),
+        AfterValidator(require_unicode),
     ]
     if dimension.is_array:
         kind: Any = Annotated[list[text], Field(max_length=TAGS_MAX)]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from producers.tiers.record import TIER_CHARS_MAX, Tier
 from query_api import cursors, metrics
-from query_api.body import Body
+from query_api.body import Body, require_unicode
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.numbers import Whole
@@ -38,19 +38,11 @@ _TIERS: Final = "/v1/tiers"
 _TIER: Final = "/v1/tiers/{user_id:path}"
 
 
-def _require_unicode(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text contains a lone surrogate, so it is not Unicode") from None
-    return text
-
-
 UserId = Annotated[
-    str, Field(min_length=1, max_length=USER_ID_CHARS_MAX), AfterValidator(_require_unicode)
+    str, Field(min_length=1, max_length=USER_ID_CHARS_MAX), AfterValidator(require_unicode)
 ]
 TierName = Annotated[
-    str, Field(min_length=1, max_length=TIER_CHARS_MAX), AfterValidator(_require_unicode)
+    str, Field(min_length=1, max_length=TIER_CHARS_MAX), AfterValidator(require_unicode)
 ]
 UserPath = Annotated[
     str,
@@ -60,7 +52,7 @@ UserPath = Annotated[
         examples=[TIER_EXAMPLE["user_id"]],
         description="A slash may be encoded as `%2F` or not.",
     ),
-    AfterValidator(_require_unicode),
+    AfterValidator(require_unicode),
 ]
 
 

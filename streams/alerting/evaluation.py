@@ -23,7 +23,7 @@ from streams.core.alerting.evaluator import (
 )
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.source_order import Applied, SourceOrder
-from streams.core.budgets.meters import Answer, Question
+from streams.core.budgets.meters import SpendQuery, SpendResult
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import Delta
 
@@ -194,23 +194,23 @@ class Evaluation:
             states.setdefault(each.topic, []).extend(changed)
         return states
 
-    def questions(self, count_max: int) -> list[Question]:
+    def spend_queries(self, count_max: int) -> list[SpendQuery]:
         """Return up to ``count_max`` readings of stored spend to begin."""
-        found: list[Question] = []
+        found: list[SpendQuery] = []
         for each in self._evaluators:
             if isinstance(each.evaluator, ReadsSpend):
                 try:
-                    found += each.evaluator.questions(count_max - len(found), self.input_offset)
+                    found += each.evaluator.spend_queries(count_max - len(found), self.input_offset)
                 except Exception as error:  # noqa: BLE001  # the other evaluators continue
                     _failed(each, error)
         return found
 
-    def answer(self, question: Question, answer: Answer | None) -> None:
+    def spend_read(self, query: SpendQuery, result: SpendResult | None) -> None:
         """Pass the result of a reading to the evaluators."""
         for each in self._evaluators:
             if isinstance(each.evaluator, ReadsSpend):
                 try:
-                    each.evaluator.answer(question, answer)
+                    each.evaluator.spend_read(query, result)
                 except Exception as error:  # noqa: BLE001  # the other evaluators continue
                     _failed(each, error)
 

@@ -18,8 +18,8 @@ from producers.settings import KafkaSettings
 from streams.alerting import metrics
 from streams.alerting.evaluation import Evaluation
 from streams.alerting.settings import AlertingSettings
-from streams.core.budgets.meters import Answer, Question
-from streams.core.budgets.stored_spend import answer_of, query_of
+from streams.core.budgets.meters import SpendQuery, SpendResult
+from streams.core.budgets.stored_spend import query_of, result_of
 from streams.core.dead_letters.texts import describe_error
 from streams.rollups.checkpoint import read_progress
 from streams.runtime.sink_progress import SinkProgress
@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 class SpendSource(Protocol):
     """A source of stored spend."""
 
-    async def read(self, partition: int, question: Question) -> Answer:
-        """Return the stored spend; its rows contain all changes up to the question's offset.
+    async def read(self, partition: int, query: SpendQuery) -> SpendResult:
+        """Return the stored spend; its rows contain all changes up to the query's offset.
 
         Raises:
             StoreError, KafkaError, ProducersError, OSError: a dependency does not answer.
@@ -49,7 +49,7 @@ class StoredSpend:
         self._kafka = kafka
         self._store = store
 
-    async def read(self, partition: int, question: Question) -> Answer:
+    async def read(self, partition: int, query: SpendQuery) -> SpendResult:
         """Read the spend.
 
         1. Wait until the rollups stage has written rows with all changes up to the offset.
@@ -57,7 +57,7 @@ class StoredSpend:
         """
         admin: AIOKafkaAdminClient = await started(lambda: new_admin(self._kafka), self._kafka)
         try:
-            await self._written(admin, partition, question.offset)
+            await self._written(admin, partition, query.offset)
         finally:
             await admin.close()
         progress = await read_progress(self._kafka, partition)
@@ -70,10 +70,10 @@ class StoredSpend:
         checkpoint = progress.checkpoint
         version_base = NO_VERSION if checkpoint is None else checkpoint.version_base
         if checkpoint is None:
-            question = Question(question.meter, question.start_us, question.end_us, -1)
-        sql, params = query_of(question, version_base)
+            query = SpendQuery(query.meter, query.start_us, query.end_us, -1)
+        sql, params = query_of(query, version_base)
         lines = await self._store.query_bytes(sql, params)
-        return await asyncio.to_thread(answer_of, lines, version_base)
+        return await asyncio.to_thread(result_of, lines, version_base)
 
     async def _written(self, admin: AIOKafkaAdminClient, partition: int, offset: int) -> None:
         deltas = TopicPartition(self._kafka.topics.deltas, partition)
@@ -89,15 +89,15 @@ class StoredSpend:
 async def read_spend(
     partition: int, evaluation: Evaluation, source: SpendSource, settings: AlertingSettings
 ) -> None:
-    """Answer the questions of the evaluators of a partition, until cancelled."""
+    """Read the stored spend that the evaluators of a partition need, until cancelled."""
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
             running = {task for task in running if not task.done()}
             free = settings.budget_readings_max - len(running)
-            for question in evaluation.questions(free) if free > 0 else ():
+            for query in evaluation.spend_queries(free) if free > 0 else ():
                 task = asyncio.create_task(
-                    _read(partition, question, evaluation, source, settings.budget_retry_s)
+                    _read(partition, query, evaluation, source, settings.budget_retry_s)
                 )
                 running.add(task)
             await asyncio.sleep(settings.tick_interval_s)
@@ -109,18 +109,18 @@ async def read_spend(
 
 async def _read(
     partition: int,
-    question: Question,
+    query: SpendQuery,
     evaluation: Evaluation,
     source: SpendSource,
     retry_s: float,
 ) -> None:
-    answer: Answer | None = None
+    result: SpendResult | None = None
     try:
-        answer = await source.read(partition, question)
+        result = await source.read(partition, query)
     except (StoreError, KafkaError, ProducersError, OSError, ValueError) as error:
         metrics.SPEND_READS.labels("failed").inc()
         log.warning("stored_spend_unknown", partition=partition, reason=describe_error(error))
         await asyncio.sleep(retry_s)
     else:
         metrics.SPEND_READS.labels("ok").inc()
-    evaluation.answer(question, answer)
+    evaluation.spend_read(query, result)

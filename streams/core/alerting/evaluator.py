@@ -39,7 +39,7 @@ from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.rules.panes import Group, Pane
-from streams.core.budgets.meters import Answer, Question
+from streams.core.budgets.meters import SpendQuery, SpendResult
 from streams.core.rollups.deltas import Delta
 
 
@@ -142,10 +142,10 @@ class ReadsHistory(Protocol):
 class ReadsSpend(Protocol):
     """An evaluator that needs stored spend, which the stage reads while evaluation continues."""
 
-    def questions(self, count_max: int, input_offset: int) -> list[Question]:
+    def spend_queries(self, count_max: int, input_offset: int) -> list[SpendQuery]:
         """Return up to ``count_max`` readings to begin, after the record at ``input_offset``."""
 
-    def answer(self, question: Question, answer: Answer | None) -> None:
+    def spend_read(self, query: SpendQuery, result: SpendResult | None) -> None:
         """Apply the result of a reading; None: it failed."""
 
 

@@ -4,8 +4,8 @@ Each limit has a meter (``streams.core.budgets.meters``).
 Thresholds are compared after each delta, when all of its changes are added: a change that moves
 spend from one cell to another does not cross a threshold in between.
 
-``questions`` returns the readings of stored spend that are missing; the stage passes their results
-to ``answer``. Until then, a period is incomplete: its spend is a lower bound, and a threshold that
+``spend_queries`` returns the missing readings of stored spend; the stage passes their results to
+``spend_read``. Until then, a period is incomplete: its spend is a lower bound, and a threshold that
 it has reached is not taken back.
 """
 
@@ -26,10 +26,10 @@ from streams.core.budgets.groups import LimitGroups
 from streams.core.budgets.limits import TIER_AT, Group, LimitRule, rules_of
 from streams.core.budgets.meters import (
     SECOND_US,
-    Answer,
     Meter,
     PeriodSums,
-    Question,
+    SpendQuery,
+    SpendResult,
 )
 from streams.core.budgets.notices import BUDGET
 from streams.core.budgets.restoring import RestoredStates
@@ -123,7 +123,7 @@ class BudgetBook:
                 meter.expire(sums, group, self._now_us)
             if len(sums.recorded) > self._settings.budget_recorded_changes_max:
                 self._context.limit_reached("budget_recorded_changes_max", 1)
-                meter.end_question(sums)
+                meter.end_reading(sums)
             for limit in self._limits_of(meter):
                 if TIER_AT is not None and each.key[TIER_AT] and limit.rule.limit.tiers:
                     limit.trace_tiers[group] = intern(each.key[TIER_AT])
@@ -193,26 +193,26 @@ class BudgetBook:
 
     # ------------------------------------------------------------------ stored spend
 
-    def questions(self, count_max: int, input_offset: int) -> list[Question]:
+    def spend_queries(self, count_max: int, input_offset: int) -> list[SpendQuery]:
         """Begin up to ``count_max`` readings of stored spend, and return them.
 
         Args:
             count_max: the maximum number of readings.
             input_offset: offset of the last record that was applied.
         """
-        return self._meters.ask(count_max, input_offset, self._now_us)
+        return self._meters.begin_readings(count_max, input_offset, self._now_us)
 
-    def answer(self, question: Question, answer: Answer | None) -> None:
+    def spend_read(self, query: SpendQuery, result: SpendResult | None) -> None:
         """Apply the result of a reading; None: it failed, and is begun again later."""
-        asked = self._meters.asked(question)
-        if asked is None:
+        found = self._meters.period_of(query)
+        if found is None:
             return
-        meter, sums = asked
-        if answer is None:
-            meter.end_question(sums)
+        meter, sums = found
+        if result is None:
+            meter.end_reading(sums)
             return
         before = dict(sums.spent)
-        groups = meter.settle(sums, answer)
+        groups = meter.settle(sums, result)
         for limit in self._limits_of(meter):
             self._dirty_limits[limit.rule.budget.id, limit.rule.limit.name] = None
             for group in groups:

@@ -26,7 +26,7 @@ Cell = tuple[int, CellKey]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SpendQuery:
     """A reading of the stored spend of a meter in ``start_us`` to before ``end_us``.
 
     Attributes:
@@ -40,13 +40,13 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SpendResult:
     """Stored spend.
 
     Attributes:
         spent: by start of the quarter of an hour and group; the start is 0 for periods that are
             read as a whole.
-        newer: cells whose rows contain changes after the question's offset, with the offset of the
+        newer: cells whose rows contain changes after the query's offset, with the offset of the
             last change.
     """
 
@@ -67,7 +67,7 @@ class PeriodSums:
     """Offset up to which a restored sum contains changes."""
     panes: dict[Group, dict[int, int]] = field(default_factory=dict)
     """Of rolling periods: spend by start of the quarter of an hour, in seconds."""
-    question: Question | None = None
+    query: SpendQuery | None = None
     recorded: list[tuple[int, int, CellKey, Group, int]] = field(default_factory=list)
     """Changes during the reading: offset, start, dimensions, group and cost."""
     newer: dict[Cell, int] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class Meter:
             ValueError: the time is outside the calendar's range.
         """
         sums = self.period_at(start_s)
-        if sums.question is not None:
+        if sums.query is not None:
             sums.recorded.append((offset, start_s, key, group, pico))
         if sums.newer and offset <= sums.newer.get((start_s, key), -1):
             return None
@@ -187,18 +187,18 @@ class Meter:
             del sums.panes[group]
         return bool(gone)
 
-    def settle(self, sums: PeriodSums, answer: Answer) -> set[Group]:
+    def settle(self, sums: PeriodSums, result: SpendResult) -> set[Group]:
         """Replace the sums of a period by stored ones, and return all its groups."""
-        assert sums.question is not None
+        assert sums.query is not None
         groups = set(sums.spent)
         spent: dict[Group, int] = {}
         panes: dict[Group, dict[int, int]] = {}
         recorded = (
             (start_s, group, pico)
             for offset, start_s, key, group, pico in sums.recorded
-            if offset > answer.newer.get((start_s, key), -1)
+            if offset > result.newer.get((start_s, key), -1)
         )
-        stored = ((start_s, group, pico) for (start_s, group), pico in answer.spent.items())
+        stored = ((start_s, group, pico) for (start_s, group), pico in result.spent.items())
         for start_s, group, pico in (*stored, *recorded):
             spent[group] = spent.get(group, 0) + pico
             if self.rolling_us:
@@ -206,13 +206,13 @@ class Meter:
                 of_group[start_s] = of_group.get(start_s, 0) + pico
         # Users without cost need no state.
         spent = {group: pico for group, pico in spent.items() if pico or group in groups}
-        sums.spent, sums.panes, sums.newer = spent, panes, dict(answer.newer)
+        sums.spent, sums.panes, sums.newer = spent, panes, dict(result.newer)
         sums.contained.clear()
-        self.end_question(sums)
+        self.end_reading(sums)
         self.complete.add(sums.start_us)
         return groups | set(spent)
 
-    def end_question(self, sums: PeriodSums) -> None:
+    def end_reading(self, sums: PeriodSums) -> None:
         """End a reading."""
-        sums.question = None
+        sums.query = None
         sums.recorded = []

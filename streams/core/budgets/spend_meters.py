@@ -8,7 +8,7 @@ from typing import Final
 
 from producers.control.periods import QUARTER_US
 from streams.core.budgets.limits import Group, MeterKey, group_of_key
-from streams.core.budgets.meters import QUARTER_S, Meter, PeriodSums, Question
+from streams.core.budgets.meters import QUARTER_S, Meter, PeriodSums, SpendQuery
 from streams.core.dimensions.keys import (
     CellKey,
     Scope,
@@ -171,26 +171,26 @@ class SpendMeters:
                 if not meter.is_complete(sums, now_us):
                     yield meter, sums
 
-    def ask(self, count_max: int, input_offset: int, now_us: int) -> list[Question]:
+    def begin_readings(self, count_max: int, input_offset: int, now_us: int) -> list[SpendQuery]:
         """Begin up to ``count_max`` readings of incomplete periods, and return them."""
-        found: list[Question] = []
+        found: list[SpendQuery] = []
         for meter, sums in self.incomplete(now_us):
             if len(found) >= count_max:
                 break
-            if sums.question is not None:
+            if sums.query is not None:
                 continue
             start_us = sums.start_us
             if meter.rolling_us:
                 start_us = (now_us - meter.rolling_us) // QUARTER_US * QUARTER_US
-            sums.question = Question(meter.key, start_us, sums.end_us, input_offset)
+            sums.query = SpendQuery(meter.key, start_us, sums.end_us, input_offset)
             sums.recorded = []
-            found.append(sums.question)
+            found.append(sums.query)
         return found
 
-    def asked(self, question: Question) -> tuple[Meter, PeriodSums] | None:
+    def period_of(self, query: SpendQuery) -> tuple[Meter, PeriodSums] | None:
         """Return the period of a reading; None if it was removed or its reading has ended."""
-        meter = self.get(question.meter)
+        meter = self.get(query.meter)
         if meter is None:
             return None
-        sums = meter.periods.get(0 if meter.rolling_us else question.start_us)
-        return None if sums is None or sums.question is not question else (meter, sums)
+        sums = meter.periods.get(0 if meter.rolling_us else query.start_us)
+        return None if sums is None or sums.query is not query else (meter, sums)

@@ -1,4 +1,4 @@
-"""Formulate the query of stored spend, and convert its rows to an answer."""
+"""Formulate the query of stored spend, and convert its rows to a result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from producers.control.periods import FOREVER_US, rolling_us
-from streams.core.budgets.meters import SECOND_US, Answer, Question
+from streams.core.budgets.meters import SECOND_US, SpendQuery, SpendResult
 from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS
 
@@ -27,23 +27,23 @@ class StoredRow(msgspec.Struct):
     """Values of the dimensions of ``group_by``."""
     spent_pico: int
     newer: list[tuple[int, list[str], int]]
-    """Cells with changes after the question's offset: start, dimensions and row version."""
+    """Cells with changes after the query's offset: start, dimensions and row version."""
 
 
 _rows: Final = msgspec.json.Decoder(StoredRow, strict=False)
 
 
-def query_of(question: Question, version_base: int) -> tuple[str, dict[str, Any]]:
+def query_of(query: SpendQuery, version_base: int) -> tuple[str, dict[str, Any]]:
     """Return the SQL of a reading, and its parameters."""
-    meter = question.meter
+    meter = query.meter
     is_rolling = bool(rolling_us(meter.period))
-    start_s = -(-question.start_us // SECOND_US)
-    end_s = _LATEST_S if question.end_us >= FOREVER_US else -(-question.end_us // SECOND_US)
+    start_s = -(-query.start_us // SECOND_US)
+    end_s = _LATEST_S if query.end_us >= FOREVER_US else -(-query.end_us // SECOND_US)
     params: dict[str, Any] = {
         "project": meter.project_id,
         "start": start_s,
         "end": end_s,
-        "version": max(0, version_base + question.offset + 1),
+        "version": max(0, version_base + query.offset + 1),
     }
     conditions = ""
     for number, (name, value) in enumerate(zip(_NAMES, meter.scope, strict=True)):
@@ -68,8 +68,8 @@ HAVING spent_pico != 0 OR notEmpty(newer)
     return sql, params
 
 
-def answer_of(lines: bytes, version_base: int) -> Answer:
-    """Return the answer that the rows of a reading give.
+def result_of(lines: bytes, version_base: int) -> SpendResult:
+    """Return the result of a reading from its rows.
 
     Raises:
         msgspec.DecodeError: the rows have another format.
@@ -82,7 +82,7 @@ def answer_of(lines: bytes, version_base: int) -> Answer:
         spent[at] = spent.get(at, 0) + row.spent_pico
         for start_s, key, version in row.newer:
             newer[start_s, tuple(key)] = version - version_base - 1
-    return Answer(spent, newer)
+    return SpendResult(spent, newer)
 
 
 def _has(name: str, value: str) -> str:

@@ -12,7 +12,7 @@ from producers.tiers.book import TierBook
 from streams.alerting.settings import AlertingSettings
 from streams.core.alerting.evaluator import EvaluatorContext
 from streams.core.budgets.book import BudgetBook
-from streams.core.budgets.meters import Answer, Cell, Question
+from streams.core.budgets.meters import Cell, SpendQuery, SpendResult
 from streams.core.dimensions.keys import spend_key_of_delta
 from streams.core.rollups.deltas import Delta, SpendDelta
 
@@ -111,34 +111,34 @@ class Running:
             self.checkpoint = len(self.log) - 1
 
     def settle(self, spent: dict[str, int] | None = None) -> None:
-        """Answer all questions: the store has ``spent`` by user, and nothing else."""
-        for question in self.book.questions(1_000, len(self.log) - 1):
+        """Answer all queries: the store has ``spent`` by user, and nothing else."""
+        for query in self.book.spend_queries(1_000, len(self.log) - 1):
             groups = {
-                (0, (user,) if question.meter.group_by else ()): pico
+                (0, (user,) if query.meter.group_by else ()): pico
                 for user, pico in (spent or {}).items()
             }
-            self.book.answer(question, Answer(groups, {}))
+            self.book.spend_read(query, SpendResult(groups, {}))
 
     def settle_from_log(self, up_to: int | None = None) -> None:
-        """Answer all questions from a store that contains the log up to an offset."""
-        self.answer(self.book.questions(1_000, len(self.log) - 1), up_to)
+        """Answer all queries from a store that contains the log up to an offset."""
+        self.answer(self.book.spend_queries(1_000, len(self.log) - 1), up_to)
 
-    def answer(self, questions: list[Question], up_to: int | None = None) -> None:
-        """Answer questions from a store that contains the log up to an offset."""
+    def answer(self, queries: list[SpendQuery], up_to: int | None = None) -> None:
+        """Answer queries from a store that contains the log up to an offset."""
         end = len(self.log) if up_to is None else up_to + 1
-        for question in questions:
+        for query in queries:
             spent: dict[tuple[int, tuple[str, ...]], int] = {}
             newer: dict[Cell, int] = {}
             for offset, (each, _) in enumerate(self.log[:end]):
                 for change in each.spend:
                     start_s = change.bucket_s // 900 * 900
-                    if not question.start_us <= start_s * 1_000_000 < question.end_us:
+                    if not query.start_us <= start_s * 1_000_000 < query.end_us:
                         continue
-                    group = (change.user_id,) if question.meter.group_by else ()
+                    group = (change.user_id,) if query.meter.group_by else ()
                     spent[0, group] = spent.get((0, group), 0) + change.cost_pico
-                    if offset > question.offset:
+                    if offset > query.offset:
                         newer[start_s, spend_key_of_delta(change)] = offset
-            self.book.answer(question, Answer(spent, newer))
+            self.book.spend_read(query, SpendResult(spent, newer))
 
     def spent(self) -> dict[str, int]:
         """Return the spend in the written states by group."""

@@ -7,7 +7,7 @@ import msgspec
 from producers.control.kinds.budget import BudgetLimit, BurnRate
 from producers.control.record import Tombstone
 from producers.tiers.record import Tier
-from streams.core.budgets.meters import Answer
+from streams.core.budgets.meters import SpendResult
 from tests.streams.budgets.budget_world import (
     DAY_US,
     NOON_S,
@@ -143,20 +143,20 @@ def test_a_budget_made_in_the_middle_of_a_period_starts_from_the_stored_spend() 
 
 def test_changes_during_a_reading_count_once() -> None:
     running = Running(budget())
-    (question,) = running.book.questions(10, -1)
+    (query,) = running.book.spend_queries(10, -1)
     running.add(spend(1))  # offset 0: the stored row contains it
     running.add(spend(2))  # offset 1: it does not
-    cell = (NOON_S, ("u", "m", "e", *[""] * (len(question.meter.scope) - 3)))
-    running.book.answer(question, Answer({(0, ()): 100}, {cell: 0}))
+    cell = (NOON_S, ("u", "m", "e", *[""] * (len(query.meter.scope) - 3)))
+    running.book.spend_read(query, SpendResult({(0, ()): 100}, {cell: 0}))
     running.flush()
     assert running.spent() == {"{}": 102}
 
 
 def test_changes_that_a_row_contains_before_they_are_applied_are_skipped() -> None:
     running = Running(budget())
-    (question,) = running.book.questions(10, -1)
-    cell = (NOON_S, ("u", "m", "e", *[""] * (len(question.meter.scope) - 3)))
-    running.book.answer(question, Answer({(0, ()): 101}, {cell: 0}))
+    (query,) = running.book.spend_queries(10, -1)
+    cell = (NOON_S, ("u", "m", "e", *[""] * (len(query.meter.scope) - 3)))
+    running.book.spend_read(query, SpendResult({(0, ()): 101}, {cell: 0}))
     running.add(spend(1))  # offset 0
     running.add(spend(2))
     running.flush()
@@ -165,13 +165,13 @@ def test_changes_that_a_row_contains_before_they_are_applied_are_skipped() -> No
 
 def test_a_failed_reading_is_repeated() -> None:
     running = Running(budget())
-    (question,) = running.book.questions(10, -1)
-    assert running.book.questions(10, -1) == []
-    running.book.answer(question, None)
-    (again,) = running.book.questions(10, -1)
-    running.book.answer(question, Answer({(0, ()): USD}, {}))  # outdated
+    (query,) = running.book.spend_queries(10, -1)
+    assert running.book.spend_queries(10, -1) == []
+    running.book.spend_read(query, None)
+    (again,) = running.book.spend_queries(10, -1)
+    running.book.spend_read(query, SpendResult({(0, ()): USD}, {}))  # outdated
     assert running.take_alerts() == []
-    running.book.answer(again, Answer({(0, ()): USD}, {}))
+    running.book.spend_read(again, SpendResult({(0, ()): USD}, {}))
     assert len(running.take_alerts()) == 2
 
 

@@ -103,10 +103,10 @@ def test_a_reading_at_any_moment_results_in_the_true_spend(  # type: ignore[no-u
 
     add(before)
     running.put(budget(group_by=("user_id",) if grouped else (), period="total"))
-    questions = running.book.questions(10, len(running.log) - 1)
+    queries = running.book.spend_queries(10, len(running.log) - 1)
     asked_at = len(running.log) - 1
     add(during)
-    running.answer(questions, chance.randint(asked_at, len(running.log) - 1))
+    running.answer(queries, chance.randint(asked_at, len(running.log) - 1))
     add(after)
     assert running.book.is_complete
     running.flush()
