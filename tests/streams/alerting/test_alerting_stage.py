@@ -102,6 +102,7 @@ async def test_it_ticks_without_traffic_and_continues_from_its_checkpoint(pipeli
     await until(has_continued)
 
 
+@pytest.mark.usefixtures("states")
 async def test_it_commits_what_is_evaluated_for_the_retention_of_the_broker(pipeline, until):
     await pipeline.put_budget(project_id="p1")
     await pipeline.send(*(counted("p1", number) for number in range(3)))
