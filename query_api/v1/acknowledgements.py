@@ -46,6 +46,9 @@ class AcknowledgementBody(Body):
     note: str = Field("", max_length=2_000)
 
 
+_ACKNOWLEDGEMENT_BY_DEFAULT: Final = AcknowledgementBody()
+
+
 def add_acknowledgements(router: APIRouter, context: AppContext) -> None:
     """Add the routes that acknowledge an episode, and withdraw that."""
 
@@ -59,7 +62,9 @@ def add_acknowledgements(router: APIRouter, context: AppContext) -> None:
         },
     )
     async def acknowledge(
-        project_id: ProjectId, episode_id: EpisodeId, body: AcknowledgementBody
+        project_id: ProjectId,
+        episode_id: EpisodeId,
+        body: AcknowledgementBody = _ACKNOWLEDGEMENT_BY_DEFAULT,
     ) -> Response:
         """Stop repeated notifications of an episode. It replaces an earlier acknowledgement."""
         rule_id = await _rule_of(context, project_id, episode_id)

@@ -45,6 +45,9 @@ class TestFireBody(Body):
     author: str = Field("", max_length=255)
 
 
+_TEST_FIRE_BY_DEFAULT: Final = TestFireBody()
+
+
 class TestFireOut(msgspec.Struct, kw_only=True):
     __test__ = False
 
@@ -92,7 +95,7 @@ def add_trials(router: APIRouter, context: AppContext) -> None:
         },
     )
     async def test_fire(
-        project_id: ProjectId, alert_rule_id: RuleId, body: TestFireBody
+        project_id: ProjectId, alert_rule_id: RuleId, body: TestFireBody = _TEST_FIRE_BY_DEFAULT
     ) -> Response:
         """Send an alert with `test: true` to all receivers of the rule's alerts.
 

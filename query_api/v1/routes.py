@@ -6,7 +6,7 @@ import secrets
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from pydantic import ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.route import (
@@ -20,6 +20,7 @@ from producers.control.kinds.route import (
 from producers.notifications.registry import EVENT_TYPES
 from query_api.body import Body
 from query_api.context import AppContext
+from query_api.durations import duration_s
 from query_api.errors import BadRequestError
 from query_api.openapi.channel_examples import ROUTE_EXAMPLE, ROUTE_REQUEST_EXAMPLE
 from query_api.times import iso
@@ -30,7 +31,23 @@ from tracemill.clock import now_us
 Text = Annotated[str, Field(max_length=500)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=VALUES_MAX)]
 LabelName = Annotated[str, Field(min_length=1, max_length=100)]
-Pause = Annotated[float, Field(ge=0, le=INTERVAL_MAX_S)]
+
+
+def _pause_s(value: object) -> object:
+    return duration_s(value) if isinstance(value, str) else value
+
+
+def _names(name: str) -> AliasChoices:
+    """Accept the name of Alertmanager, too, which has no unit."""
+    return AliasChoices(f"{name}_s", name)
+
+
+Pause = Annotated[
+    float,
+    Field(ge=0, le=INTERVAL_MAX_S),
+    BeforeValidator(_pause_s),
+    WithJsonSchema({"type": ["number", "string"], "examples": [30, "30s"]}),
+]
 
 
 class RouteBody(Body):
@@ -59,12 +76,21 @@ class RouteBody(Body):
         " labels of alerts: `event`, `severity`, `rule_id`, `rule_name`, `rule_kind`,"
         " `episode_id`.",
     )
-    group_wait_s: Pause = Field(10.0, description="Pause before the first message of a group.")
+    group_wait_s: Pause = Field(
+        10.0,
+        validation_alias=_names("group_wait"),
+        description="Pause before the first message of a group: seconds, or text such as `30s`."
+        " `group_wait` is the same field; so for the following ones.",
+    )
     group_interval_s: Pause = Field(
-        300.0, description="Minimum pause between messages about changes of a group."
+        300.0,
+        validation_alias=_names("group_interval"),
+        description="Minimum pause between messages about changes of a group.",
     )
     repeat_interval_s: Pause = Field(
-        14_400.0, description="Pause after which a group that still fires is reported again."
+        14_400.0,
+        validation_alias=_names("repeat_interval"),
+        description="Pause after which a group that still fires is reported again.",
     )
 
 
@@ -74,9 +100,9 @@ class RouteChange(Body):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"disabled": True}]})
 
     name: str | None = Field(None, min_length=1, max_length=255)
-    group_wait_s: Pause | None = None
-    group_interval_s: Pause | None = None
-    repeat_interval_s: Pause | None = None
+    group_wait_s: Pause | None = Field(None, validation_alias=_names("group_wait"))
+    group_interval_s: Pause | None = Field(None, validation_alias=_names("group_interval"))
+    repeat_interval_s: Pause | None = Field(None, validation_alias=_names("repeat_interval"))
     disabled: bool | None = None
 
 

@@ -125,6 +125,8 @@ async def test_an_episode_is_acknowledged_and_that_is_taken_back(api: Api) -> No
     assert (await api.other.delete(path)).status_code == 404
     assert (await api.client.delete(path)).status_code == 204
     assert (await api.client.delete(path)).status_code == 404
+    assert (await api.client.post(path)).json()["author"] == ""
+    assert (await api.client.delete(path)).status_code == 204
     assert (await api.client.get("/v1/alerts/e1")).json()["acknowledgement"] is None
 
 

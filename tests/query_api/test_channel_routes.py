@@ -164,6 +164,11 @@ async def test_a_route_names_existing_channels_of_the_project(api: Api) -> None:
     assert (route["group_by"], route["group_wait_s"]) == (["rule_id"], 10.0)
     changed = await api.client.patch(path, json={"group_wait_s": 0.5, "disabled": True})
     assert changed.json() == route | {"group_wait_s": 0.5, "disabled": True}
+    as_in_alertmanager = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
+    other = (await api.client.post("/v1/routes", json=body | as_in_alertmanager)).json()
+    assert (other["group_wait_s"], other["group_interval_s"]) == (30.0, 300.0)
+    assert other["repeat_interval_s"] == 14_400.0
+    assert (await api.client.delete(f"/v1/routes/{other['id']}")).status_code == 204
     for change, field in (
         ({"severities": ["fatal"]}, "severities.0"),
         ({"channel_ids": []}, "channel_ids"),
@@ -172,6 +177,7 @@ async def test_a_route_names_existing_channels_of_the_project(api: Api) -> None:
         ({"labels": {"model": []}}, "labels.model"),
         ({"labels": {"model": "gpt-4o"}}, "labels.model"),
         ({"group_wait_s": -1}, "group_wait_s"),
+        ({"group_wait": "soon"}, "group_wait"),
         ({"repeat_interval_s": 1e12}, "repeat_interval_s"),
         ({"matchers": []}, "matchers"),
     ):
