@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from producers.money import usd_text
 from producers.notifications.alert import Alert
-from producers.notifications.event_type import EventType, iso_time
-from producers.notifications.event_types.budget_threshold_crossed import group_data
+from producers.notifications.event_type import EventType
+from producers.notifications.event_types.budget_threshold_crossed import budget_data
 
 
 class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +29,8 @@ class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
     tier: str = ""
     limit_name: str = ""
     period: str = ""
+    period_end_us: int = 0
+    """0 in alerts of earlier versions."""
 
 
 class BudgetBurnRate(EventType[BudgetBurn]):
@@ -40,20 +41,10 @@ class BudgetBurnRate(EventType[BudgetBurn]):
 
     def webhook_data(self, alert: Alert, payload: BudgetBurn) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
-        return {
-            "budget_id": alert.rule_id,
-            "name": alert.name,
-            "scope": payload.scope,
-            "period_start": iso_time(payload.period_start_us),
+        return budget_data(alert, payload) | {
             "fast_window_s": payload.fast_s,
             "slow_window_s": payload.slow_s,
             "fast_rate": payload.fast_rate,
             "slow_rate": payload.slow_rate,
             "factor": payload.factor,
-            "spent_usd": usd_text(payload.spent_pico),
-            "limit_usd": usd_text(payload.limit_pico),
-            "trace_id": payload.trace_id or None,
-            "episode_id": alert.episode,
-            "severity": alert.severity,
-            **group_data(payload),
         }

@@ -9,8 +9,8 @@ import msgspec
 
 from producers.money import usd_text
 from producers.notifications.alert import Alert
-from producers.notifications.event_type import EventType, iso_time
-from producers.notifications.event_types.budget_threshold_crossed import group_data
+from producers.notifications.event_type import EventType
+from producers.notifications.event_types.budget_threshold_crossed import budget_data
 
 
 class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,8 @@ class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
     tier: str = ""
     limit_name: str = ""
     period: str = ""
+    period_end_us: int = 0
+    """0 in alerts of earlier versions."""
     sequence: int = 0
     """That of the alert that is taken back."""
 
@@ -42,17 +44,7 @@ class BudgetCorrected(EventType[BudgetCorrection]):
 
     def webhook_data(self, alert: Alert, payload: BudgetCorrection) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
-        return {
-            "budget_id": alert.rule_id,
-            "name": alert.name,
-            "scope": payload.scope,
-            "period_start": iso_time(payload.period_start_us),
+        return budget_data(alert, payload) | {
             "threshold": float(Decimal(payload.threshold)),
             "old_spent_usd": usd_text(payload.old_spent_pico),
-            "spent_usd": usd_text(payload.spent_pico),
-            "limit_usd": usd_text(payload.limit_pico),
-            "trace_id": payload.trace_id or None,
-            "episode_id": alert.episode,
-            "severity": alert.severity,
-            **group_data(payload),
         }

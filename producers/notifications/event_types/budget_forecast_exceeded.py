@@ -9,7 +9,7 @@ import msgspec
 from producers.money import usd_text
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType, iso_time
-from producers.notifications.event_types.budget_threshold_crossed import group_data
+from producers.notifications.event_types.budget_threshold_crossed import budget_data
 
 
 class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,18 +40,7 @@ class BudgetForecastExceeded(EventType[BudgetForecast]):
 
     def webhook_data(self, alert: Alert, payload: BudgetForecast) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
-        return {
-            "budget_id": alert.rule_id,
-            "name": alert.name,
-            "scope": payload.scope,
-            "period_start": iso_time(payload.period_start_us),
-            "period_end": iso_time(payload.period_end_us),
-            "spent_usd": usd_text(payload.spent_pico),
+        return budget_data(alert, payload) | {
             "forecast_usd": usd_text(payload.forecast_pico),
-            "limit_usd": usd_text(payload.limit_pico),
             "limit_reached_at": iso_time(payload.reached_us),
-            "trace_id": payload.trace_id or None,
-            "episode_id": alert.episode,
-            "severity": alert.severity,
-            **group_data(payload),
         }

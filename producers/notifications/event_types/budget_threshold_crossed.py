@@ -35,13 +35,40 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     """Empty if the budget has a single limit."""
     period: str = ""
     """Empty in alerts of earlier versions."""
+    period_end_us: int = 0
+    """0 in alerts of earlier versions."""
     sequence: int = 0
     """Number of earlier alerts of this threshold in the period; corrections take them back."""
 
 
-def group_data(payload: Any) -> dict[str, object]:
-    """Return the members of webhook bodies that describe the group and the limit."""
-    data: dict[str, object] = {"group": payload.group}
+def budget_data(alert: Alert, payload: Any) -> dict[str, object]:
+    """Return the members of webhook bodies that all events of budgets have.
+
+    Those of ``alert.firing`` are among them, so that a receiver can handle both in the same way.
+    """
+    end = iso_time(payload.period_end_us) if payload.period_end_us else None
+    data: dict[str, object] = {
+        "budget_id": alert.rule_id,
+        "name": alert.name,
+        "scope": payload.scope,
+        "period_start": iso_time(payload.period_start_us),
+        "period_end": end,
+        "spent_usd": usd_text(payload.spent_pico),
+        "limit_usd": usd_text(payload.limit_pico),
+        "trace_id": payload.trace_id or None,
+        "group": payload.group,
+        "rule_id": alert.rule_id,
+        "rule_name": alert.name,
+        "alert_id": alert.id,
+        "episode_id": alert.episode,
+        "state": alert.state,
+        "severity": alert.severity,
+        "labels": alert.labels,
+        "value": usd_text(payload.spent_pico),
+        "window_start": iso_time(payload.period_start_us),
+        "window_end": end,
+        "exemplars": [payload.trace_id] if payload.trace_id else [],
+    }
     if payload.tier:
         data["tier"] = payload.tier
     if payload.limit_name:
@@ -81,17 +108,7 @@ class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
 
     def webhook_data(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
-        return {
-            "budget_id": alert.rule_id,
-            "name": alert.name,
-            "scope": payload.scope,
-            "period_start": iso_time(payload.period_start_us),
-            "threshold": float(Decimal(payload.threshold)),
-            "spent_usd": usd_text(payload.spent_pico),
-            "limit_usd": usd_text(payload.limit_pico),
-            "trace_id": payload.trace_id or None,
-            **group_data(payload),
-        }
+        return budget_data(alert, payload) | {"threshold": float(Decimal(payload.threshold))}
 
     def shown(self, alert: Alert) -> BudgetAlertOut:
         """Return the alert as ``/v1/alerts`` lists it."""

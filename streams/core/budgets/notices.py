@@ -9,6 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from producers.budgets.groups import group_text
+from producers.control.periods import FOREVER_US
 from producers.money import usd_text
 from producers.notifications.alert import Alert, Severity
 from producers.notifications.event_types.budget_burn_rate import BudgetBurn, BudgetBurnRate
@@ -42,6 +43,11 @@ class Subject:
     now_us: int
 
     @property
+    def shown_end_us(self) -> int:
+        """Return the end of the period; 0 if it has none."""
+        return self.end_us if self.end_us < FOREVER_US else 0
+
+    @property
     def names(self) -> str:
         """Return what distinguishes the group and limit; empty if there is only one."""
         group = group_text(self.rule.named(self.group)) if self.group else ""
@@ -58,6 +64,7 @@ def crossed(subject: Subject, threshold: str, sequence: int) -> Alert:
     payload = ThresholdCrossed(
         scope=rule.scope_json,
         period_start_us=subject.start_us,
+        period_end_us=subject.shown_end_us,
         threshold=threshold,
         spent_pico=row_amount(subject.spent_pico),
         limit_pico=subject.limit_pico,
@@ -80,6 +87,7 @@ def corrected(subject: Subject, threshold: str, sequence: int, old_spent_pico: i
     payload = BudgetCorrection(
         scope=rule.scope_json,
         period_start_us=subject.start_us,
+        period_end_us=subject.shown_end_us,
         threshold=threshold,
         old_spent_pico=row_amount(old_spent_pico),
         spent_pico=row_amount(subject.spent_pico),
@@ -123,6 +131,7 @@ def burn_rate(subject: Subject, fast: float, slow: float, sequence: int) -> Aler
     payload = BudgetBurn(
         scope=rule.scope_json,
         period_start_us=subject.start_us,
+        period_end_us=subject.shown_end_us,
         fast_s=burn.fast_s,
         slow_s=burn.slow_s,
         fast_rate=round(fast, 3),

@@ -6,6 +6,7 @@ import msgspec
 
 from producers.control.kinds.budget import BudgetLimit, BurnRate
 from producers.control.record import Tombstone
+from producers.notifications.registry import EVENT_TYPES
 from producers.tiers.record import Tier
 from streams.core.budgets.meters import SpendResult
 from tests.streams.budgets.budget_world import (
@@ -61,6 +62,24 @@ def test_a_correction_takes_a_threshold_back_and_it_can_be_crossed_again() -> No
     assert (payload["old_spent_pico"], payload["spent_pico"]) == (USD, 9 * USD // 10)
     assert events(running.add(spend(USD // 10))) == [(CROSSED, "1")]
     assert len({alert.id for alert in running.alerts}) == 4
+
+
+def test_webhooks_describe_events_of_budgets_like_those_of_rules() -> None:
+    running = by_user()
+    crossing, *_ = running.add(spend(USD, user="a"))
+    *_, taken_back = running.add(spend(-USD // 10, user="a"))
+    for alert, value in ((crossing, "1"), (taken_back, "0.9")):
+        body = msgspec.json.decode(EVENT_TYPES[alert.event].webhook_body(alert))
+        data = body["data"]
+        assert (data["rule_id"], data["rule_name"]) == (data["budget_id"], data["name"])
+        assert (data["value"], data["group"]) == (value, {"user_id": "a"})
+        assert (data["alert_id"], data["episode_id"]) == (alert.id, alert.episode)
+        assert (data["state"], data["severity"]) == (alert.state, alert.severity)
+        assert (data["window_start"], data["window_end"]) == (
+            data["period_start"], data["period_end"],
+        )  # fmt: skip
+        assert data["window_end"] > data["window_start"]
+        assert data["exemplars"] == [data["trace_id"]]
 
 
 def test_a_move_within_a_delta_crosses_nothing_in_between() -> None:

@@ -53,6 +53,18 @@ def test_the_body_follows_the_contract():
             "limit_usd": "0.1",
             "trace_id": "t1",
             "group": {},
+            "period_end": None,
+            "rule_id": "bud_1",
+            "rule_name": "daily",
+            "alert_id": "alert_1",
+            "episode_id": ALERT.episode,
+            "state": ALERT.state,
+            "severity": ALERT.severity,
+            "labels": ALERT.labels,
+            "value": "0.080000000001",
+            "window_start": "2026-11-21T00:00:00.000Z",
+            "window_end": None,
+            "exemplars": ["t1"],
         },
     }
 
