@@ -50,7 +50,11 @@ class Topics:
 
     @property
     def alerting_group(self) -> str:
-        """Consumer group whose members evaluate rules and budgets; it commits no offsets."""
+        """Consumer group whose members evaluate rules and budgets.
+
+        They continue from checkpoints; committed offsets only show which records are not needed any
+        more.
+        """
         return f"{self.prefix}-alerting"
 
     @property

@@ -171,7 +171,7 @@ class AlertingPartition:
         1. Pass them all control records; from here on, also changes. 2. Restore the states.
         3. Read all alerts. 4. Begin after the last checkpoint, or at the start of the log.
         """
-        began = time.monotonic()
+        began_s = time.monotonic()
         for record in self._context.control.view.records():
             self._evaluation.control_changed(record, self._context.now_us())
         topics = self._kafka.topics
@@ -193,7 +193,7 @@ class AlertingPartition:
         self._written_to = self._received_to = checkpoint.input_offset + 1
         self._backlog.done(self._written_to)
         self.is_restored = True
-        metrics.RESTORE_S.observe(time.monotonic() - began)
+        metrics.RESTORE_S.observe(time.monotonic() - began_s)
         log.info(
             "alerting_restored",
             partition=self._partition,
