@@ -39,7 +39,7 @@ OF_CACHES: Final = (
 
 _COLUMN: Final = re.compile(r"\b(?:\w+_(?:count|state|saved)|error_types|total_cost|usage)\b")
 _OF_EVERY_QUERY: Final = ("observation_count", "total_cost")
-"""Columns that tell whether a step is empty."""
+"""Columns that show whether a step is empty."""
 
 
 def columns_of(measures: Iterable[str]) -> tuple[str, ...]:

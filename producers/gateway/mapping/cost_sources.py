@@ -77,7 +77,7 @@ def _vercel(span: ExportedSpan) -> dict[str, int] | None:
 
 
 def _value_of(key: str, value: AttributeValue) -> Any:
-    """Return the value of an attribute; None for a 0 of OpenLIT, which then knows no price."""
+    """Return the value of an attribute; None for a 0 of OpenLIT, which means no price."""
     if key == "gen_ai.usage.cost" and value == 0:
         return None
     return amounts_of(value) if isinstance(value, str) and value[:1] == "{" else value

@@ -13,7 +13,7 @@ partition of ``deltas``, and calls it from one task, in this order:
 
 A flush writes 1. the alerts, 2. the states, 3. the checkpoint: the position in ``deltas`` up to
 which the states are complete. A crash can occur between any two of them. After it, the stage
-continues from the checkpoint, so an evaluator sees deltas again that its newest states already
+continues from the checkpoint, so an evaluator gets deltas again that its newest states already
 contain, and alerts that its states do not contain yet. Therefore
 
 * a state must contain the offset of the last delta that changed it, if applying a delta twice would
@@ -50,8 +50,8 @@ class State(NamedTuple):
     row: msgspec.Struct
     """Row of the feed of this topic."""
     is_deleted: bool = False
-    """Whether the record is removed from the topic after ``row`` was written, which must then tell
-    the store that it is deleted."""
+    """Whether the record is removed from the topic after ``row`` was written, which must then
+    mark it as deleted in the store."""
 
 
 class Evaluator(Protocol):
@@ -102,7 +102,7 @@ class FollowsTiers(Protocol):
     def tier_changed(self, tier: Tier, now_us: int) -> None:
         """Note that ``EvaluatorContext.tiers`` has changed; it may be called before ``restored``.
 
-        A worker that starts sees only the current tiers there.
+        A worker that starts finds only the current tiers there.
         """
 
 
