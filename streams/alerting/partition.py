@@ -90,6 +90,7 @@ class AlertingPartition:
         self._written_to: int | None = None
         self._unflushed = 0
         self._is_changed = self._has_begun = False
+        self._flush_pause_s = context.settings.flush_interval_s
         self._flushed_at_s = self._ticked_at_s = 0.0
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -238,7 +239,7 @@ class AlertingPartition:
             metrics.LIMIT_REACHED.labels("unflushed_records_max").inc()
             return 0.0
         is_changed = self._unflushed or self._is_changed
-        interval_s = settings.flush_interval_s if is_changed else settings.checkpoint_interval_s
+        interval_s = self._flush_pause_s if is_changed else settings.checkpoint_interval_s
         return self._flushed_at_s + interval_s
 
     async def _apply(self, records: list[ConsumerRecord]) -> None:
@@ -286,6 +287,7 @@ class AlertingPartition:
         await self._send_alerts()  # those of the rows before ``rows_us``
         now_s = time.monotonic()
         states = self._evaluation.take_states()
+        self._flush_pause_s = self._pause_after(sum(map(len, states.values())))
         is_due = now_s >= self._flushed_at_s + self._settings.checkpoint_interval_s
         self._is_changed, unflushed, self._unflushed = False, self._unflushed, 0
         self._flushed_at_s = now_s
@@ -297,6 +299,15 @@ class AlertingPartition:
         )
         self._written_to = input_offset + 1
         self._backlog.done(self._written_to)
+
+    def _pause_after(self, states: int) -> float:
+        """Return the time until the next flush, after one of this many states."""
+        settings = self._settings
+        pause_s = min(states / settings.states_per_s_max, settings.flush_interval_max_s)
+        if pause_s <= settings.flush_interval_s:
+            return settings.flush_interval_s
+        metrics.LIMIT_REACHED.labels("states_per_s_max").inc()
+        return pause_s
 
     def _kinds(self) -> Iterable[EvaluatorKind]:
         return self._context.kinds.values()
