@@ -10,6 +10,7 @@ import msgspec
 
 from clickhouse.rows import AlertStateRow
 from producers.alerting.annotations import rendered, values_of
+from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
@@ -17,6 +18,8 @@ from streams.core.alerting.rules.machine import Event, GroupState, alert_id
 from streams.core.alerting.rules.suppression import Suppression
 
 RULE_KIND: Final = "alert_rule"
+SILENCE: Final = "silence"
+_DIGITS: Final = 6
 
 
 def alert_of(
@@ -159,14 +162,24 @@ def reason_of(
 ) -> str:
     """Return why a state was entered, in plain words; ``of_row``: it is about a single row."""
     if of_row:
-        return f"{record.metric} is {value:f}: {_condition(record)}"
-    window = f"in the current {record.calendar}" if record.calendar else f"in {record.window_s} s"
+        return f"{record.metric} is {_shown(record, value)}: {_condition(record)}"
+    window = f" in the current {record.calendar}" if record.calendar else f" in {record.window_s} s"
+    if record.metric == SILENCE:
+        window = " s"
     if event == "alert.no_data" or value is None:
-        return f"{record.metric}: no data {window}"
-    shown = f"{value:f}"
+        return f"{record.metric}: no data{window}"
+    shown = f"{_shown(record, value)}{window}"
     if event == "alert.resolved":
-        return f"{record.metric} is {shown} {window}, no longer {_condition(record)}"
-    return f"{record.metric} is {shown} {window}: {_condition(record)}"
+        return f"{record.metric} is {shown}, no longer {_condition(record)}"
+    return f"{record.metric} is {shown}: {_condition(record)}"
+
+
+def _shown(record: AlertRule, value: Decimal | None) -> str:
+    """Return a value for reading; other values than money have six digits."""
+    if value is None or not value or METRICS[record.metric].unit == "USD":
+        return f"{value:f}"
+    places = max(0, _DIGITS - 1 - value.adjusted())
+    return f"{round(value, places).normalize():f}"
 
 
 def _condition(record: AlertRule) -> str:
