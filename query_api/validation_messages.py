@@ -41,7 +41,7 @@ def message_of(issue: Mapping[str, Any]) -> str:
     if kind in _EXPECTED:
         return f"{_shown(given)} is not allowed; {_EXPECTED[kind].format(**context)} is expected"
     if kind == "literal_error":
-        allowed = str(context["expected"]).replace("'", "")
+        allowed = str(context["expected"]).removeprefix("'', ").replace("'", "")
         return f"{_shown(given)} is not allowed; {allowed} is expected"
     if kind == "string_pattern_mismatch" and context["pattern"] in _IN_WORDS:
         return f"{_shown(given)} is not allowed; {_IN_WORDS[context['pattern']]} are expected"

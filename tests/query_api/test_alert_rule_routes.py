@@ -145,7 +145,7 @@ async def test_filters_accept_single_values_and_convert_environments(api: Api) -
         ({"annotations": {"a": "{{ 'a' * 9999999 }}"}}, "annotations.a", "number"),
         ({"annotations": {"a": "{% for i in range(9) %}{% endfor %}"}}, "annotations.a", "call"),
         ({"annotations": {"a": "x" * 2_001}}, "annotations.a", "2000"),
-        ({"compare_with": "year"}, "compare_with", "week"),
+        ({"compare_with": "year"}, "compare_with", "not allowed; hour, day or week"),
         ({"compare_with": "week", "anomaly": {}}, "anomaly", "compare_with"),
         ({"metric": "silence", "compare_with": "week"}, "compare_with", "earlier"),
         ({"anomaly": {"weeks": 9}}, "anomaly.weeks", "8 or less"),
