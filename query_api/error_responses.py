@@ -37,6 +37,7 @@ from query_api.errors import (
     TooManyError,
     UnavailableError,
 )
+from query_api.known_fields import known_fields
 from query_api.openapi.ingestion import ingestion_paths
 from query_api.responses import json_response
 from query_api.validation_messages import message_of
@@ -143,8 +144,13 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         return native_refusal(400, UNREADABLE, "the body is not JSON", field="body")
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
+        allowed = known_fields(request.scope.get("route"), first["loc"][1:-1])
         message = f"unknown field {path[-1][:64]!r}"
-        return native_refusal(422, "invalid_request", message, field=".".join(path[1:]))
+        if allowed:
+            message += f"; allowed: {', '.join(allowed)}"
+        return native_refusal(
+            422, "invalid_request", message, field=".".join(path[1:]), allowed=allowed
+        )
     field = ".".join(path[1:]) or path[0]
     message = f"{field}: {message_of(first)}"
     return native_refusal(422, "invalid_request", message, field=field, allowed=_choices(first))
