@@ -24,6 +24,7 @@ from streams.alerting import metrics
 from streams.alerting.checkpoint import Checkpoint
 from streams.alerting.earlier_reader import EarlierReader
 from streams.alerting.evaluation import Evaluation, Running
+from streams.alerting.events_progress import EventsProgress
 from streams.alerting.history import HistoryReader
 from streams.alerting.output import AlertingOutput
 from streams.alerting.restoring import read_alerts, read_states
@@ -52,7 +53,7 @@ class PartitionContext:
     """What the partitions of this process share.
 
     ``now_us`` is the time of the broker's clock. ``store`` is only needed by rules that compare
-    with earlier windows; None if there is none.
+    with earlier windows; None if there is none. Without ``events``, all events count as processed.
     """
 
     kafka: KafkaSettings
@@ -63,6 +64,7 @@ class PartitionContext:
     tiers: TierBook
     spend: SpendSource | None = None
     store: Store | None = None
+    events: EventsProgress | None = None
 
 
 class AlertingPartition:
@@ -255,15 +257,17 @@ class AlertingPartition:
     def _tick(self, is_behind: bool) -> None:
         """Evaluate what depends on time, at intervals.
 
-        While records are waiting, time is that of the log: otherwise, a rule about silence would
-        take a backlog for silence.
+        While records are waiting, here or in stage 1, time is that of the log: otherwise, a rule
+        about silence would take a backlog for silence.
         """
         now_s = time.monotonic()
         if now_s < self._ticked_at_s + self._settings.tick_interval_s:
             return
         self._ticked_at_s = now_s
         appended_us = self._evaluation.appended_us
-        self._evaluation.tick(appended_us if is_behind else self._context.now_us())
+        now_us, events = self._context.now_us(), self._context.events
+        known_us = now_us if events is None else max(appended_us, events.time_us(now_us))
+        self._evaluation.tick(appended_us if is_behind else known_us)
         self._is_changed = True
 
     async def _send_alerts(self) -> None:

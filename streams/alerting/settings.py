@@ -24,6 +24,11 @@ class AlertingSettings(BaseSettings):
     """Maximum time by which ``states_per_s_max`` delays a flush."""
     tick_interval_s: float = Field(0.5, ge=0.05, le=1)
     """Interval of evaluating rules that depend on time."""
+    events_poll_s: float = Field(0.5, ge=0.05, le=10)
+    """Interval of measuring how many events are not processed yet."""
+    events_behind_max_s: float = Field(5.0, gt=0)
+    """Age of unprocessed events above which time stands still for rules, until the events are
+    processed. So a backlog is not taken for silence. It exceeds the interval of commits, 1 s."""
     gather_max_s: float = Field(0.5, ge=0, le=5)
     """Maximum time for which records of ``deltas`` are gathered before they are applied together.
     While little arrives, they are applied at once."""

@@ -23,6 +23,7 @@ from producers.tiers.book import TierBook
 from producers.tiers.log import TierLog
 from producers.tiers.record import Tier
 from streams.alerting import metrics
+from streams.alerting.events_progress import EventsProgress
 from streams.alerting.output import AlertingOutput
 from streams.alerting.partition import AlertingPartition, PartitionContext
 from streams.alerting.registry import EVALUATORS
@@ -61,12 +62,14 @@ class AlertingStage:
         tiers: TierLog | None = None,
         spend: SpendSource | None = None,
         store: Store | None = None,
+        waits_for_events: bool = False,
     ) -> None:
         """Prepare the stage.
 
         Without ``tiers``, users have none. Without ``spend``, budgets know only the spend since
         they were created. Without ``store``, or while it does not answer, rules that compare with
-        earlier windows are incomplete.
+        earlier windows are incomplete. With ``waits_for_events``, time stands still for rules while
+        stage 1 is behind.
         """
         self._kafka = kafka
         self._control = control
@@ -75,8 +78,10 @@ class AlertingStage:
         self._instance_id = instance_id
         self._tiers = tiers
         book = TierBook() if tiers is None else tiers.book
+        time_us = _time_of(clock)
+        self._events = EventsProgress(kafka, settings, time_us) if waits_for_events else None
         self._context = PartitionContext(
-            kafka, settings, control, kinds, _time_of(clock), book, spend, store
+            kafka, settings, control, kinds, time_us, book, spend, store, self._events
         )
         self._producer: AIOKafkaProducer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -102,6 +107,8 @@ class AlertingStage:
         self._control.subscribe(self._control_changed)
         if self._tiers is not None:
             self._tiers.subscribe(self._tier_changed)
+        if self._events is not None:
+            self._events.start()
         self._task = asyncio.create_task(
             keep_running(
                 self._run_in_group,
@@ -118,6 +125,8 @@ class AlertingStage:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._events is not None:
+            await self._events.stop()
 
     async def _run_in_group(self) -> None:
         """Join the group, and run the workers of the assigned partitions until a failure."""

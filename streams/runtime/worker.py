@@ -167,6 +167,7 @@ class Streams:
                 tiers=self._tiers,
                 spend=StoredSpend(kafka, self._store),
                 store=self._store,
+                waits_for_events=True,
             )
             alerting.start()
             stack.push_async_callback(alerting.stop)

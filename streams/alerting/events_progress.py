@@ -1,0 +1,120 @@
+"""Measure how far stage 1 has processed the events, whose deltas the alerting stage reads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from producers.kafka.clients import new_admin, new_consumer, started, stopped
+from producers.settings import KafkaSettings
+from streams.alerting import metrics
+from streams.alerting.settings import AlertingSettings
+from streams.runtime.restarts import keep_running
+
+STOP_TIMEOUT_S: Final = 2.0
+SECOND_US: Final = 1_000_000
+
+log = structlog.get_logger(__name__)
+
+Ends = Mapping[TopicPartition, int]
+
+
+class EventsProgress:
+    """The time before which all events are processed.
+
+    While stage 1 is behind, for instance because it waits for the store, time stands still for
+    rules: otherwise they would see silence where events wait to be processed.
+    """
+
+    def __init__(
+        self, kafka: KafkaSettings, settings: AlertingSettings, now_us: Callable[[], int]
+    ) -> None:
+        self._kafka = kafka
+        self._settings = settings
+        self._now_us = now_us
+        self._processed_to_us = 0
+        self._expected: tuple[int, Ends] | None = None
+        self._is_behind = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start to measure; failures of the broker are retried."""
+        settings = self._settings
+        self._task = asyncio.create_task(
+            keep_running(
+                self._run,
+                first_pause_s=settings.restart_pause_s,
+                pause_max_s=settings.restart_pause_max_s,
+                on_failure=lambda error, again_in_s: log.warning(
+                    "events_progress_unknown", reason=repr(error), again_in_s=again_in_s
+                ),
+            ),
+            name="alerting events progress",
+        )
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def time_us(self, now_us: int) -> int:
+        """Return the time until which it is known what happened: ``now_us`` if all is processed."""
+        behind_s = (now_us - self._processed_to_us) / SECOND_US
+        is_behind = behind_s > self._settings.events_behind_max_s
+        if is_behind and not self._is_behind:
+            metrics.LIMIT_REACHED.labels("events_behind_max_s").inc()
+            log.info("rules_wait_for_events", processed_to_us=self._processed_to_us)
+        self._is_behind = is_behind
+        return self._processed_to_us if is_behind else now_us
+
+    def measured(self, now_us: int, ends: Ends, committed: Ends) -> None:
+        """Add a measurement: the ends of the log at ``now_us``, and what was processed later."""
+        if self._expected is not None and _reached(self._expected[1], committed):
+            self._processed_to_us, self._expected = self._expected[0], None
+        if _reached(ends, committed):
+            self._processed_to_us, self._expected = now_us, None
+        elif self._expected is None:
+            self._expected = (now_us, ends)
+
+    async def _run(self) -> None:
+        async with AsyncExitStack() as stack:
+            consumer: AIOKafkaConsumer = await started(
+                lambda: new_consumer(self._kafka), self._kafka
+            )
+            stack.push_async_callback(stopped, consumer, STOP_TIMEOUT_S)
+            admin: AIOKafkaAdminClient = await started(lambda: new_admin(self._kafka), self._kafka)
+            stack.push_async_callback(admin.close)
+            while True:
+                await self._measure(consumer.end_offsets, consumer.beginning_offsets, admin)
+                await asyncio.sleep(self._settings.events_poll_s)
+
+    async def _measure(
+        self,
+        ends_of: Callable[[list[TopicPartition]], Awaitable[Ends]],
+        begins_of: Callable[[list[TopicPartition]], Awaitable[Ends]],
+        admin: AIOKafkaAdminClient,
+    ) -> None:
+        topics = self._kafka.topics
+        partitions = [
+            TopicPartition(topics.events, number) for number in range(self._kafka.event_partitions)
+        ]
+        now_us = self._now_us()
+        ends = await ends_of(partitions)
+        begins = await begins_of(partitions)
+        offsets = await admin.list_consumer_group_offsets(
+            topics.streams_group, partitions=partitions
+        )
+        filled = {each: end for each, end in ends.items() if begins[each] < end}
+        self.measured(now_us, filled, {each: found.offset for each, found in offsets.items()})
+
+
+def _reached(ends: Ends, committed: Ends) -> bool:
+    return all(committed.get(partition, 0) >= end for partition, end in ends.items())
