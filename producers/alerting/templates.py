@@ -246,8 +246,8 @@ def compiled(template: str) -> Template:
         raise ValueError(_reason(error)) from error
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """Render a template.
+def render(template: str, values: Mapping[str, Any], *, cut: bool = False) -> str:
+    """Render a template; with ``cut``, a result that is too long is cut.
 
     Raises:
         ValueError: it is not a valid template, uses a name that does not exist, or its result is
@@ -258,6 +258,9 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     try:
         for part in compiled(template).generate({**values, _COUNTER: _Iterations()}):
             size += len(part)
+            if size > RESULT_CHARS_MAX and cut:
+                parts.append(f"{part[: RESULT_CHARS_MAX - size - 1]}…")
+                break
             if size > RESULT_CHARS_MAX:
                 raise ValueError(f"the result has more than {RESULT_CHARS_MAX} characters")
             parts.append(part)

@@ -151,13 +151,15 @@ def worded(message: Message, title_template: str, text_template: str) -> Message
         ValueError: a template cannot be rendered; the message begins with its field.
     """
     values = values_of(message)
-    title = _rendered("title_template", title_template or DEFAULT_TITLE, values)
+    title = _rendered("title_template", title_template, DEFAULT_TITLE, values)
     title = " ".join(title.split())[:TITLE_CHARS_MAX]
-    text = _rendered("text_template", text_template or DEFAULT_TEXT, values | {"title": title})
+    text = _rendered("text_template", text_template, DEFAULT_TEXT, values | {"title": title})
     return msgspec.structs.replace(message, title=title, text=text.strip())
 
 
-def _rendered(field: str, template: str, values: Mapping[str, Any]) -> str:
+def _rendered(field: str, template: str, default: str, values: Mapping[str, Any]) -> str:
+    if not template:  # a message about many alerts is cut, because it must be delivered
+        return templates.render(default, values, cut=True)
     try:
         templates.check_names(template, [name for name in TEMPLATE_NAMES if name in values])
         return templates.render(template, values)
