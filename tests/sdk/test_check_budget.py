@@ -163,7 +163,7 @@ def refused_port() -> str:
 @pytest.mark.parametrize(
     "broken",
     [
-        {"api_url": refused_port()},
+        pytest.param({"api_url": refused_port()}, id="a port without a listener"),
         {"api_url": "http://name.invalid"},
         {"api_url": "nonsense://:x"},
         {"api_url": "http://[::bad"},
