@@ -135,6 +135,13 @@ def toy_alert(created_us: int) -> Alert:
     )
 
 
+def with_members(alert: Alert) -> tuple[Alert, dict[str, object]]:
+    """Return an alert without its payload, and the members of the payload that are not defaults."""
+    members = msgspec.json.decode(alert.payload)
+    kept = {name: value for name, value in members.items() if value not in ("", 0, {})}
+    return msgspec.structs.replace(alert, payload=msgspec.Raw(b"{}")), kept
+
+
 async def test_every_alert_is_read_back_from_the_table_old_rows_included(
     clickhouse_store: Store,
 ) -> None:
@@ -155,7 +162,8 @@ async def test_every_alert_is_read_back_from_the_table_old_rows_included(
     toy = toy_alert(now_us() + 100)
     await write(clickhouse_store, "alerts", *before, row_of_alert(toy, TooHot()))
     stored = [alert_of_row(row) for row in await read_alerts(clickhouse_store)]
-    assert stored == [*map(alert_of_row, before), toy]
+    expected = [*map(alert_of_row, before), toy]
+    assert list(map(with_members, stored)) == list(map(with_members, expected))
     (row,) = await clickhouse_store.query("SELECT budget_id, spent FROM alerts WHERE id = 'toy'")
     assert row == {"budget_id": "", "spent": 0}
 

@@ -85,7 +85,8 @@ async def test_signing_secrets_of_webhooks_are_not_in_the_store(
         (row,) = await logged(clickhouse_store, 1)
     assert WEBHOOK.secret not in str(row)
     record = msgspec.json.decode(row["record"])["record"]
-    assert record == WEBHOOK.model_dump(mode="json") | {"secret": "redacted"}
+    hidden = {"secret": "redacted", "previous_secret": "redacted"}
+    assert record == WEBHOOK.model_dump(mode="json") | hidden
 
 
 async def test_reading_the_log_again_changes_nothing(
@@ -173,4 +174,8 @@ def test_every_secret_of_a_record_is_redacted_or_hashed() -> None:
     redacted = {(kind, name) for kind, record in KINDS.items() for name in secret_fields(record)}
     hashes = ("secret_hash", "salt", "previous_secret_hash", "previous_salt")
     assert hidden - redacted == {("api_key", name) for name in hashes}
-    assert redacted == {("webhook", "secret")}
+    assert redacted == {
+        ("channel", "settings"),
+        ("webhook", "previous_secret"),
+        ("webhook", "secret"),
+    }

@@ -49,6 +49,13 @@ StartWorker = Callable[[], tuple[subprocess.Popen[bytes], int]]
 """Gives the process and the port of its metrics."""
 
 
+@pytest.fixture(autouse=True)
+def _prices_of_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have one rate for all tokens, so caches save nothing, and name no provider."""
+    monkeypatch.setattr(oracle, "SAVED_PER_CACHED", 0)
+    monkeypatch.setattr(oracle, "provider_of", lambda _model: "")
+
+
 @pytest.fixture
 def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
     return KafkaSettings(broker=kafka_broker, topic_prefix=topic_prefix)

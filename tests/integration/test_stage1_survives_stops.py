@@ -8,6 +8,8 @@ import os
 import signal
 from random import Random
 
+import pytest
+
 from clickhouse.all_topics import ensure_topics
 from clickhouse.store import Store
 from producers.kafka.clients import new_admin, started
@@ -50,6 +52,13 @@ async def until_alone(kafka: KafkaSettings) -> None:
                 await asyncio.sleep(POLL_S)
     finally:
         await admin.close()
+
+
+@pytest.fixture(autouse=True)
+def _prices_of_these_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have one rate for all tokens, so caches save nothing, and name no provider."""
+    monkeypatch.setattr(oracle, "SAVED_PER_CACHED", 0)
+    monkeypatch.setattr(oracle, "provider_of", lambda _model: "")
 
 
 async def test_totals_are_exact_when_a_stopped_worker_goes_on_behind_its_successor(

@@ -147,7 +147,7 @@ def _dimensions(row: dict[str, Any]) -> tuple[str, ...]:
         row.get("level") or "DEFAULT",
         row.get("prompt_name") or "",
         str(version) if version else "",
-        row.get("provider") or (f"maker of {model}" if model else ""),
+        row.get("provider") or (provider_of(model) if model else ""),
         row.get("service_tier") or "",
     )
 
@@ -254,6 +254,11 @@ def _sum(usages: Any) -> dict[str, int]:
         for kind, count in usage.items():
             total[kind] += count
     return {kind: count for kind, count in total.items() if count}
+
+
+def provider_of(model: str) -> str:
+    """Return the provider that the prices of the simulation name."""
+    return f"maker of {model}"
 
 
 def windows_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
