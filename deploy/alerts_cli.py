@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
-from deploy.api_options import AsJson, PublicKey, SecretKey, Url
+from deploy.api_options import AsJson, PublicKey, SecretKey, Url, api_of_project
 from deploy.arguments import checked_id
 from deploy.record_output import print_record, print_records
-
-if TYPE_CHECKING:
-    from deploy.admin_client import AdminClient
 
 alerts = typer.Typer(
     name="alerts",
@@ -51,7 +48,7 @@ def list_rules(
     as_json: AsJson = False,
 ) -> None:
     """List the alert rules of the project."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     print_records(client.pages(("v1", "alert-rules")), as_json, _RULE_COLUMNS)
 
 
@@ -66,7 +63,7 @@ def list_alerts(
     as_json: AsJson = False,
 ) -> None:
     """List the groups of rules that are in some states now, the latest change first."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     print_records(client.pages(("v1", "alerts"), state=state), as_json, _STATE_COLUMNS)
 
 
@@ -81,7 +78,7 @@ def acknowledge(
     as_json: AsJson = False,
 ) -> None:
     """Acknowledge an episode, so that its notifications are not repeated."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     body = {"author": author, "note": note}
     path = ("v1", "alerts", episode, "acknowledge")
     found = client.record("POST", path, body, fields=("episode_id",))
@@ -112,7 +109,7 @@ def create_silence(
         "author": author,
         "reason": reason,
     }
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     print_record(client.record("POST", ("v1", "silences"), body), as_json, _SILENCE_FIELDS)
 
 
@@ -124,7 +121,7 @@ def list_silences(
     as_json: AsJson = False,
 ) -> None:
     """List the silences of the project, oldest first."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     print_records(client.pages(("v1", "silences")), as_json, _SILENCE_FIELDS)
 
 
@@ -137,15 +134,9 @@ def expire_silence(
     as_json: AsJson = False,
 ) -> None:
     """End a silence now."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     found = client.record("POST", ("v1", "silences", silence_id, "expire"))
     print_record(found, as_json, _SILENCE_FIELDS)
-
-
-def _client(url: str | None, public_key: str | None, secret_key: str | None) -> AdminClient:
-    from deploy.admin_client import project_client
-
-    return project_client(url, public_key, secret_key)
 
 
 def _matcher(text: str) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from deploy.arguments import checked_id, checked_price_id, checked_url
+
+if TYPE_CHECKING:
+    from deploy.admin_client import AdminClient
 
 PUBLIC_KEY: Final = "pk-tm-dev"
 SECRET_KEY: Final = "sk-tm-dev"  # noqa: S105  # the documented key of `tracemill up`
@@ -85,3 +88,13 @@ PriceFile = Annotated[
         " input. Other options take precedence."
     ),
 ]
+
+
+def api_of_project(url: str | None, public_key: str | None, secret_key: str | None) -> AdminClient:
+    """Return the client of these options. Raises like ``deploy.admin_client.project_client``.
+
+    The import is deferred, because it takes longer than most commands need to start.
+    """
+    from deploy.admin_client import project_client
+
+    return project_client(url, public_key, secret_key)

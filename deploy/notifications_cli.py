@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.api_options import AsJson, PublicKey, SecretKey, Url
+from deploy.api_options import AsJson, PublicKey, SecretKey, Url, api_of_project
 from deploy.arguments import checked_id
 from deploy.record_output import print_record, print_records
 
@@ -48,7 +48,7 @@ def list_webhooks(
     as_json: AsJson = False,
 ) -> None:
     """List webhooks, oldest first."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     print_records(client.pages(("v1", "webhooks")), as_json, _WEBHOOK)
 
 
@@ -61,7 +61,7 @@ def send_webhook_test(
     as_json: AsJson = False,
 ) -> None:
     """Send a test to a webhook; `GET /v1/deliveries` shows the result."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     _print_request(client, ("v1", "webhooks", webhook_id, "test"), as_json)
 
 
@@ -73,7 +73,7 @@ def delete_webhook(
     secret_key: SecretKey = None,
 ) -> None:
     """Delete a webhook; what it has not received yet is dropped."""
-    _client(url, public_key, secret_key).call("DELETE", ("v1", "webhooks", webhook_id))
+    api_of_project(url, public_key, secret_key).call("DELETE", ("v1", "webhooks", webhook_id))
 
 
 @channels.command("list")
@@ -84,7 +84,7 @@ def list_channels(
     as_json: AsJson = False,
 ) -> None:
     """List channels, oldest first."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     print_records(client.pages(("v1", "channels")), as_json, _CHANNEL)
 
 
@@ -97,7 +97,7 @@ def send_channel_test(
     as_json: AsJson = False,
 ) -> None:
     """Send a test to a channel; `GET /v1/deliveries` shows the result."""
-    client = _client(url, public_key, secret_key)
+    client = api_of_project(url, public_key, secret_key)
     _print_request(client, ("v1", "channels", channel_id, "test"), as_json)
 
 
@@ -109,13 +109,7 @@ def delete_channel(
     secret_key: SecretKey = None,
 ) -> None:
     """Delete a channel; what it has not received yet is dropped."""
-    _client(url, public_key, secret_key).call("DELETE", ("v1", "channels", channel_id))
-
-
-def _client(url: str | None, public_key: str | None, secret_key: str | None) -> AdminClient:
-    from deploy.admin_client import project_client
-
-    return project_client(url, public_key, secret_key)
+    api_of_project(url, public_key, secret_key).call("DELETE", ("v1", "channels", channel_id))
 
 
 def _print_request(client: AdminClient, path: tuple[str, ...], as_json: bool) -> None:

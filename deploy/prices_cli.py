@@ -20,6 +20,7 @@ from deploy.api_options import (
     PublicKey,
     SecretKey,
     Url,
+    api_of_project,
 )
 from deploy.errors import ApiUnavailableError, MisconfiguredError, RefusedError
 from deploy.record_output import print_record, print_records
@@ -160,11 +161,9 @@ def delete_price(
 def _client(
     url: str | None, public_key: str | None, secret_key: str | None, *, installation: bool
 ) -> AdminClient:
-    from deploy.admin_client import admin_client, project_client
+    from deploy.admin_client import admin_client
 
-    if installation:
-        return admin_client(url)
-    return project_client(url, public_key, secret_key)
+    return admin_client(url) if installation else api_of_project(url, public_key, secret_key)
 
 
 def _defaults(

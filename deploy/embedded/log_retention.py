@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -145,7 +146,7 @@ class LogRetention:
         Raises:
             KafkaError, BrokerUnavailableError: the broker did not respond.
         """
-        topics = [topic for topics in self._topics_of.values() for topic in topics]
+        topics = chain.from_iterable(self._topics_of.values())
         segments = await asyncio.to_thread(segments_below, self._log_dir, topics)
         wanted = self.excess(segments)
         if wanted <= 0 or not any(each.next_offset for each in segments):

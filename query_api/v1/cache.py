@@ -18,7 +18,13 @@ from query_api.times import SECOND_US, iso
 from query_api.v1.caches import ApplicationCache, CacheTotals, PromptCache
 from query_api.v1.parameters import native_router
 from query_api.v1.window_reading import read_windows
-from query_api.v1.windows import DIMENSIONS, WindowParameters, WindowsMeta, meta_of
+from query_api.v1.windows import (
+    DIMENSIONS,
+    GroupedStep,
+    WindowParameters,
+    WindowsMeta,
+    meta_of,
+)
 from tracemill.clock import now_us
 
 
@@ -26,24 +32,7 @@ class CacheParameters(WindowParameters):
     step: Step = Field(default="1d")
 
 
-class _Step(msgspec.Struct, kw_only=True, gc=False):
-    start: str
-    end: str
-
-
-if TYPE_CHECKING:
-    _Grouped = _Step
-else:
-    _Grouped = msgspec.defstruct(
-        "_Grouped",
-        [(name, str | msgspec.UnsetType, msgspec.UNSET) for name in DIMENSIONS],
-        bases=(_Step,),
-        kw_only=True,
-        gc=False,
-    )
-
-
-class CacheOut(_Grouped, kw_only=True, gc=False):
+class CacheOut(GroupedStep, kw_only=True, gc=False):
     prompt: PromptCache
     application: ApplicationCache
 

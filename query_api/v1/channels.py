@@ -22,7 +22,7 @@ from producers.notifications.channel_type import HIDDEN, ChannelType, Email
 from producers.notifications.registry import EVENT_TYPES
 from query_api.body import Body
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, ConflictError
+from query_api.errors import BadRequestError
 from query_api.notifications.sample import sample_message
 from query_api.openapi.channel_examples import (
     CHANNEL_EXAMPLE,
@@ -33,7 +33,12 @@ from query_api.openapi.channel_examples import (
 from query_api.responses import json_response
 from query_api.times import iso
 from query_api.v1.crud import Change, Create, Resource, find
-from query_api.v1.delivery_requests import DeliveryRequested, IdempotencyKey, request_creation
+from query_api.v1.delivery_requests import (
+    DeliveryRequested,
+    IdempotencyKey,
+    request_creation,
+    require_enabled,
+)
 from query_api.v1.webhooks import EventName, require_known_events
 from query_api.validation_messages import message_of
 from tracemill.clock import now_us
@@ -298,8 +303,7 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
     ) -> Response:
         """Send a test message; `GET /v1/deliveries/{delivery_id}` shows the result."""
         channel = find(context, Channel, project_id, channel_id)
-        if channel.disabled:
-            raise ConflictError("the channel is disabled: enable it with PATCH first")
+        require_enabled(channel)
         request = await create_request(
             project_id, "channel", channel.id, idempotency_key, action="test"
         )

@@ -21,7 +21,12 @@ from query_api.pages import NativeMeta
 from query_api.responses import json_response
 from query_api.store.queries.deliveries import FindAttempts, FindDeliveries
 from query_api.times import iso
-from query_api.v1.delivery_requests import DeliveryRequested, IdempotencyKey, request_creation
+from query_api.v1.delivery_requests import (
+    DeliveryRequested,
+    IdempotencyKey,
+    request_creation,
+    require_enabled,
+)
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
 from tracemill.clock import now_us
 
@@ -138,8 +143,7 @@ def deliveries_router(context: AppContext) -> APIRouter:
         webhook = context.control.view.in_project(Webhook, project_id).get(row.target_id)
         if webhook is None:
             raise ConflictError("only deliveries to an existing webhook can be repeated")
-        if webhook.disabled:
-            raise ConflictError("the webhook is disabled: enable it with PATCH first")
+        require_enabled(webhook)
         age_max_h = context.settings.redelivery_age_max_h
         if row.created_us < now_us() - age_max_h * _HOUR_US:
             raise ConflictError(f"the alert is older than {age_max_h} hours")

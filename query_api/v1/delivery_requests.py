@@ -13,9 +13,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from fastapi import Header
 
+from producers.control.kinds.channel import Channel
 from producers.control.kinds.delivery_request import REQUEST_MEMORY_H, DeliveryRequest
+from producers.control.kinds.webhook import Webhook
 from producers.errors import ControlConflictError
 from query_api.context import AppContext
+from query_api.errors import ConflictError
 from query_api.quota import Quota
 from query_api.settings import limit_setting
 from tracemill.clock import now_us
@@ -40,6 +43,16 @@ class DeliveryRequested(msgspec.Struct, kw_only=True):
     request_id: str
     delivery_id: str | None
     """The delivery in `/v1/deliveries`; null if the request can create several."""
+
+
+def require_enabled(target: Webhook | Channel) -> None:
+    """Refuse a request about a receiver that is disabled.
+
+    Raises:
+        ConflictError: it is.
+    """
+    if target.disabled:
+        raise ConflictError(f"the {target.kind} is disabled: enable it with PATCH first")
 
 
 CreateRequest = Callable[..., Awaitable[DeliveryRequest]]

@@ -19,7 +19,7 @@ from producers.errors import WebhookAddressError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from query_api.body import Body
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, ConflictError, NotFoundError
+from query_api.errors import BadRequestError, NotFoundError
 from query_api.openapi.delivery_examples import REPETITION_EXAMPLE, REQUESTED_EXAMPLE
 from query_api.openapi.v1_examples import (
     WEBHOOK_CREATED_EXAMPLE,
@@ -29,7 +29,12 @@ from query_api.openapi.v1_examples import (
 from query_api.responses import json_response
 from query_api.times import Instant, iso
 from query_api.v1.crud import Change, Create, Resource, find
-from query_api.v1.delivery_requests import DeliveryRequested, IdempotencyKey, request_creation
+from query_api.v1.delivery_requests import (
+    DeliveryRequested,
+    IdempotencyKey,
+    request_creation,
+    require_enabled,
+)
 from query_api.v1.etags import with_etag
 from tracemill.clock import now_us
 
@@ -211,8 +216,7 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
 
     def enabled(project_id: str, webhook_id: str) -> Webhook:
         webhook = find(context, Webhook, project_id, webhook_id)
-        if webhook.disabled:
-            raise ConflictError("the webhook is disabled: enable it with PATCH first")
+        require_enabled(webhook)
         return webhook
 
     @router.post(

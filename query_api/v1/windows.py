@@ -156,10 +156,10 @@ class _Step(msgspec.Struct, kw_only=True, gc=False):
 
 
 if TYPE_CHECKING:
-    _Grouped = _Step
+    GroupedStep = _Step
 else:
-    _Grouped = msgspec.defstruct(
-        "_Grouped",
+    GroupedStep = msgspec.defstruct(
+        "GroupedStep",
         [(name, str | msgspec.UnsetType, msgspec.UNSET) for name in DIMENSIONS],
         bases=(_Step,),
         kw_only=True,
@@ -167,7 +167,7 @@ else:
     )
 
 
-class WindowOut(_Grouped, kw_only=True, gc=False):
+class WindowOut(GroupedStep, kw_only=True, gc=False):
     count: int
     errors: int
     cost_usd: str

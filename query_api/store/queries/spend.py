@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from producers.dimensions.registry import REGISTRY
+from clickhouse.spend_conditions import has_value_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
-
-_ARRAYS: Final = frozenset(each.name for each in REGISTRY.of_spend() if each.is_array)
-
-
-def _has(name: str, value: str) -> str:
-    if name in _ARRAYS:
-        return f"has(JSONExtract({name}, 'Array(String)'), {value})"
-    return f"{name} = {value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +22,9 @@ class SumSpend(StoreQuery):
     scope: tuple[tuple[str, str], ...] = ()
 
     def write(self, binder: Binder) -> str:
-        scope = "".join(f"\n  AND {_has(name, binder.text(value))}" for name, value in self.scope)
+        scope = "".join(
+            f"\n  AND {has_value_sql(name, binder.text(value))}" for name, value in self.scope
+        )
         return (
             "SELECT toString(sum(total_cost)) AS spent\n"
             f"FROM spend FINAL\nWHERE {OF_PROJECT}"

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
+from clickhouse.spend_conditions import has_value_sql
 from producers.control.periods import FOREVER_US, rolling_us
 from streams.core.budgets.meters import SECOND_US, SpendQuery, SpendResult
 from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS
 
 _NAMES: Final = tuple(each.name for each in SPEND_DIMENSIONS)
-_ARRAYS: Final = frozenset(each.name for each in SPEND_DIMENSIONS if each.is_array)
 _LATEST_S: Final = 2**32 - 1
 """The last second of the store's time columns."""
 
@@ -50,7 +50,7 @@ def query_of(query: SpendQuery, version_base: int) -> tuple[str, dict[str, Any]]
         if value is not None:
             params[f"scope_{number}"] = value
             placeholder = f"{{scope_{number}:String}}"
-            conditions += f"\n    AND {_has(name, placeholder)}"
+            conditions += f"\n    AND {has_value_sql(name, placeholder)}"
     start = "toUnixTimestamp(bucket_start)" if is_rolling else "0"
     values = f"[{', '.join(meter.group_by)}]" if meter.group_by else "emptyArrayString()"
     cell = f"(toUnixTimestamp(bucket_start), [{', '.join(_NAMES)}], row_version)"
@@ -83,9 +83,3 @@ def result_of(lines: bytes, version_base: int) -> SpendResult:
         for start_s, key, version in row.newer:
             newer[start_s, tuple(key)] = version - version_base - 1
     return SpendResult(spent, newer)
-
-
-def _has(name: str, value: str) -> str:
-    if name in _ARRAYS:
-        return f"has(JSONExtract({name}, 'Array(String)'), {value})"
-    return f"{name} = {value}"
