@@ -51,7 +51,7 @@ def reconcile(pairs: Iterable[tuple[str, int]], dialect: Dialect) -> Reconciled:
 
     The order of the pairs does not matter, and parts with the count 0 have no effect. No token is
     counted twice: where nothing adds up to the reported total, the nearest sum that is possible is
-    taken, and ``uncertain`` says what was reported.
+    taken, and ``uncertain`` contains what was reported.
     """
     reported = Reported(pairs)
     documented = _Hypothesis(

@@ -4,7 +4,7 @@
                          │                            ▲                  │
                          └──clear──► inactive         └──────met─────────┘
 
-A group without data is ``no_data`` if its rule says so. A rule that cannot be evaluated is in
+A group without data is ``no_data`` if its rule defines this. A rule that cannot be evaluated is in
 ``error``.
 """
 
