@@ -98,6 +98,15 @@ async def project_of(request: Request) -> str:
     return principal_of(request, project_scope(request.method)).project_id
 
 
+async def author_of(request: Request) -> str:
+    """Return the public key of the caller; the route checks its scopes.
+
+    Raises:
+        UnauthorizedError: as ``authenticated``.
+    """
+    return authenticated(request).public_key
+
+
 async def decider_of(request: Request) -> Principal:
     """Return the caller, a project's key with the scope ``ingest`` or ``read``.
 
@@ -159,6 +168,7 @@ async def installation_of(request: Request) -> Principal:
 DECIDER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "read")
 METRICS_SCOPES: Final[tuple[Scope, ...]] = ("read", "metrics")
 ProjectId = Annotated[str, Depends(project_of)]
+Author = Annotated[str, Depends(author_of)]
 Decider = Annotated[Principal, Depends(decider_of)]
 AnyReader = Annotated[Principal, Depends(reader_of)]
 Admin = Annotated[Principal, Depends(admin_of)]

@@ -86,6 +86,8 @@ def _filter_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
             field = f"filter.{dimension.name}.{index}"
             if len(value) > dimension.chars_max:
                 yield Fault(field, f"at most {dimension.chars_max} characters are allowed")
+            elif dimension.values and value not in dimension.values:
+                yield _unknown(field, value, dimension.values)
             elif dimension.normal_form is not as_is and dimension.normal_form(value) != value:
                 normal = dimension.normal_form(value)
                 given = repr(value[:_SHOWN_MAX])

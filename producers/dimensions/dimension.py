@@ -52,6 +52,8 @@ class Dimension:
     """Maximum length of a value; a longer one is replaced by its beginning and a hash."""
     normal_form: Callable[[str], str] = as_is
     """A function that converts values in scopes of budgets to the form of stored values."""
+    values: tuple[str, ...] = ()
+    """The only values of events; empty: any. Filters of alert rules accept no others."""
     place: int = 100
     """Sort key in lists and responses; dimensions with the same key are sorted by name."""
     filter_description: str = field(default="")

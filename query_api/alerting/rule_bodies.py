@@ -32,6 +32,7 @@ from query_api.body import Body, of_changes
 from query_api.decimals import DecimalNumber
 from query_api.durations import duration_field, duration_s, duration_text
 from query_api.openapi.alert_rule_examples import RULE_REQUEST_EXAMPLE
+from query_api.texts import Lines, RecordName, require_one_line
 from query_api.times import TimeZone
 
 FILTERS_MAX: Final = 64
@@ -105,9 +106,12 @@ MetricName = Annotated[
     WithJsonSchema({"type": "string", "enum": list(METRICS)}),
 ]
 LabelName = Annotated[str, Field(max_length=1_000)]
-Labels = Annotated[dict[LabelName, LabelValue], Field(max_length=LABELS_MAX)]
+Labels = Annotated[
+    dict[LabelName, Annotated[LabelValue, AfterValidator(require_one_line)]],
+    Field(max_length=LABELS_MAX),
+]
 Annotations = Annotated[
-    dict[LabelName, Annotated[str, Field(max_length=TEMPLATE_CHARS_MAX)]],
+    dict[LabelName, Annotated[Lines, Field(max_length=TEMPLATE_CHARS_MAX)]],
     Field(
         max_length=LABELS_MAX,
         description="Texts of alerts: Jinja2 templates with `value`, `threshold`, `group`, …",
@@ -142,8 +146,8 @@ class AlertRuleBody(Body):
         json_schema_extra={"examples": [RULE_REQUEST_EXAMPLE]},
     )
 
-    name: str = Field(min_length=1, max_length=255)
-    description: str = Field("", max_length=2_000)
+    name: RecordName
+    description: Lines = Field("", max_length=2_000)
     enabled: bool = True
     shadow: bool = Field(False, description="Evaluate and record, but do not deliver.")
     metric: MetricName
@@ -203,5 +207,5 @@ class AlertRuleChange(AlertRuleBody):
 
     model_config = ConfigDict(json_schema_extra=of_changes({"enabled": False}))
 
-    name: str = Field("", min_length=1, max_length=255)
+    name: RecordName = ""
     metric: MetricName = ""

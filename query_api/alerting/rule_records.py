@@ -55,6 +55,8 @@ class AlertRuleOut(msgspec.Struct, kw_only=True, rename={"for_": "for"}):
     compare_with: str | None
     anomaly: dict[str, Any] | None
     version: int
+    author: str
+    """Public key of the API key that made the last change."""
     created_at: str
     updated_at: str
     fault: str | None
@@ -230,6 +232,7 @@ def shown_rule(rule: AlertRule) -> AlertRuleOut:
         compare_with=rule.compare_with or None,
         anomaly=None if rule.anomaly is None else rule.anomaly.model_dump(),
         version=rule.version,
+        author=rule.author,
         created_at=iso(rule.created_us),
         updated_at=iso(rule.updated_us or rule.created_us),
         fault=None if fault is None else f"{fault.field}: {fault.message}",

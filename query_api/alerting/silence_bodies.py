@@ -19,6 +19,7 @@ from producers.control.kinds.silence import (
 from query_api.body import Body
 from query_api.durations import duration_field
 from query_api.openapi.alert_examples import SILENCE_REQUEST_EXAMPLE
+from query_api.texts import Lines, OneLine
 from query_api.times import RecordInstant, TimeZone
 
 DURATION_MAX_S: Final = 365 * 86_400
@@ -104,8 +105,8 @@ class SilenceBody(Body):
         description="Alerts are silenced if all matchers match. An object of names and values is a"
         " short form.",
     )
-    author: str = Field("", max_length=255)
-    reason: str = Field("", max_length=2_000)
+    author: OneLine = Field("", max_length=255)
+    reason: Lines = Field("", max_length=2_000)
     starts_at: RecordInstant | None = Field(None, description="By default, now.")
     ends_at: RecordInstant | None = Field(
         None, description="Required, unless `duration` or `recurring` is given."
@@ -123,7 +124,7 @@ class SilenceChange(Body):
         extra="forbid", json_schema_extra={"examples": [{"ends_at": "2026-11-21T16:00:00Z"}]}
     )
 
-    reason: str | None = Field(None, max_length=2_000)
+    reason: Lines | None = Field(None, max_length=2_000)
     ends_at: RecordInstant | None = None
 
 

@@ -22,6 +22,7 @@ from query_api.body import Body, of_changes
 from query_api.durations import duration_field
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import BUDGET_REQUEST_EXAMPLE
+from query_api.texts import OneLine, RecordName
 from query_api.times import TimeZone
 from query_api.v1.budget_scope import BudgetScope
 
@@ -72,7 +73,7 @@ Usd = Annotated[
     Field(description="US dollars; a decimal string is exact."),
 ]
 Share = Annotated[str, BeforeValidator(_share, json_schema_input_type=float | str)]
-TierName = Annotated[str, Field(min_length=1, max_length=TIER_CHARS_MAX)]
+TierName = Annotated[OneLine, Field(min_length=1, max_length=TIER_CHARS_MAX)]
 UserId = Annotated[str, Field(min_length=1, max_length=1_000)]
 _TIERS: Final = "Limits by tier of the user; needs `user_id` in `group_by`, and `default_tier`."
 _DEFAULT_TIER: Final = "Tier of users without a tier, or with a tier that is not in `tiers`."
@@ -121,7 +122,7 @@ class BudgetBody(Body):
         extra="forbid", json_schema_extra={"examples": [BUDGET_REQUEST_EXAMPLE]}
     )
 
-    name: str = Field(min_length=1, max_length=255)
+    name: RecordName
     scope: BudgetScope = BudgetScope()
     group_by: list[str] = Field(
         default=[],
@@ -164,4 +165,4 @@ class BudgetChange(BudgetBody):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=of_changes({"limit_usd": "0.20"}))
 
-    name: str = Field(default="", min_length=1, max_length=255)
+    name: RecordName = ""

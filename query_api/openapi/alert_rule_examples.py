@@ -33,6 +33,7 @@ RULE_EXAMPLE: Final[dict[str, Any]] = RULE_REQUEST_EXAMPLE | {
     "anomaly": None,
     "unit": "s",
     "version": 1,
+    "author": "pk-lf-6c3e1f0a",
     "created_at": "2026-11-21T11:58:12.604Z",
     "updated_at": "2026-11-21T11:58:12.604Z",
     "fault": None,

@@ -26,6 +26,7 @@ from query_api.responses import json_response
 from query_api.settings import limit_setting
 from query_api.store.queries.alert_states import FindAlertStates
 from query_api.store.queries.alerts import FindAlerts
+from query_api.texts import Lines, OneLine
 from tracemill.clock import now_us
 
 EPISODE_MAX: Final = 300
@@ -40,10 +41,10 @@ class AcknowledgementBody(Body):
         extra="forbid", json_schema_extra={"examples": [ACKNOWLEDGEMENT_REQUEST_EXAMPLE]}
     )
 
-    author: str = Field(
+    author: OneLine = Field(
         "", max_length=255, description="Name of the person who handles the episode."
     )
-    note: str = Field("", max_length=2_000)
+    note: Lines = Field("", max_length=2_000)
 
 
 _ACKNOWLEDGEMENT_BY_DEFAULT: Final = AcknowledgementBody()

@@ -27,6 +27,7 @@ from query_api.openapi.alert_rule_examples import (
 from query_api.quota import Quota
 from query_api.responses import json_response
 from query_api.settings import limit_setting
+from query_api.texts import OneLine
 from query_api.v1.crud import RECORD_ID_MAX, find
 from tracemill.clock import now_us
 
@@ -42,7 +43,7 @@ class TestFireBody(Body):
     )
 
     event: Literal["alert.firing", "alert.resolved", "alert.no_data"] = "alert.firing"
-    author: str = Field("", max_length=255)
+    author: OneLine = Field("", max_length=255)
 
 
 _TEST_FIRE_BY_DEFAULT: Final = TestFireBody()

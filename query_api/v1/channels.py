@@ -31,6 +31,7 @@ from query_api.openapi.channel_examples import (
     PREVIEW_EXAMPLE,
 )
 from query_api.responses import json_response
+from query_api.texts import RecordName
 from query_api.times import iso
 from query_api.v1.crud import Change, Create, Resource, find
 from query_api.v1.delivery_requests import (
@@ -72,7 +73,7 @@ class ChannelBody(Body):
     )
 
     type: str = Field(max_length=64, json_schema_extra={"enum": _TYPES})
-    name: str = Field(min_length=1, max_length=255)
+    name: RecordName
     events: Events = []
     send_resolved: bool = True
     title_template: Template = ""
@@ -85,7 +86,7 @@ class ChannelChange(Body):
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"disabled": True}]})
 
-    name: str | None = Field(None, min_length=1, max_length=255)
+    name: RecordName | None = None
     send_resolved: bool | None = None
     title_template: Template | None = None
     text_template: Template | None = None

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from producers.control.record import ControlRecord
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, Author, ProjectId
 from query_api.errors import NotFoundError
 from query_api.pages import NativeMeta
 from query_api.quota import Quota
@@ -128,6 +128,16 @@ def crud_router(context: AppContext, resource: Resource[Any, Any]) -> APIRouter:
     return router
 
 
+def _by(author: str, record: RecordT) -> RecordT:
+    """Return a record with the author of its last change, if its kind has one.
+
+    An author that the body named remains.
+    """
+    if getattr(record, "author", None) != "":
+        return record
+    return record.model_copy(update={"author": author})
+
+
 def record_id_of(resource_kind: str, example: Any) -> Any:
     """Return the type of the path parameter that is a record's id."""
     return Annotated[
@@ -143,8 +153,9 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
     make = resource.create(context)
     shown = resource.created or resource.shown
 
-    async def create(owner: Any, body: BaseModel) -> Response:
+    async def create(owner: Any, body: BaseModel, author: Author) -> Response:
         made = await make(owner, body)  # type: ignore[arg-type]  # FastAPI has validated it
+        made = _by(author, made)
         if quota is None:
             await context.control.create(made)
         else:
@@ -228,13 +239,18 @@ def _add_change(
     check = None if change.check is None else change.check(context)
 
     async def change_record(
-        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch
+        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch, author: Author
     ) -> Response:
         found = find(context, resource.record, owner, record_id)
         if check is not None:
             await check(body, found)
         return await _write(
-            context, resource, owner, record_id, if_match, lambda held: change.apply(held, body)
+            context,
+            resource,
+            owner,
+            record_id,
+            if_match,
+            lambda held: _by(author, change.apply(held, body)),
         )
 
     _annotate(change_record, resource, body=change.body)
@@ -256,7 +272,7 @@ def _add_replace(
     replace: Callable[[RecordT, BodyT], RecordT],
 ) -> None:
     async def replace_record(
-        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch
+        owner: Any, record_id: str, body: BaseModel, if_match: IfMatch, author: Author
     ) -> Response:
         return await _write(
             context,
@@ -264,7 +280,7 @@ def _add_replace(
             owner,
             record_id,
             if_match,
-            lambda held: replace(held, body),  # type: ignore[arg-type]  # FastAPI has validated it
+            lambda held: _by(author, replace(held, body)),  # type: ignore[arg-type]  # FastAPI has validated it
         )
 
     _annotate(replace_record, resource, body=resource.body)

@@ -23,14 +23,15 @@ from query_api.context import AppContext
 from query_api.durations import duration_s
 from query_api.errors import BadRequestError
 from query_api.openapi.channel_examples import ROUTE_EXAMPLE, ROUTE_REQUEST_EXAMPLE
+from query_api.texts import OneLine, RecordName
 from query_api.times import iso
 from query_api.v1.crud import Change, Create, Resource
 from query_api.v1.webhooks import EventName, require_known_events
 from tracemill.clock import now_us
 
-Text = Annotated[str, Field(max_length=500)]
+Text = Annotated[OneLine, Field(max_length=500)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=VALUES_MAX)]
-LabelName = Annotated[str, Field(min_length=1, max_length=100)]
+LabelName = Annotated[OneLine, Field(min_length=1, max_length=100)]
 
 
 def _pause_s(value: object) -> object:
@@ -57,7 +58,7 @@ class RouteBody(Body):
         extra="forbid", json_schema_extra={"examples": [ROUTE_REQUEST_EXAMPLE]}
     )
 
-    name: str = Field(min_length=1, max_length=255)
+    name: RecordName
     events: list[EventName] = Field(
         default=[],
         max_length=VALUES_MAX,
@@ -99,7 +100,7 @@ class RouteChange(Body):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"disabled": True}]})
 
-    name: str | None = Field(None, min_length=1, max_length=255)
+    name: RecordName | None = None
     group_wait_s: Pause | None = Field(None, validation_alias=_names("group_wait"))
     group_interval_s: Pause | None = Field(None, validation_alias=_names("group_interval"))
     repeat_interval_s: Pause | None = Field(None, validation_alias=_names("repeat_interval"))

@@ -27,6 +27,7 @@ from query_api.openapi.v1_examples import (
     WEBHOOK_REQUEST_EXAMPLE,
 )
 from query_api.responses import json_response
+from query_api.texts import Lines
 from query_api.times import Instant, iso
 from query_api.v1.crud import Change, Create, Resource, find
 from query_api.v1.delivery_requests import (
@@ -48,7 +49,7 @@ Events = Annotated[
         json_schema_extra={"items": {"type": "string", "enum": list(EVENT_TYPES)}},
     ),
 ]
-Description = Annotated[str, Field(max_length=500)]
+Description = Annotated[Lines, Field(max_length=500)]
 WebhookId = Annotated[str, Path(max_length=128, examples=[WEBHOOK_EXAMPLE["id"]])]
 
 OVERLAP_S: Final = 86_400

@@ -230,3 +230,21 @@ async def test_a_test_alert_is_requested_by_a_record_and_limited(api: Api) -> No
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "event")
     answers = [(await api.client.post(path)).status_code for _ in range(20)]
     assert answers == [202] * 19 + [409]
+
+
+async def test_the_author_of_a_rule_is_the_key_of_the_last_change(api: Api) -> None:
+    rule = await created(api)
+    assert rule["author"] == held(api, rule["id"]).author != ""
+    changed = (await api.client.patch(f"{PATH}/{rule['id']}", json={"threshold": 6})).json()
+    assert changed["author"] == rule["author"]
+
+
+@pytest.mark.parametrize("name", ["level", "type"])
+async def test_a_filter_with_a_value_that_no_event_has_names_the_allowed_ones(
+    api: Api, name: str
+) -> None:
+    refused = await api.client.post(PATH, json=ASKED | {"filter": {name: ["nope"]}})
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert error["field"] == f"filter.{name}.0"
+    assert "DEFAULT" in error["allowed"] or "GENERATION" in error["allowed"]
