@@ -76,6 +76,9 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     model_parameters: str = ""
     provided_usage: dict[str, int] = {}
     usage: dict[str, int] = {}
+    reported_usage: str = ""
+    """JSON of the usage as the client sent it, if that differs from ``provided_usage``; ``{}`` or
+    empty if it does not."""
     provided_cost_pico: dict[str, int] = {}
     cost_pico: dict[str, int] = {}
     total_cost_pico: int = 0

@@ -28,6 +28,7 @@ class LegacyUsage(msgspec.Struct, rename="camel"):
 
 
 SUMMARY: Final = "summary"
+_decode_usage: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 
 def usage_role(row: StoredObservation) -> str | None:
@@ -42,12 +43,23 @@ def with_total(usage: Mapping[str, int]) -> dict[str, int]:
     return {**usage, "total": sum(usage.values())}
 
 
-def usage_details(usage: Mapping[str, int]) -> dict[str, int]:
-    """Return the usage with ``total``, as ``with_total`` does.
+def usage_details(usage: Mapping[str, int], reported: str = "") -> dict[str, int]:
+    """Return the usage as it was reported, with ``total``: the given one, or that of ``usage``.
 
-    Counts that all have one unit other than tokens are named without it, as they were sent.
+    ``reported`` is the column ``reported_usage``. Without it, counts that all have one unit other
+    than tokens are named without it, as they were sent.
     """
+    if reported and (sent := _reported(reported)):
+        return {**sent, "total": sent.get("total", with_total(usage).get("total", 0))}
     return with_total(_without_unit(usage, usage))
+
+
+def _reported(text: str) -> dict[str, int]:
+    """Return the reported usage; empty if it equals the counts, or cannot be read."""
+    try:
+        return _decode_usage(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return {}
 
 
 def has_cost(row: StoredObservation) -> bool:
@@ -96,10 +108,18 @@ def _unit(name: str) -> str:
 
 
 def legacy_usage(usage: Mapping[str, int], details: Mapping[str, int]) -> LegacyUsage:
-    """Return the older format of ``usage``, whose ``usage_details`` are ``details``."""
+    """Return the older format of ``usage``, whose ``usage_details`` are ``details``.
+
+    Reported names such as ``prompt_tokens`` do not contain their side, so ``usage`` is summed.
+    """
     return LegacyUsage(
         unit=unit_of(usage),
-        input=summed(details, "input"),
-        output=summed(details, "output"),
+        input=_side(details, usage, "input"),
+        output=_side(details, usage, "output"),
         total=details.get("total", 0),
     )
+
+
+def _side(details: Mapping[str, int], usage: Mapping[str, int], side: str) -> int:
+    is_named = any(side in name for name in details)
+    return summed(details if is_named else usage, side)

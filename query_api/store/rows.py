@@ -70,6 +70,7 @@ OBSERVATION_NUMBERS: Final = (
     "version",
     "model",
     "usage",
+    "reported_usage",
     _pico_map("cost", "cost_pico"),
     _pico("total_cost", "total_cost_pico"),
     "cost_source",
@@ -116,6 +117,7 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "model": ("model", "price_id", "model_parameters"),
         "usage": (
             "usage",
+            "reported_usage",
             _pico_map("cost", "cost_pico"),
             _pico("total_cost", "total_cost_pico"),
             "cost_source",

@@ -65,7 +65,7 @@ _NUMBERS: Final = f"""
     error_type, app_cache, toInt64(cache_saved * {_PICO}) AS cache_saved_pico,
     toUnixTimestamp64Micro(event_time) AS event_us"""
 _TEXTS: Final = f"""
-    version, provided_usage, usage_uncertain, provider_derived,
+    version, provided_usage, reported_usage, usage_uncertain, provider_derived,
     mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico,
     prompt_name, prompt_version, service_name, scope_name, scope_version, status_message,
     model_parameters, input, output, metadata"""

@@ -417,3 +417,46 @@ async def test_the_newest_page_is_complete_however_old_its_rows_are(api: Api) ->
     assert (
         await ids(api, "/api/public/observations", toStartTime=hours_ago, limit=2) == expected[6:8]
     )
+
+
+@pytest.mark.parametrize(
+    ("usage", "reported", "details", "legacy"),
+    [
+        (
+            {"input": 10, "output": 20, "total": 30},
+            '{"prompt_tokens":10,"completion_tokens":20}',
+            {"prompt_tokens": 10, "completion_tokens": 20, "total": 30},
+            {"unit": "TOKENS", "input": 10, "output": 20, "total": 30},
+        ),
+        (
+            {"input_characters": 51, "output_characters": 0, "total": 51},
+            '{"input":51,"output":0,"total":100}',
+            {"input": 51, "output": 0, "total": 100},
+            {"unit": "CHARACTERS", "input": 51, "output": 0, "total": 100},
+        ),
+        (
+            {"input": 10, "output": 20, "total": 30},
+            "{}",
+            {"input": 10, "output": 20, "total": 30},
+            {"unit": "TOKENS", "input": 10, "output": 20, "total": 30},
+        ),
+    ],
+)
+async def test_usage_is_shown_as_it_was_reported(
+    api: Api,
+    usage: dict[str, int],
+    reported: str,
+    details: dict[str, int],
+    legacy: dict[str, Any],
+) -> None:
+    await api.insert(
+        observation("t1", "o1", NOON_US, usage=usage, reported_usage=reported),
+        trace("t1", NOON_US, usage=usage),
+    )
+    one = (await api.client.get("/api/public/observations/o1")).json()
+    (of_trace,) = (await api.client.get("/api/public/traces/t1")).json()["observations"]
+    (v2,) = (await api.client.get("/api/public/v2/observations?fields=core,usage")).json()["data"]
+    assert (one["usageDetails"], one["usage"]) == (details, legacy)
+    assert (of_trace["usageDetails"], of_trace["usage"]) == (details, legacy)
+    assert v2["usageDetails"] == details
+    assert one["totalTokens"] == legacy["total"]

@@ -25,6 +25,7 @@ from producers.gateway.values.json_text import (
     members_of,
     metadata_of,
 )
+from producers.gateway.values.reported_usage import SAME, reported_text
 from producers.gateway.values.stated_costs import cost_in
 from producers.gateway.values.usage import (
     cost_of_object,
@@ -186,6 +187,7 @@ def observation_of(
         model=body.model or None,
         model_parameters=_parameters(body.model_parameters),
         usage=usage.counts or None,
+        reported_usage=(reported_text(usage) or SAME) if usage.counts else None,
         usage_uncertain=usage.uncertain if usage.counts else None,
         service_tier=usage.service_tier or _tier_in(body.metadata) or None,
         cost=cost,

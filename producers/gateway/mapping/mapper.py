@@ -16,6 +16,7 @@ from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
 from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from producers.gateway.values.first_token import first_token_within
+from producers.gateway.values.reported_usage import reported_text
 from tracemill.contract import Observation, TraceAttributes
 from tracemill.reconciliation import Reconciled
 
@@ -247,6 +248,8 @@ class _Mapper:
 def _set_usage(observation: Observation, usage: Reconciled) -> None:
     """Set the fields of an observation from the reconciled usage of its span."""
     observation.usage = usage.counts
+    if usage.reported is not None:
+        observation.reported_usage = reported_text(usage)
     if usage.uncertain:
         observation.usage_uncertain = usage.uncertain
     if usage.service_tier:  # outranks one in the metadata

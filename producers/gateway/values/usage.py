@@ -14,6 +14,7 @@ from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.values.json_size import check_item, decode_json
 from producers.gateway.values.money import pico_of_usd
+from producers.gateway.values.reported_usage import with_reported, with_reported_older
 from producers.gateway.values.stated_costs import cost_in, cost_within_limit, with_total
 from tracemill.contract import COUNT_MAX
 from tracemill.reconciliation import Reconciled, reconcile_object
@@ -58,7 +59,7 @@ def usage_of_object(usage: Any) -> Reconciled:
         return NO_USAGE
     if len(usage) > TYPES_MAX:
         usage = dict(_first_types(usage))
-    return reconcile_object(usage, count_of)
+    return with_reported(reconcile_object(usage, count_of), counts_sent(usage))
 
 
 def usage_of_json(text: str) -> Reconciled:
@@ -72,7 +73,22 @@ def usage_of_json(text: str) -> Reconciled:
         return NO_USAGE
     if len(counts) > TYPES_MAX:
         return usage_of_object(counts)
-    return usage_of_counts(counts) or NO_USAGE
+    found = usage_of_counts(counts)
+    if found is None or found.counts == counts:
+        return found or NO_USAGE
+    return with_reported(found, counts_sent(counts))
+
+
+def counts_sent(usage: dict[Any, Any]) -> dict[str, int]:
+    """Return the counts of a usage object by the names that were sent, without nested counts."""
+    return {
+        name: count
+        for name, value in usage.items()
+        if isinstance(name, str)
+        and len(name) <= TYPE_LENGTH_MAX
+        and "cost" not in name.lower()
+        and (count := whole_count_of(value)) is not None
+    }
 
 
 def usage_of_counts(counts: dict[str, int]) -> Reconciled | None:
@@ -101,10 +117,14 @@ def usage_of_older_object(usage: Any) -> tuple[Reconciled, dict[str, int]]:
     """
     if not isinstance(usage, dict):
         return NO_USAGE, {}
-    found = usage_of_object({k: v for k, v in usage.items() if k not in _NOT_COUNTS})
+    amounts = {name: value for name, value in usage.items() if name not in _NOT_COUNTS}
+    found = usage_of_object(amounts)
+    counted = found.counts
     unit = usage.get("unit")
     if isinstance(unit, str) and _UNIT.fullmatch(unit) and unit.upper() != _TOKENS:
-        found = Reconciled(_in_unit(found.counts, unit.lower()))
+        found = Reconciled(_in_unit(counted, unit.lower()))
+    if counted:
+        found = with_reported_older(found, counts_sent(amounts), counted)
     return found, cost_in(usage)
 
 

@@ -85,6 +85,8 @@ class Observation(
         completion_start_us: Time of the first output token.
         usage: Units by usage type, each at most ``COUNT_MAX``. Types do not overlap: ``input``
             excludes cached tokens, ``output`` excludes reasoning tokens. ``total`` is optional.
+        reported_usage: JSON of the units by usage type as the client sent them, if they differ from
+            ``usage``. A partial update with ``usage`` and the same units has ``{}``.
         usage_uncertain: What does not add up in the reported usage.
         service_tier: The provider's tier that served the call.
         provider: Who served the call, such as ``openai`` or ``aws``.
@@ -118,6 +120,7 @@ class Observation(
     model: str | None = None
     model_parameters: str | None = None
     usage: dict[str, int] | None = None
+    reported_usage: str | None = None
     usage_uncertain: str | None = None
     service_tier: str | None = None
     provider: str | None = None

@@ -83,7 +83,7 @@ class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
 
 
 def observation_v1(row: StoredObservation) -> ObservationV1:
-    details = usage_details(row.usage)
+    details = usage_details(row.usage, row.reported_usage)
     legacy = legacy_usage(row.usage, details)
     priced = has_cost(row)
     differing = differing_cost_pico(row)

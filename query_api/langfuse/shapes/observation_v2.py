@@ -171,7 +171,7 @@ def _model(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
 def _usage(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
     differing = differing_cost_pico(row)
     return {
-        "usage_details": usage_details(row.usage),
+        "usage_details": usage_details(row.usage, row.reported_usage),
         "cost_details": cost_details(row),
         "usage_uncertain": row.usage_uncertain or None,
         "unpriced_usage": row.unpriced_usage,

@@ -22,6 +22,7 @@ from streams.core.observations.limits import (
     ID_CHARS_MAX,
     LONG_CHARS_MAX,
     OTHER_USAGE,
+    REPORTED_USAGE_CHARS_MAX,
     SCORE_TEXT_CHARS_MAX,
     TRACE_TAGS_MAX,
     USAGE_TYPES_MAX,
@@ -142,12 +143,7 @@ def bounded_event(event: Event, bounds: Bounds) -> Event:
     if event.model_parameters is not None and len(event.model_parameters) > LONG_CHARS_MAX:
         event.model_parameters = _cut_parameters(event.model_parameters)
         reached["text_bytes_max"] += 1
-    if event.usage is not None:
-        event.usage = _bounded_amounts(event.usage, reached)
-        if OTHER_USAGE in event.usage:
-            event.usage[OTHER_USAGE] = min(event.usage[OTHER_USAGE], COUNT_MAX)
-    if event.cost is not None:
-        event.cost = _bounded_amounts(event.cost, reached)
+    _bound_amounts(event, reached)
     _bound_texts(event, bounds)
     return event
 
@@ -181,6 +177,18 @@ def _bound_attributes(attributes: TraceAttributes, reached: Counter[str]) -> Non
         tags = {_named(tag, DIMENSION_CHARS_MAX, reached) for tag in attributes.tags}
         reached["trace_tags_max"] += cut_tags(tags)
         attributes.tags = tuple(sorted(tags))
+
+
+def _bound_amounts(event: Observation, reached: Counter[str]) -> None:
+    if event.reported_usage is not None and len(event.reported_usage) > REPORTED_USAGE_CHARS_MAX:
+        event.reported_usage = "{}"
+        reached["text_bytes_max"] += 1
+    if event.usage is not None:
+        event.usage = _bounded_amounts(event.usage, reached)
+        if OTHER_USAGE in event.usage:
+            event.usage[OTHER_USAGE] = min(event.usage[OTHER_USAGE], COUNT_MAX)
+    if event.cost is not None:
+        event.cost = _bounded_amounts(event.cost, reached)
 
 
 def _bounded_amounts(amounts: dict[str, int], reached: Counter[str]) -> dict[str, int]:

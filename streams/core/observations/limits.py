@@ -13,6 +13,7 @@ stays below ``FIXED_BYTES_MAX``:
 ====================================================  ==========================
 short texts of a row, 18 of at most 1,000 characters             108,000
 status message, parameters of a call                           1,200,000
+usage as reported: 25,000 characters                             150,000
 usage and costs: 4 maps of 65 types                              320,000
 lists of tools (``streams.core.observations.tools``)           1,100,000
 tags of a trace: 256 of 200 characters                           310,000
@@ -41,6 +42,8 @@ SCORE_TEXT_CHARS_MAX: Final = 800_000
 USAGE_TYPES_MAX: Final = 64
 """Usage types, and cost types, of one observation; the others are summed as ``OTHER_USAGE``."""
 OTHER_USAGE: Final = "other"
+REPORTED_USAGE_CHARS_MAX: Final = 25_000
+"""JSON of the usage as reported: 100 types of 200 characters; ``{}`` replaces a longer one."""
 TRACE_TAGS_MAX: Final = 256
 """Tags of one trace; the first ones in sorted order are kept."""
 TRACE_USAGE_TYPES_MAX: Final = 1_024

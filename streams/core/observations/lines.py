@@ -21,6 +21,7 @@ from streams.core.observations.limits import (
     DIMENSION_CHARS_MAX,
     ID_CHARS_MAX,
     LONG_CHARS_MAX,
+    REPORTED_USAGE_CHARS_MAX,
     SCORE_TEXT_CHARS_MAX,
     TRACE_TAGS_MAX,
     USAGE_TYPES_MAX,
@@ -47,6 +48,7 @@ LongText = Annotated[str, Meta(max_length=LONG_CHARS_MAX)]
 ScoreText = Annotated[str, Meta(max_length=SCORE_TEXT_CHARS_MAX)]
 Tags = Annotated[tuple[Dimension, ...], Meta(max_length=TRACE_TAGS_MAX)]
 Usage = Annotated[dict[Dimension, Count], Meta(max_length=USAGE_TYPES_MAX)]
+ReportedUsage = Annotated[str, Meta(max_length=REPORTED_USAGE_CHARS_MAX)]
 Cost = Annotated[dict[Dimension, Pico], Meta(max_length=USAGE_TYPES_MAX)]
 
 NO_TEXT: Final = Raw(b"null")
@@ -88,6 +90,7 @@ class ObservationLine(msgspec.Struct, kw_only=True, gc=False, tag_field="kind", 
     model: Id | None = None
     model_parameters: LongText | None = None
     usage: Usage | None = None
+    reported_usage: ReportedUsage | None = None
     usage_uncertain: Id | None = None
     service_tier: Id | None = None
     provider: Id | None = None

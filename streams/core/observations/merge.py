@@ -39,6 +39,7 @@ LATEST: Final[dict[str, str]] = {
     "model": "model",
     "model_parameters": "model_parameters",
     "usage": "provided_usage",
+    "reported_usage": "reported_usage",
     "usage_uncertain": "usage_uncertain",
     "service_tier": "service_tier",
     "provider": "provider",

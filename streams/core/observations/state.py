@@ -153,6 +153,8 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.model_parameters = line.model_parameters
     if line.usage:
         row.provided_usage = line.usage
+    if line.reported_usage:
+        row.reported_usage = line.reported_usage
     if line.usage_uncertain:
         row.usage_uncertain = line.usage_uncertain
     if line.service_tier:

@@ -186,6 +186,16 @@ def test_a_given_cost_is_not_compared_with_that_of_usage_without_a_price():
     assert (row.total_cost_pico, row.computed_cost_pico, row.price_id) == (99, 0, "")
 
 
+def test_a_later_usage_replaces_the_reported_usage_of_an_earlier_one():
+    sent = '{"prompt_tokens":5}'
+    first = part(ts=1, usage={"input": 5}, reported_usage=sent)
+    later = part(ts=2, usage={"input": 7}, reported_usage="{}")
+    for events in ((first, later), (later, first)):
+        row = last_row(Folding().fold(*events))
+        assert (row.provided_usage, row.reported_usage) == ({"input": 7}, "{}")
+    assert last_row(Folding().fold(first)).reported_usage == sent
+
+
 def test_a_model_without_a_price_is_kept_as_unpriced():
     effects = Folding().fold(observation(model="?", usage={"input": 5}))
     assert last_row(effects).cost_source == "unpriced"

@@ -165,6 +165,7 @@ def test_every_field_of_an_event_reaches_its_row():
         "scope_version": "scv",
         "app_root": True,
         "api_key": "pk-1",
+        "reported_usage": '{"prompt_tokens":2}',
         "usage_uncertain": "total is 3, but the counts add up to 2",
         "service_tier": "flex",
         "provider": "azure",

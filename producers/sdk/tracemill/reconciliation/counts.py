@@ -42,12 +42,14 @@ class Reconciled(msgspec.Struct, frozen=True):
     """Disjoint counts by usage type; ``total`` among them is the sum of all tokens.
 
     ``service_tier`` is the tier that the names of the counts state. ``uncertain`` says what did
-    not add up; it is empty when everything did.
+    not add up; it is empty when everything did. ``reported`` are the counts as they were sent,
+    if a reader sets them and they differ from ``counts``.
     """
 
     counts: dict[str, int]
     service_tier: str = ""
     uncertain: str = ""
+    reported: dict[str, int] | None = None
 
 
 class Assembly:

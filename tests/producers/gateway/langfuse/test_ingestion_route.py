@@ -96,7 +96,7 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
             project_id="default", trace_id="t1", id="g1", ts_us=NOW_US + 1, partial=True,
             type="GENERATION", end_us=1_732_157_122_921_032, output="hello",
             usage={"input": 6, "output": 5, "total": 15, "input_cached_tokens": 4},
-            usage_uncertain="",
+            reported_usage="{}", usage_uncertain="",
             cost={"input": 100_000_000_000}, api_key="pk-tm-dev",
         ),
     ]  # fmt: skip
