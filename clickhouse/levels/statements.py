@@ -3,6 +3,10 @@
 ``window_rollups`` has a row for each hour with windows: ``changed_at`` is the time of the last
 insert into its windows. Its rows in levels include all inserts up to ``covered_at``, and those of
 its day all up to ``day_covered_at``. Times are those of the store's clock, in milliseconds.
+The row of an insert becomes visible after its windows, and before the insert is acknowledged: until
+then, queries read the levels as they were before it. A recomputation that starts later has a higher
+version, and its rows include all inserts up to its ``covered_at``, so an older one that ends later
+cannot replace them.
 Statements have the hours or days of a batch as pairs of an index into the projects, which counts
 from 1, and a start.
 """
