@@ -4,7 +4,7 @@ StreamsError
 ├── StreamsStoppedError     Faust stopped unexpectedly; the supervisor restarts the process
 ├── RecordGapError          a record of the events topic is missing between two others
 ├── SuspendedError          the process was suspended too long and has lost its partitions
-├── ProgressUnknownError    a partition of stages 2 and 3 failed before its first checkpoint
+├── ProgressUnknownError    a partition of stage 2 failed before its first checkpoint
 └── QuarantineFullError     more records crash their worker than the quarantine may contain
 
 ``streams.core.dead_letters.limit.TooManyDeadLettersError`` is raised when most input is unreadable.
@@ -30,7 +30,7 @@ class SuspendedError(StreamsError):
 
 
 class ProgressUnknownError(StreamsError):
-    """A partition of stages 2 and 3 failed before its first checkpoint, so the process restarts."""
+    """A partition of stage 2 failed before its first checkpoint, so the process restarts."""
 
 
 class QuarantineFullError(StreamsError):

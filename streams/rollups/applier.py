@@ -1,4 +1,4 @@
-"""Apply the records of a partition of ``deltas`` to its fold and send the resulting alerts."""
+"""Apply the records of a partition of ``deltas`` to its fold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from streams.rollups.failures import ProjectFailures
 from streams.rollups.flusher import Flusher
 from streams.rollups.read_back import ReadBack
 from streams.rollups.screen import apply_screened
-from streams.rollups.settler import BudgetSettler
 from streams.runtime.partition_worker import SourceMessage
 
 
@@ -30,7 +29,6 @@ class Applier:
         fold: ProjectFold,
         read_back: ReadBack,
         flusher: Flusher,
-        settler: BudgetSettler,
         failures: ProjectFailures,
         screen: Screen | None,
     ) -> None:
@@ -38,7 +36,6 @@ class Applier:
         self._fold = fold
         self._read_back = read_back
         self._flusher = flusher
-        self._settler = settler
         self._failures = failures
         self._screen = screen
 
@@ -67,11 +64,7 @@ class Applier:
         one_by_one = not await self._read_back.is_readable(fold, everything)
         for message, record in records:
             unreadable: Mapping[int, Exception] = NONE_UNREADABLE
-            if fold.budgets.is_full:
-                await self._settler.wait_below_limit()
-                one_by_one = True
             if one_by_one:
-                # This also reads back groups that were evicted during the wait.
                 unreadable = await self._read_back.unreadable(fold, record.deltas)
             self._apply(message, record, unreadable)
 
@@ -82,10 +75,7 @@ class Applier:
         # replays.
         self.appended_s = max(self.appended_s, message.append_us // 1_000_000)
         applied = self._fold.apply(message.offset, record.deltas, self.appended_s, unreadable)
-        self._failures.alerts(self._flusher.output.alert(applied.crossings))
         self._flusher.applied(message)
-        if not self._fold.budgets.is_settled:
-            self._settler.request()
         metrics.RECORDS.inc()
         metrics.DELTAS.inc(len(record.deltas))
         metrics.REPEATS.inc(applied.repeats)

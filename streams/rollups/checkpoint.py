@@ -1,4 +1,4 @@
-"""Encode and read the checkpoints of stages 2 and 3: headers of records on ``windows``."""
+"""Encode and read the checkpoints of stage 2: headers of records on ``windows``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,9 @@ Headers = list[tuple[str, bytes]]
 INPUT_OFFSET: Final = "input_offset"
 APPLIED: Final = "applied"
 HORIZONS: Final = "horizons"
-UNSETTLED: Final = "unsettled"
 SPEND_TO: Final = "spend_to"
 VERSION_BASE: Final = "version_base"
 
-PERIOD_KEY_MAX_BYTES: Final = 160
-"""Maximum size of an unsettled period in a header: the budget's id and the period's start."""
 FIRST_STEP: Final = 16
 STOP_TIMEOUT_S: Final = 2.0
 
@@ -46,7 +43,6 @@ def headers_of(checkpoint: Checkpoint, spend_to: int) -> Headers:
         (INPUT_OFFSET, str(checkpoint.input_offset).encode()),
         (APPLIED, msgspec.json.encode(checkpoint.applied)),
         (HORIZONS, msgspec.json.encode(horizons)),
-        (UNSETTLED, msgspec.json.encode(checkpoint.unsettled)),
         (SPEND_TO, str(spend_to).encode()),
         (VERSION_BASE, str(checkpoint.version_base).encode()),
     ]
@@ -68,7 +64,6 @@ def checkpoint_of_record(record: ConsumerRecord) -> tuple[Checkpoint, int] | Non
         version_base=int(headers[VERSION_BASE]),
         windows_horizon_s=horizons[0],
         spend_horizon_s=horizons[1],
-        unsettled=msgspec.json.decode(headers[UNSETTLED], type=list[tuple[str, int]]),
     )
     return checkpoint, int(headers[SPEND_TO])
 

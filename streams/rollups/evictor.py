@@ -26,7 +26,6 @@ class Evictor:
         settings, topics = context.settings, context.kafka.topics
         self._partition = partition
         self._context = context
-        self._fold = fold
         self._now_s = now_s
         self._tables = (
             (
@@ -53,9 +52,7 @@ class Evictor:
             self._evict(stored)
 
     def _evict(self, stored: Mapping[TopicPartition, int]) -> None:
-        context, fold, partition = self._context, self._fold, self._partition
-        metrics.LIMIT_REACHED.labels("budget_periods_max").inc(fold.budgets.take_dropped())
-        metrics.LIMIT_REACHED.labels("alerts_max").inc(context.alerted.take_dropped())
+        context, partition = self._context, self._partition
         idle_before_s = self._now_s() - context.settings.resident_idle_s
         for table, topic, groups, limit, cells_max in self._tables:
             if groups.cell_count > cells_max:

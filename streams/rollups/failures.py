@@ -1,17 +1,13 @@
-"""Write dead letters for input that a partition of stages 2 and 3 cannot process, up to a limit."""
+"""Write dead letters for input that a partition of stage 2 cannot process, up to a limit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
-import msgspec
 import structlog
 
 from clickhouse.rows import DeadLetterRow
 from producers.kafka.topics import Topics
-from streams.core.alerts.crossings import Crossing
-from streams.core.budgets.evaluation import FailedBudget
 from streams.core.dead_letters.limit import DeadLetterGuard, DeadLetterLimit
 from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
 from streams.core.rollups.delta_record import (
@@ -25,8 +21,6 @@ from streams.rollups import metrics
 from streams.rollups.output import ProjectOutput
 
 log = structlog.get_logger(__name__)
-
-_encode: Final = msgspec.json.encode
 
 
 class ProjectFailures:
@@ -79,43 +73,6 @@ class ProjectFailures:
                     payload=row.key.encode(errors="replace"),
                     project_id=row.project_id,
                     source=Source(self._topics.deltas, self._partition, offset, now_us),
-                    row_bytes_max=self._row_bytes_max,
-                ),
-            )
-
-    def budgets(self, failed: Iterable[FailedBudget]) -> None:
-        """Write dead letters for budgets that raised.
-
-        Such a budget is not evaluated until it changes or the worker restarts.
-        """
-        for budget in failed:
-            rule = budget.rule
-            identity = f"budget/{rule.id}/{rule.limit_pico}/{rule.thresholds}/{rule.time_zone}"
-            self._set_aside(
-                "budget",
-                dead_letter_of_error(
-                    stage=STAGE,
-                    identity=identity,
-                    error=budget.error,
-                    payload=_encode(rule),
-                    project_id=rule.project_id,
-                    source=Source(self._topics.control, 0, -1, rule.created_us),
-                    row_bytes_max=self._row_bytes_max,
-                ),
-            )
-
-    def alerts(self, failed: Iterable[tuple[Crossing, Exception]]) -> None:
-        """Write dead letters for crossings whose alert cannot be written."""
-        for crossing, error in failed:
-            self._set_aside(
-                "alert",
-                dead_letter_of_error(
-                    stage=STAGE,
-                    identity=f"alert/{crossing.budget.id}/{crossing.period_start_us}/{crossing.threshold}",
-                    error=error,
-                    payload=_encode(crossing.budget),
-                    project_id=crossing.budget.project_id,
-                    source=Source(self._topics.alerts, 0, -1, crossing.period_start_us),
                     row_bytes_max=self._row_bytes_max,
                 ),
             )

@@ -1,4 +1,4 @@
-"""Write the changes of a partition of stages 2 and 3, then acknowledge their source records."""
+"""Write the changes of a partition of stage 2, then acknowledge their source records."""
 
 from __future__ import annotations
 
@@ -55,10 +55,6 @@ class Flusher:
         self._stopping.set()
         self._changed.set()
 
-    def request(self) -> None:
-        """Flush soon, because of a change that no record caused."""
-        self._changed.set()
-
     def applied(self, message: SourceMessage) -> None:
         """Flush soon, and acknowledge ``message`` after that."""
         self._unacknowledged.append(message)
@@ -86,10 +82,6 @@ class Flusher:
         messages, self._unacknowledged = self._unacknowledged, deque()
         flush = fold.flush()
         self._failures.rows(flush.failed, flush.checkpoint.input_offset, now_us())
-        self._failures.budgets(fold.budgets.take_failed())
-        metrics.LIMIT_REACHED.labels("budget_periods_unevaluated_max").inc(
-            fold.budgets.take_not_evaluated()
-        )
         written = await self.output.write(flush)
         self._source.written_to = flush.checkpoint.input_offset + 1
         fold.written(spend_to=written.spend_to, windows_to=written.windows_to)

@@ -1,4 +1,4 @@
-"""Define the metrics of stages 2 and 3."""
+"""Define the metrics of stage 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AHEAD: Final = Counter(
 )
 SET_ASIDE: Final = Counter(
     "tracemill_projects_set_aside_total",
-    "Lines, deltas, rows, budgets and alerts that raised and became dead letters.",
+    "Lines, deltas and rows that raised and became dead letters.",
     ["kind"],
 )
 RESTARTS: Final = Counter(
@@ -67,16 +67,6 @@ RESTORE_S: Final = Histogram(
     "tracemill_projects_restore_seconds",
     "Time from a partition's assignment until it applies records.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64),
-)
-CROSSINGS: Final = Counter("tracemill_budget_crossings_total", "Budget thresholds crossed.")
-UNSETTLED: Final = Gauge(
-    "tracemill_budget_unsettled_periods",
-    "Budget periods whose stored spend has not been added yet.",
-    ["partition"],
-)
-BASELINE_RETRIES: Final = Counter(
-    "tracemill_budget_baseline_retries_total",
-    "Baselines queried again because groups were read back during the query.",
 )
 SEEKS: Final = Counter(
     "tracemill_projects_seeks_total", "How often the consumer was moved back to missing records."

@@ -1,4 +1,4 @@
-"""Write the output of stages 2 and 3: alerts, and rows of spend and windows with a checkpoint."""
+"""Write the output of stage 2: dead letters, and rows of spend and windows with a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from aiokafka import AIOKafkaProducer
 
 from clickhouse.rows import DeadLetterRow
 from producers.kafka.topics import Topics
-from streams.core.alerts.crossings import Crossing, alert_row
-from streams.core.rollups.fold import Checkpoint, Flush, require_size
+from streams.core.rollups.fold import Checkpoint, Flush
 from streams.rollups import metrics
 from streams.rollups.checkpoint import headers_of
-from tracemill.clock import now_us
 
 RECORD_OVERHEAD_BYTES: Final = 64 * 1024
 """Upper bound of the bytes of a record in addition to its value and its largest headers."""
@@ -39,7 +37,7 @@ class ProjectOutput:
     partition: int
     record_bytes: int
     record_max_bytes: int
-    _alerts: list[asyncio.Task[object]] = field(default_factory=list)
+    _dead_letters: list[asyncio.Task[object]] = field(default_factory=list)
     is_writing: bool = field(init=False, default=False)
     """Whether a flush is being written."""
     _spend_to: int = 0
@@ -48,39 +46,23 @@ class ProjectOutput:
         """Set the current end of the partition of ``spend``."""
         self._spend_to = spend_to
 
-    def alert(self, crossings: Iterable[Crossing]) -> list[tuple[Crossing, Exception]]:
-        """Start sending alerts; return those that cannot be written, with the error.
-
-        This is not a coroutine, so that a flush that starts later waits for the acknowledgements.
-        """
-        failed: list[tuple[Crossing, Exception]] = []
-        for crossing in crossings:
-            metrics.CROSSINGS.inc()
-            try:
-                row = alert_row(crossing, now_us())
-                key, value = row.id.encode(), msgspec.json.encode(row)
-                require_size(value, self.record_max_bytes - RECORD_OVERHEAD_BYTES)
-            except Exception as error:  # noqa: BLE001  # the other alerts are still sent
-                failed.append((crossing, error))
-            else:
-                self._send_at_once(self.topics.alerts, value, key, row.id)
-        return failed
-
     def dead_letter(self, row: DeadLetterRow) -> None:
-        """Start sending a dead letter, as ``alert`` does."""
-        self._send_at_once(self.topics.dead_letters, msgspec.json.encode(row), None, row.id)
+        """Start sending a dead letter.
 
-    def _send_at_once(self, topic: str, value: bytes, key: bytes | None, name: str) -> None:
-        sending = self.producer.send_and_wait(topic, value, key=key, partition=0)
-        task = asyncio.create_task(sending, name=name)
+        This is not a coroutine, so that a flush that starts later waits for the acknowledgement.
+        """
+        sending = self.producer.send_and_wait(
+            self.topics.dead_letters, msgspec.json.encode(row), partition=0
+        )
+        task = asyncio.create_task(sending, name=row.id)
         task.add_done_callback(_retrieve)
-        self._alerts.append(task)
+        self._dead_letters.append(task)
 
     async def write(self, flush: Flush) -> Written:
         """Write a flush; return when all of its records are acknowledged.
 
-        1. Wait for alerts. 2. Write spend. 3. Write all records of windows but the last. 4. Write
-        the last record, with the checkpoint.
+        1. Wait for dead letters. 2. Write spend. 3. Write all records of windows but the last.
+        4. Write the last record, with the checkpoint.
 
         Raises:
             KafkaError: the broker refused a record. The state in memory is then ahead of the log.
@@ -88,7 +70,7 @@ class ProjectOutput:
         metrics.FLUSH_ROWS.observe(len(flush.spend) + len(flush.windows))
         self.is_writing = True
         with metrics.FLUSH_S.time():
-            await self.alerts_acknowledged()
+            await self._dead_letters_acknowledged()
             await self._send_spend(_records(flush.spend, self.record_bytes))
             *first, last = [*_records(flush.windows, self.record_bytes)] or [b""]
             headers = headers_of(flush.checkpoint, self._spend_to)
@@ -113,11 +95,11 @@ class ProjectOutput:
         )
         return int(marked.offset) + 1
 
-    async def alerts_acknowledged(self) -> None:
-        """Return once the alerts and dead letters sent so far are acknowledged."""
-        while self._alerts:
-            await self._alerts[0]
-            del self._alerts[0]
+    async def _dead_letters_acknowledged(self) -> None:
+        """Return once the dead letters sent so far are acknowledged."""
+        while self._dead_letters:
+            await self._dead_letters[0]
+            del self._dead_letters[0]
 
     async def _send_spend(self, values: Iterable[bytes]) -> None:
         for offset in await self._send(self.topics.spend, values):

@@ -1,4 +1,4 @@
-"""Process one partition of stages 2 and 3: restore its state, apply deltas and write rows."""
+"""Process one partition of stage 2: restore its state, apply deltas and write rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from producers.control.kinds.budget import Budget
-from streams.core.budgets.evaluation import Budgets
 from streams.core.rollups.fold import ProjectFold
 from streams.errors import ProgressUnknownError
 from streams.quarantine.screen import Screen
 from streams.rollups import metrics
 from streams.rollups.applier import Applier
-from streams.rollups.checkpoint import PERIOD_KEY_MAX_BYTES
-from streams.rollups.context import StageContext, rule_of
+from streams.rollups.context import StageContext
 from streams.rollups.delta_input import DeltaInput
 from streams.rollups.evictor import Evictor
 from streams.rollups.failures import ProjectFailures
@@ -24,10 +21,8 @@ from streams.rollups.flusher import Flusher
 from streams.rollups.output import RECORD_OVERHEAD_BYTES, ProjectOutput
 from streams.rollups.read_back import ReadBack
 from streams.rollups.restoring import progress_of, resume_checkpoint
-from streams.rollups.settler import BudgetSettler
 from streams.runtime.lag import THE_BROKER, THE_STORE, Lag, Position
 from streams.runtime.partition_worker import SourceMessage
-from tracemill.clock import now_us
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +31,8 @@ log = structlog.get_logger(__name__)
 class _Running:
     """The components that need a restored state."""
 
-    fold: ProjectFold
     applier: Applier
     flusher: Flusher
-    settler: BudgetSettler
     evictor: Evictor
 
 
@@ -59,7 +52,7 @@ class ProjectPartition:
         Args:
             partition: the number of the partition.
             context: dependencies that the partitions of this process share.
-            output: writes rows, alerts and dead letters.
+            output: writes rows and dead letters.
             screen: quarantines input that crashes the process; None: nothing is quarantined.
             read_again_to: ``received_to`` of the previous worker of this partition, if it failed.
         """
@@ -99,7 +92,6 @@ class ProjectPartition:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = [
                     tasks.create_task(running.applier.run(self._source)),
-                    tasks.create_task(running.settler.run()),
                     tasks.create_task(running.evictor.run()),
                     tasks.create_task(self._source.read_again()),
                 ]
@@ -131,34 +123,21 @@ class ProjectPartition:
         running, source = self._running, self._source
         if running is None or source.expected is None:
             return Position(None, source.received_to)
-        needs_store = self._read_back.is_querying or running.fold.budgets.is_full
-        waits_for = THE_STORE if needs_store else THE_BROKER if self._output.is_writing else ""
+        is_querying, is_writing = self._read_back.is_querying, self._output.is_writing
+        waits_for = THE_STORE if is_querying else THE_BROKER if is_writing else ""
         trials = self._screen.trials_begun if self._screen is not None else 0
         return Position(source.written_to, source.received_to, waits_for, trials)
-
-    def put_budget(self, budget: Budget) -> None:
-        """Add or update a budget of this partition."""
-        if self._running is not None:
-            self._running.fold.budgets.put(rule_of(budget), now_us())
-            self._running.settler.request()
-            self._running.flusher.request()
-
-    def remove_budget(self, budget_id: str) -> None:
-        """Remove a budget."""
-        if self._running is not None:
-            self._running.fold.budgets.remove(budget_id)
 
     async def _restore(self) -> _Running:
         """Restore the state.
 
-        1. Wait until the ids of all past alerts are loaded. 2. Find the last checkpoint. 3. Wait
-        until the store has all written rows. 4. If the log is new, write its first checkpoint and
-        repeat from step 2. 5. Find out how the previous worker ended. 6. Add the budgets.
+        1. Find the last checkpoint. 2. Wait until the store has all written rows. 3. If the log is
+        new, write its first checkpoint and repeat from step 1. 4. Find out how the previous worker
+        ended.
         """
         began = time.monotonic()
         context, partition = self._context, self.partition
         kafka, settings = context.kafka, context.settings
-        await context.alerts_loaded()
         progress = await progress_of(context, self._output, partition)
         checkpoint = await resume_checkpoint(progress, context, partition)
         if progress.checkpoint is not None:
@@ -169,21 +148,11 @@ class ProjectPartition:
             )
         if self._screen is not None:
             await self._screen.begin(checkpoint.input_offset)
-        unsettled_max = min(
-            settings.budget_periods_unevaluated_max,
-            kafka.record_max_bytes // 2 // PERIOD_KEY_MAX_BYTES,
-        )
-        budgets = Budgets(context.alerted, settings.budget_periods_max, unsettled_max)
         fold = ProjectFold(
             checkpoint,
-            budgets,
             lateness_s=settings.lateness_h * 3600,
             row_bytes_max=kafka.record_max_bytes - RECORD_OVERHEAD_BYTES,
         )
-        # No await from here on: changes of budgets are accepted only after this returns.
-        for budget in context.budgets(partition):
-            budgets.put(rule_of(budget), now_us())
-        budgets.resume(checkpoint.unsettled)
         metrics.RESTORE_S.observe(time.monotonic() - began)
         log.info("restored", partition=partition, next_offset=self._source.expected)
         return self._new_running(fold)
@@ -199,10 +168,9 @@ class ProjectPartition:
             min(context.settings.dead_letter_payload_bytes_max, row_bytes_max),
         )
         flusher = Flusher(context.settings, fold, self._source, output, failures)
-        settler = BudgetSettler(partition, context, fold, output, failures, flusher.request)
-        applier = Applier(fold, self._read_back, flusher, settler, failures, self._screen)
+        applier = Applier(fold, self._read_back, flusher, failures, self._screen)
         evictor = Evictor(partition, context, fold, lambda: applier.appended_s)
-        return _Running(fold, applier, flusher, settler, evictor)
+        return _Running(applier, flusher, evictor)
 
     async def _end_screen(self, error: Exception | None = None) -> None:
         if self._screen is not None:

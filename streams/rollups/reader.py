@@ -1,9 +1,9 @@
-"""Query the store for groups of cells, and for the spend of a budget's period."""
+"""Query the store for groups of cells."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -11,10 +11,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from clickhouse.errors import QueryRejected, StoreUnavailable
+from clickhouse.errors import StoreUnavailable
 from clickhouse.rows import SpendRow, WindowRow
 from clickhouse.store import Store
-from streams.core.budgets.evaluation import Baseline
 from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
 from streams.core.rollups.cell_groups import GroupKey
 from streams.core.rollups.fold import Missing
@@ -47,27 +46,15 @@ SELECT project_id, toUnixTimestamp(bucket_start) AS bucket_s, {_SPEND_COLUMNS}, 
 FROM spend FINAL
 WHERE project_id IN {{projects:Array(String)}} AND bucket_start IN {{starts:Array(DateTime('UTC'))}}
 """  # noqa: S608  # columns of the registry
-SPENT_SQL: Final = """
-SELECT [{sums}] AS spent_pico
-FROM spend FINAL
-WHERE project_id = {{project:String}}
-    AND bucket_start >= {{start:DateTime('UTC')}} AND bucket_start < {{end:DateTime('UTC')}}
-    AND bucket_start NOT IN {{in_memory:Array(DateTime('UTC'))}}
-"""
 LATEST_SQL: Final = """
 SELECT (SELECT toUnixTimestamp(max(window_start)) FROM windows) AS windows_s,
     (SELECT toUnixTimestamp(max(bucket_start)) FROM spend) AS spend_s
 """
-SPENT_CONCURRENCY: Final = 4
 GROUPS_PER_NEEDED_MAX: Final = 4
 """Maximum groups that a query for several projects selects, per group that is needed."""
 
 _windows = msgspec.json.Decoder(WindowRow, strict=False)
 _spend = msgspec.json.Decoder(SpendRow, strict=False)
-
-
-class _Spent(msgspec.Struct):
-    spent_pico: list[int]
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -77,7 +64,6 @@ class Latest(msgspec.Struct, frozen=True):
     spend_s: int
 
 
-_spent = msgspec.json.Decoder(_Spent, strict=False)
 _latest = msgspec.json.Decoder(Latest, strict=False)
 
 
@@ -119,79 +105,12 @@ class ProjectReader:
         """Return the latest starts of any project. Raises like ``read_back``."""
         return _latest.decode(await self._retrying(lambda: self._store.query_bytes(LATEST_SQL)))
 
-    async def spent_pico(self, baselines: Sequence[Baseline]) -> list[int | QueryRejected]:
-        """Return the stored spend of each baseline, or the error if its query was refused.
-
-        The order is that of ``baselines``. Baselines that differ only in their scopes share a
-        query.
-
-        Raises:
-            QueryRejected: the store refuses every query.
-        """
-        alike: dict[tuple[str, int, int, tuple[int, ...]], list[Baseline]] = {}
-        for baseline in baselines:
-            project_id = baseline.budget.project_id
-            span = (project_id, baseline.start_s, baseline.end_s, baseline.in_memory)
-            alike.setdefault(span, []).append(baseline)
-        slots = asyncio.Semaphore(SPENT_CONCURRENCY)
-
-        async def query(group: list[Baseline]) -> Sequence[int | QueryRejected]:
-            async with slots:
-                return await self._spent_or_refused(group)
-
-        results = await asyncio.gather(*map(query, alike.values()))
-        found = {
-            baseline.key: pico
-            for group, result in zip(alike.values(), results, strict=True)
-            for baseline, pico in zip(group, result, strict=True)
-        }
-        return [found[baseline.key] for baseline in baselines]
-
-    async def _spent_or_refused(self, alike: list[Baseline]) -> Sequence[int | QueryRejected]:
-        """Query all baselines together, and one by one if the store refuses that query."""
-        try:
-            return await self._spent_pico(alike)
-        except QueryRejected as error:
-            if len(alike) == 1:
-                await self.latest()  # raises if the store refuses everything
-                return [error]
-        results: list[int | QueryRejected] = []
-        for baseline in alike:
-            results += await self._spent_or_refused([baseline])
-        return results
-
     async def _groups(self, sql: str, groups: set[GroupKey]) -> list[bytes]:
         """Query groups, a limited number at a time; return the rows of each query as JSON lines."""
         return [
             await self._retrying(partial(self._store.query_bytes, sql, params))
             for params in _query_params(groups, self._settings.read_back_groups_max)
         ]
-
-    async def _spent_pico(self, alike: list[Baseline]) -> list[int]:
-        """Query the stored spend of baselines that differ only in their scopes."""
-        first = alike[0]
-        params: dict[str, Any] = {
-            "project": first.budget.project_id,
-            "start": _time(first.start_s),
-            "end": _time(first.end_s),
-            "in_memory": _times(first.in_memory),
-        }
-        sums = []
-        for number, baseline in enumerate(alike):
-            condition = "1"
-            for each, value in zip(SPEND_DIMENSIONS, baseline.budget.scope_key, strict=True):
-                if value is not None:
-                    wanted = f"{{{each.name}_{number}:String}}"
-                    condition += (
-                        f" AND has(JSONExtract({each.name}, 'Array(String)'), {wanted})"
-                        if each.is_array
-                        else f" AND {each.name} = {wanted}"
-                    )
-                    params[f"{each.name}_{number}"] = value
-            sums.append(f"toInt128(sumIf(total_cost, {condition}) * 1000000000000)")
-        sql = SPENT_SQL.format(sums=", ".join(sums))
-        result = await self._retrying(lambda: self._store.query_bytes(sql, params))
-        return _spent.decode(result).spent_pico
 
     async def _retrying(self, query: Callable[[], Awaitable[ResultT]]) -> ResultT:
         delay_s = self._settings.store_retry_s

@@ -1,4 +1,4 @@
-"""Find the checkpoint from which a partition of stages 2 and 3 continues."""
+"""Find the checkpoint from which a partition of stage 2 continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quarantine input of stages 2 and 3 that would crash the process, instead of applying it."""
+"""Quarantine input of stage 2 that would crash the process, instead of applying it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of stages 2 and 3: windows, spend, budgets."""
+"""Settings of stage 2: windows and spend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KIB: Final = 1024
 
 
 class ProjectSettings(BaseSettings):
-    """Limits of stages 2 and 3, which compute windows, spend and budgets.
+    """Limits of stage 2, which computes windows and spend.
 
     ``tracemill_projects_limit_reached_total`` counts by name how often a limit delayed, evicted or
     rejected something. Sizes of batches are not counted.
@@ -51,19 +51,6 @@ class ProjectSettings(BaseSettings):
     lateness_h: int = Field(24, ge=1)
     """Age of a window above which a change is counted as late. Late changes are applied like all
     others."""
-    budget_periods_max: int = Field(100_000, ge=1)
-    """Budget periods in memory, per partition. Above the limit, the least recently used evaluated
-    periods are evicted. If as many periods are not evaluated yet, the partition waits. One record,
-    or one change of budgets, may exceed the limit."""
-    budget_periods_unevaluated_max: int = Field(50_000, ge=2)
-    """Budget periods that are not evaluated yet, per partition. From half of the limit, the
-    partition waits until some are evaluated. Periods above the limit are not evaluated. Every
-    checkpoint lists these periods, in at most half of a Kafka record; this may lower the limit."""
-    baselines_max: int = Field(64, ge=1)
-    """Budget periods whose stored spend is queried at the same time."""
-    alerts_max: int = Field(2_000_000, ge=1)
-    """Ids of past alerts in memory. Above the limit, the oldest are dropped. Late data can then
-    repeat such an alert, with the same id."""
     store_retry_s: float = Field(0.2, gt=0)
     """First pause before a failed query of the store is repeated. Each further pause is twice as
     long."""

@@ -1,4 +1,4 @@
-"""Run stages 2 and 3: a ``ProjectPartition`` for every partition of the topic ``deltas``."""
+"""Run stage 2: a ``ProjectPartition`` for every partition of the topic ``deltas``."""
 
 from __future__ import annotations
 
@@ -8,24 +8,17 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from clickhouse.store import Store
-from producers.control.kinds.budget import Budget
-from producers.control.log import ControlLog
-from producers.control.record import Change, Tombstone
 from producers.kafka.clients import new_producer, started, stopped
-from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
-from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.dead_letters.texts import describe_error
-from streams.core.rollups.deltas import partition_of_project
 from streams.errors import ProgressUnknownError
 from streams.quarantine.log import QuarantineLog
 from streams.quarantine.screen import Screen
 from streams.rollups import metrics
-from streams.rollups.context import StageContext, is_evaluated_here
+from streams.rollups.context import StageContext
 from streams.rollups.output import ProjectOutput
 from streams.rollups.partition import ProjectPartition
 from streams.rollups.reader import ProjectReader
@@ -39,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class ProjectStage:
-    """Stages 2 and 3: the partitions of ``deltas``, which ``host`` runs, and what they share.
+    """Stage 2: the partitions of ``deltas``, which ``host`` runs, and what they share.
 
     Call ``start`` before the Faust application starts, and ``stop`` after it has stopped.
     """
@@ -49,7 +42,6 @@ class ProjectStage:
         app: faust.App,
         kafka: KafkaSettings,
         store: Store,
-        control: ControlLog,
         settings: ProjectSettings,
         quarantine: QuarantineLog | None = None,
         guard: SuspensionGuard | None = None,
@@ -58,24 +50,13 @@ class ProjectStage:
         self._may_send = None if guard is None else guard.check
         self._app = app
         self._kafka = kafka
-        self._control = control
         self._settings = settings
-        self._alerted = PastAlerts(settings.alerts_max)
-        self._alerts = LogReader(
-            kafka,
-            TopicPartition(kafka.topics.alerts, 0),
-            self._learn_alert,
-            isolation="read_uncommitted",
-        )
         self._sink = SinkProgress(kafka, settings.sink_poll_s)
         self._context = StageContext(
             kafka=kafka,
             settings=settings,
             reader=ProjectReader(store, settings),
             sink=self._sink,
-            alerted=self._alerted,
-            alerts_loaded=self._alerts.caught_up,
-            budgets=self._budgets_of,
             earliest=self._earliest,
             next_record=self._next_record,
             seek=self._seek,
@@ -108,13 +89,10 @@ class ProjectStage:
             self._kafka,
         )
         await self._sink.start()
-        await self._alerts.start()
-        self._control.subscribe(self._control_changed)
 
     async def stop(self) -> None:
         """Flush all applied records within ``stop_timeout_s``, then disconnect."""
         await self.host.stop()
-        await self._alerts.stop()
         await self._sink.stop()
         if self._producer is not None:
             await stopped(self._producer, self._settings.stop_timeout_s)
@@ -151,33 +129,6 @@ class ProjectStage:
 
     async def _seek(self, partition: int, offset: int) -> None:
         await self._app.consumer.seek(TP(self._kafka.topics.deltas, partition), offset)
-
-    def _learn_alert(self, record: ConsumerRecord) -> None:
-        if record.key is None or record.value is None:
-            return
-        self._alerted.add(record.key.decode())
-
-    def _budgets_of(self, partition: int) -> list[Budget]:
-        budgets = self._control.view[Budget].values()
-        return [
-            budget
-            for budget in budgets
-            if self._partition_of(budget.project_id) == partition and is_evaluated_here(budget)
-        ]
-
-    def _control_changed(self, change: Change) -> None:
-        if isinstance(change, Budget):
-            owned = self.host.workers.get(self._partition_of(change.project_id))
-            if owned is not None and is_evaluated_here(change):
-                owned.put_budget(change)
-            elif owned is not None:
-                owned.remove_budget(change.id)
-        elif isinstance(change, Tombstone) and change.kind == "budget":
-            for partition in self.host.workers.values():
-                partition.remove_budget(change.id)
-
-    def _partition_of(self, project_id: str) -> int:
-        return partition_of_project(project_id, self._kafka.project_partitions)
 
 
 def _failed(number: int, error: Exception, again_in_s: float) -> None:

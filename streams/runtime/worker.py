@@ -138,7 +138,7 @@ class Streams:
                 quarantine,
             )
             projects = ProjectStage(
-                app, kafka, self._store, self._control, self._project_settings, quarantine, guard
+                app, kafka, self._store, self._project_settings, quarantine, guard
             )
             await projects.start()
             stack.push_async_callback(projects.stop)

@@ -1,4 +1,4 @@
-"""Generates the load of simulated projects: deltas, some repeated or poisoned, and budgets."""
+"""Generates the load of simulated projects: deltas, some repeated or poisoned."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from streams.core.budgets.rules import BudgetRule, matches
 from streams.core.dimensions.keys import spend_key_of_delta
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
@@ -25,7 +24,6 @@ GARBAGE = (
     b'["p1",0,-1,[],[]]',
     b'["p1",0,1,[[0,"","","",9e99,0,0,{},{}]],[]]',
 )
-ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns")
 
 
 def raises(delta: Delta) -> bool:
@@ -151,36 +149,6 @@ class Stage1:
             for key, t in windows.items()
         }
         return exact, {key: tuple(amounts) for key, amounts in spend.items()}
-
-
-def random_budgets(rng: random.Random) -> list[BudgetRule]:
-    scopes = [{}, {"user_id": "u1"}, {"model": "m1"}, {"user_id": "u2", "environment": "prod"}]
-    return [
-        BudgetRule(
-            id=f"b{number}",
-            project_id=rng.choice(PROJECTS),
-            name="n",
-            scope=rng.choice(scopes),
-            period=rng.choice(["day", "month"]),
-            time_zone=rng.choice(ZONES),
-            limit_pico=rng.randint(1, 2_000),
-            thresholds=("0.5", "0.8", "1.0"),
-            created_us=NOW_US - rng.choice([0, 2 * 86_400_000_000]),
-        )
-        for number in range(rng.randint(0, 5))
-    ]
-
-
-def spent_by_period(
-    budgets: list[BudgetRule], spend: dict[tuple, tuple]
-) -> dict[tuple[str, int], int]:
-    """Return the spend of every budget and period that any cell falls into."""
-    totals: Counter[tuple[str, int]] = Counter()
-    for (project, bucket_s, *cell), (cost_pico, *_) in spend.items():
-        for budget in budgets:
-            if budget.project_id == project and matches(budget.scope_key, tuple(cell)):
-                totals[budget.id, budget.period_of(bucket_s)[0]] += cost_pico
-    return dict(totals)
 
 
 def amounts_of(change: SpendDelta) -> tuple[int, ...]:

@@ -13,9 +13,6 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import DeadLetterRow, SpendRow, WindowRow
-from streams.core.alerts.crossings import Crossing
-from streams.core.budgets.evaluation import Baseline, Budgets
-from streams.core.budgets.rules import BudgetRule, matches
 from streams.core.dead_letters.set_aside import Source
 from streams.core.dimensions.keys import spend_key_of_row
 from streams.core.rollups.checkpoint_choice import index_of_latest
@@ -51,7 +48,6 @@ class World:
     )
     """Lines; the last record of a flush has its checkpoint, and where the flush ends in spend."""
     spend_topic: list[list[bytes]] = field(default_factory=list)
-    alerts: list[Crossing] = field(default_factory=list)
     dead_letters: dict[str, DeadLetterRow] = field(default_factory=dict)
     stored_windows: dict[tuple, WindowRow] = field(default_factory=dict)
     stored_spend: dict[tuple, SpendRow] = field(default_factory=dict)
@@ -156,27 +152,16 @@ class World:
 class Worker:
     """Performs the effects of the stage around the fold in their order, without I/O."""
 
-    def __init__(self, world: World, budgets: list[BudgetRule]) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
         world.sink_all()  # a restart waits until the store has what was written
         checkpoint = world.start_checkpoint()
-        alerted = {crossing.id for crossing in world.alerts}
-        book = Budgets(alerted=alerted, periods_max=world.rng.choice([1, 3, 1000]))
-        self.fold = ProjectFold(checkpoint, book, lateness_s=86_400)
-        for budget in budgets:
-            book.put(budget, NOW_US)
-        book.resume(checkpoint.unsettled)
-        self.open: list[Baseline] = []
+        self.fold = ProjectFold(checkpoint, lateness_s=86_400)
         self.next_offset = checkpoint.input_offset + 1
 
     def read_one(self) -> bool:
         if self.next_offset >= len(self.world.log):
             return False
-        budgets = self.fold.budgets
-        while budgets.is_full:
-            self.ask()
-            self.answer()
-        held = len(budgets)
         record = read_deltas(self.world.log[self.next_offset])
         deltas = record.deltas
         while missing := self.fold.missing(deltas):
@@ -191,9 +176,6 @@ class Worker:
             + [dead_letter_of_delta(failed, source, 2**20) for failed in applied.failed]
         )
         self.next_offset += 1
-        # Above its limit it holds what is not evaluated yet, and that is of this record.
-        assert len(budgets) <= max(budgets.periods_max, held, len(budgets.unsettled))
-        self.alert(applied.crossings)
         return True
 
     def set_aside(self, rows: list[DeadLetterRow]) -> None:
@@ -217,13 +199,6 @@ class Worker:
             ],
         )
 
-    def alert(self, crossings: list[Crossing]) -> None:
-        if self.world.writes_late:
-            self.world.write(self.world.alerts, *crossings)
-            return
-        for crossing in crossings:
-            self.world.write(self.world.alerts, crossing)
-
     def flush(self) -> None:
         """Spend, windows, checkpoint; each may be the last thing this worker did."""
         flush, world = self.fold.flush(), self.world
@@ -237,26 +212,6 @@ class Worker:
             spend_to=len(self.world.spend_topic), windows_to=len(self.world.windows_topic)
         )
 
-    def ask(self) -> None:
-        if not self.open:
-            self.open = self.fold.budgets.begin(self.fold.spend, limit=4)
-
-    def answer(self) -> None:
-        """The store's answer, as of now, to what was asked before."""
-        self.world.effect()
-        for baseline in self.open:
-            stored = sum(
-                row.total_cost_pico
-                for row in self.world.stored_spend.values()
-                if row.project_id == baseline.budget.project_id
-                and baseline.start_s <= row.bucket_s < baseline.end_s
-                and row.bucket_s not in baseline.in_memory
-                and matches(baseline.budget.scope_key, spend_key_of_row(row))
-            )
-            arrivals = self.fold.spend.arrivals
-            self.alert(self.fold.budgets.settle(baseline, stored, arrivals) or [])
-        self.open = []
-
     def evict(self) -> None:
         rng = self.world.rng
         for groups, sunk_to in (
@@ -266,12 +221,9 @@ class Worker:
             groups.evict(sunk_to, cells_max=rng.choice([0, 5]), idle_before_s=0)
 
     def finish(self) -> None:
-        """Everything is read, settled and written."""
+        """Everything is read and written."""
         while self.read_one():
             pass
-        while self.fold.budgets.unsettled:
-            self.ask()
-            self.answer()
         self.flush()
         self.world.sink_all()
 

@@ -36,7 +36,7 @@ async def main() -> None:
     app.conf.broker_session_timeout = (
         6.0  # as short as the broker lets it be: who was killed is missed sooner
     )
-    stage = ProjectStage(app, kafka, store, control, ProjectSettings())
+    stage = ProjectStage(app, kafka, store, ProjectSettings())
     context = JobContext(kafka, control, WebhookSettings(), NotifierSettings())
     notifier = JobStage(WebhookDeliveries, context)
     stage.host.register(app)

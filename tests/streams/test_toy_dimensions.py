@@ -88,7 +88,6 @@ def rows_of(batches: list[list]) -> tuple:
     """Fold events, each batch a record of its own, to the totals of windows and spend."""
     import msgspec
 
-    from streams.core.budgets.evaluation import Budgets
     from streams.core.observations.reading import SourceRecord, read
     from streams.core.rollups.deltas import Delta
     from streams.core.rollups.fold import ProjectFold, first_checkpoint
@@ -96,8 +95,7 @@ def rows_of(batches: list[list]) -> tuple:
     from tracemill.contract import encode_event
 
     stage1 = _new_fold()
-    budgets = Budgets(set(), periods_max=10)
-    stage2 = ProjectFold(first_checkpoint(0, 0, 0), budgets, lateness_s=86_400)
+    stage2 = ProjectFold(first_checkpoint(0, 0, 0), lateness_s=86_400)
     for offset, batch in enumerate(batches):
         value = b"\n".join(map(encode_event, batch))
         records = [read(SourceRecord(offset, START_US, value))]
@@ -169,17 +167,14 @@ async def check() -> None:
 
 def check_budget() -> None:
     """A budget of a release and a tier counts their spend alone."""
-    from streams.core.budgets.rules import BudgetRule, matches
-    from streams.core.dimensions.sources import SPEND_DIMENSIONS
+    from tests.streams.budgets.budget_world import Running, budget, spend
 
-    rule = BudgetRule(
-        id="b", project_id="acme", name="n", scope={"release": "s9", "service": "flex"},
-        period="day", time_zone="UTC", limit_pico=1, thresholds=("1",), created_us=0,
-    )  # fmt: skip
-    for service in ("flex", "standard"):
-        values = {"service": service, "release": "s9"}
-        key = tuple(values.get(each.name, "") for each in SPEND_DIMENSIONS)
-        assert matches(rule.scope_key, key) == (service == "flex")
+    running = Running(budget(scope={"release": "s9", "service": "flex"}, limit_pico=4))
+    running.settle()
+    for release, service in (("s9", "standard"), ("s1", "flex"), ("s9", "flex")):
+        running.add(spend(3, more={"release": release, "service": service}))
+    running.flush()
+    assert running.spent() == {"{}": 3}
 
 
 if __name__ == "__main__":

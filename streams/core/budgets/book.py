@@ -21,7 +21,6 @@ from producers.control.record import Change, Tombstone
 from producers.notifications.alert import Alert
 from producers.tiers.record import Tier
 from streams.core.alerting.evaluator import EvaluatorContext, State
-from streams.core.alerts.past_alerts import PastAlerts
 from streams.core.budgets.groups import LimitGroups
 from streams.core.budgets.limits import TIER_AT, Group, LimitRule, rules_of
 from streams.core.budgets.meters import (
@@ -32,6 +31,7 @@ from streams.core.budgets.meters import (
     SpendResult,
 )
 from streams.core.budgets.notices import BUDGET
+from streams.core.budgets.past_alerts import PastAlerts
 from streams.core.budgets.restoring import RestoredStates
 from streams.core.budgets.spend_meters import SpendMeters
 from streams.core.budgets.states import GroupFlags, group_row, limit_row, state_key
@@ -383,6 +383,8 @@ class BudgetBook:
         if self._meters.ignored:
             self._context.limit_reached("budget_groups_max", self._meters.ignored)
             self._meters.ignored = 0
+        if dropped := self._alerted.take_dropped():
+            self._context.limit_reached("budget_alerts_max", dropped)
 
     def _forget(self, meter: Meter, sums: PeriodSums) -> None:
         self._version = max(self._version + 1, self._now_us)

@@ -108,14 +108,6 @@ spend_key_of_row: Final[Callable[[Any], CellKey]] = attrgetter(
 )
 
 
-def has_scope(scope: Scope, key: CellKey) -> bool:
-    """Return whether a spend cell's key matches a scope."""
-    return all(
-        wanted is None or (wanted in texts_of(value) if each.is_array else wanted == value)
-        for each, wanted, value in zip(SPEND_DIMENSIONS, scope, key, strict=True)
-    )
-
-
 def scopes_of_shape(shape: Shape, key: CellKey) -> tuple[Scope, ...]:
     """Return the scopes of this shape that match a spend cell's key.
 

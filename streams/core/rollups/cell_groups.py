@@ -51,8 +51,6 @@ class Groups(Generic[KeyT, CellT]):
         self._in_flight: set[GroupKey] = set()
         self._new: list[tuple[GroupKey, KeyT]] = []
         """Cells created since ``begin``."""
-        self.arrivals: dict[str, int] = {}
-        """Number of groups loaded or created so far, by project."""
         self.cell_count = 0
 
     @property
@@ -164,7 +162,6 @@ class Groups(Generic[KeyT, CellT]):
         self._by_project.setdefault(project_id, {})[start_s] = group
         self._by_use[key] = None
         self.cell_count += len(group.cells)
-        self.arrivals[project_id] = self.arrivals.get(project_id, 0) + 1
         if self._start_horizon_s is not None:
             horizon_s = self._horizon_s.get(project_id, self._start_horizon_s)
             self._horizon_s[project_id] = max(horizon_s, start_s)

@@ -1,4 +1,4 @@
-"""Define the changes of windows and spend that stage 1 sends to stages 2 and 3.
+"""Define the changes of windows and spend that stage 1 sends to stage 2 and to alerting.
 
 There is one ``Delta`` per source record and project; ``parts_of`` splits large ones. ``partition``
 and ``offset`` identify the source record. A delta is applied only if its offset is above the last

@@ -1,14 +1,14 @@
-"""Fold records of one partition of ``deltas`` into windows, spend and budgets (stages 2 and 3).
+"""Fold records of one partition of ``deltas`` into windows and spend (stage 2).
 
 For each record in offset order, the caller reads the groups that ``missing`` returns from the store
-and passes them to ``load``; then ``apply`` changes cells and budgets. ``flush`` returns all changed
-cells as absolute rows, and a ``Checkpoint``: the part of the log that these rows contain. A restart
-from the last checkpoint and the stored rows results in the same state: ``applied`` identifies
-repeated source records, and the version of each cell identifies repeated records of ``deltas``.
+and passes them to ``load``; then ``apply`` changes cells. ``flush`` returns all changed cells as
+absolute rows, and a ``Checkpoint``: the part of the log that these rows contain. A restart from the
+last checkpoint and the stored rows results in the same state: ``applied`` identifies repeated
+source records, and the version of each cell identifies repeated records of ``deltas``.
 
 If applying a delta raises, its changes are rolled back, and it counts as applied. So it becomes one
 dead letter, however records are grouped or repeated. The same holds for a row that cannot be
-encoded and for a budget that raises.
+encoded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from typing import Final, TypeVar
 import msgspec
 
 from clickhouse.rows import SpendRow, WindowRow
-from streams.core.alerts.crossings import Crossing
-from streams.core.budgets.evaluation import Budgets, PeriodKey
 from streams.core.dimensions.keys import (
     spend_key_of_delta,
     spend_key_of_row,
@@ -29,7 +27,7 @@ from streams.core.dimensions.keys import (
     window_key_of_row,
 )
 from streams.core.rollups.cell_groups import GroupKey, Groups, KeyT
-from streams.core.rollups.deltas import Delta, SpendDelta
+from streams.core.rollups.deltas import Delta
 from streams.core.rollups.spend import SpendCell, SpendKey, bucket_of, spend_cell, spend_row
 from streams.core.rollups.undo import Undo, roll_back
 from streams.core.rollups.windows import WindowCell, WindowKey, window_cell, window_row
@@ -55,8 +53,6 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     windows_horizon_s: int | None
     """The latest start of a window so far; None if unknown."""
     spend_horizon_s: int | None
-    unsettled: list[PeriodKey] = []
-    """Budget periods that are not evaluated yet."""
 
 
 def with_rows_beyond(
@@ -125,8 +121,6 @@ class Applied:
     """The outcome of applying a record."""
 
     failed: list[FailedDelta] = field(default_factory=list)
-
-    crossings: list[Crossing] = field(default_factory=list)
     repeats: int = 0
     """Number of deltas that had been applied before."""
     late: int = 0
@@ -175,7 +169,6 @@ class ProjectFold:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        budgets: Budgets,
         *,
         lateness_s: int,
         row_bytes_max: int = 2**24,
@@ -184,7 +177,6 @@ class ProjectFold:
             WindowCell, checkpoint.windows_horizon_s
         )
         self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, checkpoint.spend_horizon_s)
-        self.budgets = budgets
         self.input_offset = checkpoint.input_offset
         self._version_base = checkpoint.version_base
         self._applied = {p: (offset, set(done)) for p, (offset, done) in checkpoint.applied.items()}
@@ -244,17 +236,13 @@ class ProjectFold:
                 outcome.failed.append(FailedDelta(index, delta, unreadable[index]))
                 continue
             try:
-                late, added = self._change_cells(delta, version, now_s)
+                late = self._change_cells(delta, version, now_s)
             except Exception as error:  # noqa: BLE001  # the other deltas are still applied
                 self._roll_back()
                 outcome.failed.append(FailedDelta(index, delta, error))
                 continue
             outcome.late += late
             outcome.ahead += sum(window.window_s > now_s for window in delta.windows)
-            for change, key, added_pico in added:
-                outcome.crossings += self.budgets.add(
-                    delta.project_id, bucket_of(change.bucket_s), key, added_pico, change.trace_id
-                )
         self.input_offset = offset
         return outcome
 
@@ -298,7 +286,6 @@ class ProjectFold:
             version_base=self._version_base,
             windows_horizon_s=self.windows.horizon_s,
             spend_horizon_s=self.spend.horizon_s,
-            unsettled=self.budgets.unsettled,
         )
 
     def _is_new(self, delta: Delta) -> bool:
@@ -313,13 +300,10 @@ class ProjectFold:
             return True
         return False
 
-    def _change_cells(
-        self, delta: Delta, version: int, now_s: int
-    ) -> tuple[int, list[tuple[SpendDelta, SpendKey, int]]]:
-        """Apply a delta to its cells; if that raises, the caller calls ``_roll_back``.
+    def _change_cells(self, delta: Delta, version: int, now_s: int) -> int:
+        """Apply a delta to its cells; return the number of late changes.
 
-        Returns:
-            The number of late changes, and the spend that each change added.
+        If this raises, the caller calls ``_roll_back``.
         """
         project_id, undo = delta.project_id, self._undo
         undo.clear()
@@ -331,15 +315,11 @@ class ProjectFold:
             window_key = window_key_of_delta(window)
             cell = self.windows.cell((project_id, window.window_s), window_key, now_s)
             cell.apply(window, version, undo)
-        added: list[tuple[SpendDelta, SpendKey, int]] = []
         for change in delta.spend:
             spend_key = spend_key_of_delta(change)
             spent = self.spend.cell((project_id, bucket_of(change.bucket_s)), spend_key, now_s)
-            before_pico = spent.cost_pico
             spent.apply(change, version, undo)
-            # Even if nothing was added, the budget period may not be evaluated yet.
-            added.append((change, spend_key, spent.cost_pico - before_pico))
-        return late, added
+        return late
 
     def _roll_back(self) -> None:
         """Restore every cell to its state before the last delta.

@@ -54,7 +54,7 @@ def test_each_part_is_applied_once_however_often_and_wherever_it_is_sent_again()
     assert len(deltas) > 2
 
     def totals(*records: list[Delta]) -> dict[object, int]:
-        fold = ProjectFold(first_checkpoint(0, None, None), _NoBudgets(), lateness_s=1)
+        fold = ProjectFold(first_checkpoint(0, None, None), lateness_s=1)
         for offset, record in enumerate(records):
             for key in fold.missing(record).spend:
                 fold.spend.load(key, {})
@@ -69,13 +69,6 @@ def test_each_part_is_applied_once_however_often_and_wherever_it_is_sent_again()
     assert len(once) == 6_000
     assert totals(deltas[:1], deltas[:2], deltas, deltas[1:], deltas) == once
     assert totals(*([delta] for delta in deltas), deltas) == once
-
-
-class _NoBudgets:
-    unsettled = ()
-
-    def add(self, *_change: object) -> tuple[()]:
-        return ()
 
 
 def test_the_largest_changes_fit_into_a_record_in_parts():

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import SpendRow, WindowRow
-from streams.core.budgets.evaluation import Budgets
 from streams.core.dimensions.keys import spend_key_of_row
 from streams.core.rollups.cell_groups import Groups
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
@@ -43,7 +42,7 @@ NO_MEASURES = (0, 0, 0, 0, 0, 0, {}, "", "")
 
 
 def fold_of(checkpoint=START):
-    return ProjectFold(checkpoint, Budgets(alerted=set(), periods_max=9), lateness_s=86_400)
+    return ProjectFold(checkpoint, lateness_s=86_400)
 
 
 def apply(fold, offset, deltas):

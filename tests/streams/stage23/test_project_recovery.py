@@ -1,4 +1,4 @@
-"""Stages 2 and 3 with an unavailable store, a second worker, evicted cells and wrong offsets."""
+"""Stage 2 with an unavailable store, a second worker, evicted cells and wrong offsets."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Stages 2 and 3 with a real broker and store, also when workers are killed."""
+"""Stage 2 and budgets with a real broker and store, also when workers are killed."""
 
 import random
 import time
@@ -22,9 +22,6 @@ FROM windows FINAL
 SPENT = """
 SELECT toInt64(sum(total_cost) * 1000000000000) AS pico FROM spend FINAL WHERE project_id = 'p1'
 """
-
-FEW_PERIODS = {"TRACEMILL_PROJECTS_BUDGET_PERIODS_MAX": "1"}
-"""So that records wait for budgets, too."""
 
 
 def delta(offset, cost_pico, *, project="p1", user="u1", model="m1", at_s=BUCKET_S, partition=0):
@@ -119,7 +116,7 @@ async def test_kills_and_replays_change_no_total_and_no_alert(pipeline, until):
     late = [[rng.choice([0, 0, 0, 900, 7_200]) for _ in range(200)] for _ in range(2)]
     seen = 0
     for round_number in range(4):
-        pipeline.start_worker(**FEW_PERIODS)
+        pipeline.start_worker()
         await pipeline.producer.partitions_for(pipeline.kafka.topics.deltas)
         begin = max(0, round_number * 50 - 20)
         for offset in range(begin, (round_number + 1) * 50):
@@ -140,7 +137,7 @@ async def test_kills_and_replays_change_no_total_and_no_alert(pipeline, until):
 
         seen = await until(some_progress)
         pipeline.kill_workers()
-    pipeline.start_worker(**FEW_PERIODS)
+    pipeline.start_worker()
     total = sum(map(sum, costs))
 
     async def exact():

@@ -1,16 +1,12 @@
-"""Budgets, alerts and rows that raise are set aside alone; a dead letter always encodes."""
+"""Deltas and rows that raise are set aside alone; a dead letter always encodes."""
 
-import dataclasses
 from datetime import UTC, datetime
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.rows import DeadLetterRow, WindowRow
-from streams.core.budgets.evaluation import Budgets
-from streams.core.budgets.rules import BudgetRule
 from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
 from streams.core.dead_letters.texts import cut_to_json_bytes, describe_error
 from streams.core.rollups.delta_record import read_deltas
@@ -23,90 +19,14 @@ NOW_US = NOW_S * 1_000_000
 MINUTE_S, BUCKET_S = NOW_S // 60 * 60, NOW_S // 900 * 900
 SOURCE = Source("deltas", 0, 7, NOW_US)
 
-GOOD = BudgetRule(
-    id="good",
-    project_id="p",
-    name="n",
-    scope={},
-    period="day",
-    time_zone="UTC",
-    limit_pico=100,
-    thresholds=("0.5",),
-    created_us=NOW_US,
-)
 
-
-def bad(**fields):
-    return dataclasses.replace(GOOD, id="bad", **fields)
-
-
-def spend(offset, pico):
-    return Delta("p", 0, offset, [], [SpendDelta(BUCKET_S, "u", "m", "e", pico, "t")])
-
-
-def fold_of(*rules, **limits):
-    fold = ProjectFold(
-        first_checkpoint(0, 0, 0), Budgets(set(), periods_max=9), lateness_s=86_400, **limits
-    )
-    for rule in rules:
-        fold.budgets.put(rule, NOW_US)
-    return fold
-
-
-def settle(fold):
-    crossings = []
-    for baseline in fold.budgets.begin(fold.spend, 9):
-        crossings += fold.budgets.settle(baseline, 0, fold.spend.arrivals) or []
-    return crossings
+def fold_of(**limits):
+    return ProjectFold(first_checkpoint(0, 0, 0), lateness_s=86_400, **limits)
 
 
 def apply(fold, offset, *deltas):
     fold.missing(deltas)
     return fold.apply(offset, deltas, NOW_S)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        bad(time_zone="No/Where"),
-        bad(thresholds=("a lot",)),
-        bad(thresholds=("nan",)),
-        bad(limit_pico=None),
-        bad(scope=None),
-        bad(period="week", limit_pico="x"),
-    ],
-)
-def test_a_budget_that_raises_is_set_aside_and_the_others_are_evaluated(rule):
-    fold = fold_of(rule, GOOD)
-    crossings = settle(fold)
-    for offset in range(3):
-        crossings += apply(fold, offset, spend(offset, 30)).crossings
-        crossings += settle(fold)
-    assert [(c.budget.id, c.spent_pico) for c in crossings if c.budget.id == "good"] == [
-        ("good", 60)
-    ]
-    assert {failed.rule.id for failed in fold.budgets.take_failed()} <= {"bad"}
-    assert fold.budgets.take_failed() == []
-    assert fold.budgets.unsettled == []
-
-
-def test_a_budget_whose_thresholds_raise_is_reported():
-    fold = fold_of(bad(thresholds=("a lot",)), GOOD)
-    [failed] = fold.budgets.take_failed()
-    assert failed.rule.id == "bad"
-    assert "a lot" in describe_error(failed.error)
-
-
-def test_unsettled_periods_have_a_limit_and_those_beyond_it_are_counted():
-    budgets = Budgets(set(), periods_max=1_000, unsettled_max=4)
-    fold = ProjectFold(first_checkpoint(0, 0, 0), budgets, lateness_s=86_400)
-    budgets.put(GOOD, NOW_US)
-    days = [SpendDelta(BUCKET_S - 86_400 * day, "u", "m", "e", 1, "t") for day in range(10)]
-    apply(fold, 0, Delta("p", 0, 0, [], days))
-    assert len(budgets.unsettled) == 4
-    assert budgets.is_full
-    assert budgets.take_not_evaluated() == 6
-    assert sum(cell.cost_pico for _, _, cell in fold.spend.take_dirty()) == 10
 
 
 def test_a_row_longer_than_a_record_is_set_aside_and_the_others_are_written():

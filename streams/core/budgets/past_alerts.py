@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-
-class AlertIds(Protocol):
-    """A set of alert ids."""
-
-    def __contains__(self, alert_id: object, /) -> bool: ...
-
-    def add(self, alert_id: str, /) -> None: ...
-
 
 class PastAlerts:
     """The ids of the latest ``alerts_max`` alerts.

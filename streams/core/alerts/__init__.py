@@ -1,1 +1,0 @@
-"""Create each alert once."""
