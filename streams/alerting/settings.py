@@ -48,6 +48,9 @@ class AlertingSettings(BaseSettings):
     budget_alerts_max: int = Field(2_000_000, ge=1)
     """Ids of past alerts of budgets in memory. Above the limit, the oldest are dropped. Late data
     can then repeat such an alert, with the same id."""
+    budget_correction_delay_s: float = Field(5.0, ge=0, le=3_600)
+    """Time for which the spend must be below a crossed threshold until ``budget.corrected`` takes
+    it back. So spans of a trace that arrive in an unusual order do not repeat an alert."""
     budget_readings_max: int = Field(4, ge=1)
     """Periods of new budgets whose stored spend is read at the same time, per partition."""
     budget_recorded_changes_max: int = Field(200_000, ge=1)

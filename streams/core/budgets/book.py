@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from sys import intern
-from typing import Final
+from typing import Any, Final
 
 from producers.control.kinds.budget import Budget
 from producers.control.periods import FOREVER_US, QUARTER_US
@@ -46,6 +46,7 @@ class BudgetBook:
     def __init__(self, context: EvaluatorContext) -> None:
         self._context = context
         self._settings = context.settings
+        self._correction_delay_us = int(context.settings.budget_correction_delay_s * SECOND_US)
         self._budgets: dict[str, Budget] = {}
         self._limits: dict[str, dict[str, LimitGroups]] = {}
         """By budget and name of the limit."""
@@ -96,7 +97,7 @@ class BudgetBook:
                 states.load(limit)
         self._removed += states.stale(now_us)
         for limit in list(self._all_limits()):
-            self._evaluate_all(limit, now_us)
+            self._evaluate_all(limit, now_us, correction_delay_us=self._correction_delay_us)
 
     def tier_changed(self, tier: Tier, now_us: int) -> None:
         """Evaluate the groups of a user whose tier has changed."""
@@ -129,13 +130,14 @@ class BudgetBook:
                     limit.trace_tiers[group] = intern(each.key[TIER_AT])
                 limit.mark(sums, group)
                 self._evaluate(
-                    limit, sums, group, each.before_pico,
-                    added_pico=each.added_pico, is_lowered=each.is_lowered,
+                    limit, sums, group, each.before_pico, added_pico=each.added_pico,
+                    is_lowered=each.is_lowered, correction_delay_us=self._correction_delay_us,
                 )  # fmt: skip
 
     def tick(self, now_us: int) -> None:
-        """Remove spend that has left rolling periods, and forget old periods."""
+        """Take back thresholds, remove spend of rolling periods, and forget old periods."""
         self._now_us = max(self._now_us, now_us)
+        self._correct()
         if self._now_us // QUARTER_US > self._expired_us // QUARTER_US:
             self._expired_us = self._now_us
             self._expire()
@@ -260,7 +262,8 @@ class BudgetBook:
             meter = self._meters.create(rule.meter)
             if not is_known:
                 self._begin(meter, rule.budget, now_us)
-        limit = LimitGroups(rule, meter, self._context.tiers.tier_of, self._send)
+        tier_of = self._context.tiers.tier_of
+        limit = LimitGroups(rule, meter, tier_of, self._send, self._is_sent)
         self._limits.setdefault(rule.budget.id, {})[rule.limit.name] = limit
         if not is_known:
             self._dirty_limits[rule.budget.id, rule.limit.name] = None
@@ -303,33 +306,26 @@ class BudgetBook:
         for limits in self._limits.values():
             yield from limits.values()
 
-    def _evaluate_all(self, limit: LimitGroups, now_us: int) -> None:
+    def _evaluate_all(self, limit: LimitGroups, now_us: int, **details: Any) -> None:
         for sums in limit.meter.periods.values():
             for group in list(sums.spent):
-                if limit.evaluate(sums, group, sums.spent[group], now_us):
+                if limit.evaluate(sums, group, sums.spent[group], now_us, **details):
                     limit.mark(sums, group)
 
     def _evaluate(
-        self,
-        limit: LimitGroups,
-        sums: PeriodSums,
-        group: Group,
-        before_pico: int,
-        *,
-        added_pico: int = 0,
-        is_lowered: bool = False,
+        self, limit: LimitGroups, sums: PeriodSums, group: Group, before_pico: int, **details: Any
     ) -> None:
         """Evaluate a group; a limit that raises does not stop the others."""
         try:
-            limit.evaluate(
-                sums, group, before_pico, self._now_us,
-                added_pico=added_pico, is_lowered=is_lowered,
-            )  # fmt: skip
+            limit.evaluate(sums, group, before_pico, self._now_us, **details)
         except Exception:  # noqa: BLE001  # the other limits are still evaluated
             self._context.limit_reached("budgets_not_evaluated", 1)
 
+    def _is_sent(self, alert: Alert) -> bool:
+        return alert.id in self._alerted
+
     def _send(self, alert: Alert) -> None:
-        if alert.id not in self._alerted:
+        if not self._is_sent(alert):
             self._alerted.add(alert.id)
             self._alerts.append(alert)
 
@@ -357,6 +353,14 @@ class BudgetBook:
         if len(limit.rule.meter.group_by) == 1:
             return [(user_id,)] if (user_id,) in sums.spent else []
         return [group for group in sums.spent if limit.rule.user_of(group) == user_id]
+
+    def _correct(self) -> None:
+        """Take back thresholds that the spend is below for long enough."""
+        for limit in self._all_limits():
+            for start_us, group in limit.due_below(self._now_us - self._correction_delay_us):
+                sums = limit.meter.periods[start_us]
+                limit.mark(sums, group)
+                self._evaluate(limit, sums, group, sums.spent.get(group, 0))
 
     def _expire(self) -> None:
         """Remove spend that has left rolling periods."""
@@ -392,7 +396,6 @@ class BudgetBook:
             self._removed += [
                 self._state(limit, sums, group, is_deleted=True) for group in sums.spent
             ]
-            limit.flags.pop(sums.start_us, None)
-            limit.dirty.pop(sums.start_us, None)
+            limit.forget(sums.start_us)
             self._dirty_limits[limit.rule.budget.id, limit.rule.limit.name] = None
         meter.forget(sums.start_us)

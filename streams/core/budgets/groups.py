@@ -27,6 +27,21 @@ FORECAST_AFTER: Final = 20
 
 
 @dataclass(slots=True)
+class Below:
+    """A crossed threshold that the spend is below since a correction.
+
+    Attributes:
+        since_us: time of the correction.
+        before_pico: the spend before it.
+        is_lowered: whether a change was negative.
+    """
+
+    since_us: int
+    before_pico: int
+    is_lowered: bool
+
+
+@dataclass(slots=True)
 class LimitGroups:
     """The groups of one limit: their flags by period, and which have changed."""
 
@@ -35,8 +50,13 @@ class LimitGroups:
     tier_of: Callable[[str, str], str]
     """Returns the tier that a project's user is mapped to."""
     send: Callable[[Alert], None]
+    is_sent: Callable[[Alert], bool]
+    """Returns whether an alert was sent, also before a restart."""
     flags: dict[int, dict[Group, GroupFlags]] = field(default_factory=dict)
     dirty: dict[int, set[Group]] = field(default_factory=dict)
+    below: dict[tuple[int, Group, str], Below] = field(default_factory=dict)
+    """Thresholds that are taken back soon, by period and group: spans that arrive in another order
+    than they ended can lower the spend for a moment."""
     trace_tiers: dict[Group, str] = field(default_factory=dict)
     """Tiers in the metadata of traces."""
     recent: dict[Group, RecentSpend] = field(default_factory=dict)
@@ -57,6 +77,13 @@ class LimitGroups:
         """Note that the state of a group has changed."""
         self.dirty.setdefault(sums.start_us, set()).add(group)
 
+    def forget(self, start_us: int) -> None:
+        """Forget a period."""
+        self.flags.pop(start_us, None)
+        self.dirty.pop(start_us, None)
+        for at in [at for at in self.below if at[0] == start_us]:
+            del self.below[at]
+
     def evaluate(
         self,
         sums: PeriodSums,
@@ -66,6 +93,7 @@ class LimitGroups:
         *,
         added_pico: int = 0,
         is_lowered: bool = False,
+        correction_delay_us: int = 0,
     ) -> bool:
         """Evaluate a group; return whether a threshold was crossed or taken back.
 
@@ -76,6 +104,8 @@ class LimitGroups:
             now_us: the current time.
             added_pico: new spend, for the burn rate.
             is_lowered: whether a correction has lowered the spend.
+            correction_delay_us: how long the spend must be below a crossed threshold until it is
+                taken back.
         """
         tier, limit_pico = self.limit_of(group)
         steps = self.rule.steps(limit_pico)
@@ -93,7 +123,10 @@ class LimitGroups:
         is_changed = False
         if crossed != (flags.crossed if flags else ()):
             flags = self.flags_of(sums.start_us, group)
-            is_changed = self._change(subject, flags, sums, crossed, before_pico, is_lowered)
+            change = Below(now_us, before_pico, is_lowered)
+            is_changed = self._change(subject, flags, sums, crossed, change, correction_delay_us)
+        elif self.below:
+            self._forget_below(sums.start_us, group, crossed)
         if budget.forecast and limit_pico:
             self._forecast(subject)
         if budget.burn_rate is not None and limit_pico and added_pico:
@@ -106,30 +139,73 @@ class LimitGroups:
         flags: GroupFlags,
         sums: PeriodSums,
         crossed: tuple[str, ...],
-        before_pico: int,
-        is_lowered: bool,
+        change: Below,
+        correction_delay_us: int,
     ) -> bool:
         """Apply the new set of crossed thresholds, with alerts for the differences."""
         steps = self.rule.steps(subject.limit_pico)
-        gone = [share for share in flags.crossed if share not in crossed]
-        kept = [share for share in gone if self._stays(subject, sums, share, is_lowered)]
-        if kept:
+        self._forget_below(subject.start_us, subject.group, crossed)
+        changes = {
+            share: self._change_below(subject, share, change)
+            for share in flags.crossed
+            if share not in crossed
+        }
+        gone = {
+            share: each
+            for share, each in changes.items()
+            if share not in steps.thresholds
+            or (
+                self._is_due(subject, flags, share, each, correction_delay_us)
+                and not self._stays(subject, sums, share, each.is_lowered)
+            )
+        }
+        if len(gone) < len(changes):
             crossed = tuple(
-                share for share in steps.thresholds if share in crossed or share in kept
+                share
+                for share in steps.thresholds
+                if share in crossed or (share in changes and share not in gone)
             )
         for share in crossed:
             if share not in flags.crossed:
                 sequence = flags.counts.get(share, 0)
                 flags.counts[share] = sequence + 1
                 self.send(notices.crossed(subject, share, sequence))
-        for share in gone:
+        for share, each in gone.items():
+            del self.below[subject.start_us, subject.group, share]
             is_defined = share in self.rule.budget.thresholds
-            if share not in kept and is_defined and (is_lowered or not self.meter.rolling_us):
+            if is_defined and (each.is_lowered or not self.meter.rolling_us):
                 sequence = flags.counts.get(share, 1) - 1
-                self.send(notices.corrected(subject, share, sequence, before_pico))
+                self.send(notices.corrected(subject, share, sequence, each.before_pico))
         is_changed = crossed != flags.crossed
         flags.crossed = crossed
         return is_changed
+
+    def _change_below(self, subject: Subject, share: str, change: Below) -> Below:
+        """Return the change since which the spend is below a threshold; ``change`` is the last."""
+        first = self.below.setdefault((subject.start_us, subject.group, share), change)
+        first.is_lowered = first.is_lowered or change.is_lowered
+        return first
+
+    def _is_due(
+        self, subject: Subject, flags: GroupFlags, share: str, change: Below, delay_us: int
+    ) -> bool:
+        """Return whether a threshold is taken back now, or was taken back before a restart."""
+        if subject.now_us >= change.since_us + delay_us:
+            return True
+        return self.is_sent(notices.corrected(subject, share, flags.counts.get(share, 1) - 1, 0))
+
+    def _forget_below(self, start_us: int, group: Group, crossed: tuple[str, ...]) -> None:
+        """Forget thresholds that the spend has reached again."""
+        for share in crossed:
+            self.below.pop((start_us, group, share), None)
+
+    def due_below(self, before_us: int) -> set[tuple[int, Group]]:
+        """Return periods and groups whose spend is below a threshold since before a time."""
+        return {
+            (start_us, group)
+            for (start_us, group, _), below in self.below.items()
+            if below.since_us <= before_us
+        }
 
     def _stays(self, subject: Subject, sums: PeriodSums, share: str, is_lowered: bool) -> bool:
         """Return whether a threshold stays crossed although the spend is below it.
@@ -137,8 +213,6 @@ class LimitGroups:
         That is so while spend may be missing, and close to a threshold of a rolling period.
         """
         steps = self.rule.steps(subject.limit_pico)
-        if share not in steps.thresholds:
-            return False
         if not self.meter.is_complete(sums, subject.now_us):
             return True
         if not self.meter.rolling_us or is_lowered:

@@ -56,7 +56,9 @@ def test_a_correction_takes_a_threshold_back_and_it_can_be_crossed_again() -> No
     running = Running(budget())
     running.settle()
     running.add(spend(USD))
-    (taken_back,) = running.add(spend(-USD // 10))
+    assert running.add(spend(-USD // 10)) == []
+    assert running.tick(NOON_US + 4_900_000) == []
+    (taken_back,) = running.tick(NOON_US + 5_000_000)
     assert events([taken_back]) == [(CORRECTED, "1")]
     payload = msgspec.json.decode(taken_back.payload)
     assert (payload["old_spent_pico"], payload["spent_pico"]) == (USD, 9 * USD // 10)
@@ -64,10 +66,35 @@ def test_a_correction_takes_a_threshold_back_and_it_can_be_crossed_again() -> No
     assert len({alert.id for alert in running.alerts}) == 4
 
 
+def test_spend_that_is_lower_for_a_moment_does_not_repeat_an_alert() -> None:
+    running = Running(budget())
+    running.settle()
+    running.add(spend(USD))
+    for at_us in range(NOON_US, NOON_US + 60_000_000, 4_000_000):
+        assert running.add(spend(-USD // 10), now_us=at_us) == []
+        assert running.add(spend(USD // 10), now_us=at_us + 3_900_000) == []
+        assert running.tick(at_us + 3_950_000) == []
+    running.add(spend(-USD // 10))
+    running.add(spend(-USD // 10), now_us=running.now_us + 4_000_000)
+    running.flush()
+    running.start()
+    assert running.tick(running.now_us + 4_900_000) == []
+    assert events(running.tick(running.now_us + 100_000)) == [(CORRECTED, "1")]
+
+
+def test_a_higher_limit_takes_a_threshold_back_at_once() -> None:
+    running = Running(budget())
+    running.settle()
+    running.add(spend(USD))
+    running.put(budget(limit_pico=2 * USD))
+    assert events(running.take_alerts()) == [(CORRECTED, "0.8"), (CORRECTED, "1")]
+
+
 def test_webhooks_describe_events_of_budgets_like_those_of_rules() -> None:
     running = by_user()
     crossing, *_ = running.add(spend(USD, user="a"))
-    *_, taken_back = running.add(spend(-USD // 10, user="a"))
+    running.add(spend(-USD // 10, user="a"))
+    (taken_back,) = running.tick(NOON_US + 5_000_000)
     for alert, value in ((crossing, "1"), (taken_back, "0.9")):
         body = msgspec.json.decode(EVENT_TYPES[alert.event].webhook_body(alert))
         data = body["data"]
@@ -93,7 +120,9 @@ def test_the_users_of_a_move_are_both_evaluated() -> None:
     running = by_user()
     running.add(spend(USD, user="a"))
     moved = running.add(spend(-USD, user="a"), spend(USD, user="b"))
-    assert events(moved) == [(CORRECTED, "0.8"), (CORRECTED, "1"), (CROSSED, "0.8"), (CROSSED, "1")]
+    assert events(moved) == [(CROSSED, "0.8"), (CROSSED, "1")]
+    later = running.tick(NOON_US + 5_000_000)
+    assert events(later) == [(CORRECTED, "0.8"), (CORRECTED, "1")]
 
 
 def test_the_tier_of_a_user_decides_the_limit_and_a_change_is_evaluated() -> None:

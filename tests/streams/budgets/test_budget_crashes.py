@@ -34,8 +34,11 @@ LIMITS = (
 )
 
 
-def running_of(group_by: tuple[str, ...]) -> Running:
-    running = Running(budget(group_by=group_by, limits=LIMITS, thresholds=("0.5", "1")))
+def running_of(group_by: tuple[str, ...], correction_delay_s: float = 0) -> Running:
+    running = Running(
+        budget(group_by=group_by, limits=LIMITS, thresholds=("0.5", "1")),
+        budget_correction_delay_s=correction_delay_s,
+    )
     running.settle()
     running.flush()
     return running
@@ -74,6 +77,57 @@ def test_sums_and_alerts_are_those_without_crashes(log, seed, grouped) -> None: 
     found = [alert.id for alert in crashing.alerts]
     assert len(found) == len(set(found))
     assert set(found) == {alert.id for alert in steady.alerts}
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(log=LOG, seed=st.integers(0, 2**32), grouped=st.booleans())
+def test_with_delayed_corrections_the_last_alerts_are_those_of_the_sums(  # type: ignore[no-untyped-def]
+    log, seed, grouped
+) -> None:
+    """Restarts may delay a correction further, so alerts can be fewer, but not repeated."""
+    chance = random.Random(seed)
+    running = running_of(("user_id",) if grouped else (), correction_delay_s=5)
+    now_us = NOON_US
+    for changes in log:
+        now_us += chance.randrange(4_000_000)
+        running.add(
+            *(spend(pico, NOON_S + later_s, user) for user, pico, later_s in changes),
+            now_us=now_us,
+        )
+        running.settle_from_log()
+        running.tick(now_us)
+        if chance.random() < 0.4:
+            running.flush()
+        if chance.random() < 0.4:
+            crash(running, chance.randrange(-1, 6), lost=False)
+            running.settle_from_log()
+    running.tick(now_us + 5_000_000)
+    running.flush()
+    assert crossed_by_alerts(running) == {
+        f"{limit}/{threshold}"
+        for limit, (_, crossed) in states(running).items()
+        for threshold in crossed
+    }
+
+
+def crossed_by_alerts(running: Running) -> set[str]:
+    """Return the thresholds that alerts have crossed and not taken back.
+
+    Each crossing must follow a correction of the crossing before it.
+    """
+    crossed: dict[str, int] = {}
+    sequences: dict[str, int] = {}
+    for alert in running.alerts:
+        body = msgspec.json.decode(alert.payload)
+        group = msgspec.json.encode(body.get("group", {})).decode()
+        at = f"{body['limit_name']}/{body['period_start_us']}/{group}/{body['threshold']}"
+        if alert.event == "budget.corrected":
+            assert crossed.pop(at) == body.get("sequence", 0)
+        else:
+            assert at not in crossed
+            assert body.get("sequence", 0) == sequences.get(at, -1) + 1
+            crossed[at] = sequences[at] = body.get("sequence", 0)
+    return set(crossed)
 
 
 def states(running: Running) -> dict[str, tuple[int, list[str]]]:
