@@ -53,6 +53,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     next_attempt_us: int = 0
     updated_us: int = 0
+    refused_until_us: int = 0
+    """Time until which the receiver asked for a pause."""
     detail: str = ""
     """Result of the last attempt."""
 
@@ -68,6 +70,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             attempts=self.attempts,
             next_attempt_us=self.next_attempt_us,
             updated_us=self.updated_us,
+            refused_until_us=self.refused_until_us,
             detail=self.detail,
         )
 
@@ -93,6 +96,7 @@ def delivery_of(job_id: str, state: JobState) -> Delivery:
         attempts=state.attempts,
         next_attempt_us=state.next_attempt_us,
         updated_us=state.updated_us,
+        refused_until_us=state.refused_until_us,
         detail=state.detail,
     )
 

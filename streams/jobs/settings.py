@@ -26,11 +26,14 @@ class JobSettings(BaseModel):
     its running attempts are fewer than the free ones."""
     circuit_failures_max: int = Field(0, ge=0)
     """Failed attempts in a row after which the circuit of a target opens: then only one attempt at
-    a time, the probe, contacts it, until one succeeds. 0: it never opens."""
+    a time, the probe, contacts it, until one succeeds. 0: it never opens, and nothing is probed."""
     circuit_pause_s: float = Field(5.0, gt=0)
-    """Pause before the first probe; each failed probe doubles it."""
+    """Pause after a failed attempt before the target is probed: the job whose last attempt is the
+    longest ago is attempted early, and a failure does not count. Each failed probe doubles it."""
     circuit_pause_max_s: float = Field(60.0, gt=0)
-    """Maximum pause between two probes of a target."""
+    """Maximum pause between two probes of a target, unless it asked for a longer one, and
+    between successes that make everything due that waits for the target. Both pauses begin with
+    ``circuit_pause_s`` and double."""
     age_max_h: float = Field(24 * 7, gt=0)
     """Time since its creation after which a job that was never attempted is not started."""
     memory_h: float = Field(24 * 14, gt=0)

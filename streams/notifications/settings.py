@@ -51,12 +51,16 @@ class NotifierSettings(BaseSettings):
     its running attempts are fewer than the free ones."""
     circuit_failures_max: int = Field(5, ge=0)
     """Failed attempts in a row after which the circuit of a webhook opens. Deliveries then fail
-    without contacting it, except for one at a time, the probe. A successful probe closes the
-    circuit, and everything that waits is delivered at once. 0: it never opens."""
+    without contacting it, except for one at a time, the probe. A success closes the circuit. 0: it
+    never opens, and nothing is probed."""
     circuit_pause_s: float = Field(5.0, gt=0)
-    """Pause before the first probe; each failed probe doubles it."""
+    """Pause after a failed attempt before the webhook is probed: the delivery whose last attempt is
+    the longest ago is attempted early, and a failure does not count. Each failed probe doubles
+    it."""
     circuit_pause_max_s: float = Field(60.0, gt=0)
-    """Maximum pause between two probes of a webhook."""
+    """Maximum pause between two probes of a webhook, unless ``Retry-After`` asked for a longer one,
+    and between successes that make everything due that waits for the webhook. Both pauses begin
+    with ``circuit_pause_s`` and double."""
     alert_age_max_h: int = Field(24 * 7, ge=1)
     """Maximum age of an alert whose delivery is started. The limit is counted once per subscribed
     webhook."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from streams.core.jobs.circuits import Circuits
 from streams.core.jobs.queue import JobQueue
 from streams.core.jobs.sequences import Sequences
 from streams.core.jobs.state import (
+    Dropped,
     Failed,
     JobState,
     Outcome,
+    Postponed,
     Succeeded,
     after_attempt,
     probed,
 )
+
+SECOND_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ class JobBook(Generic[JobT]):
     _states: dict[str, JobState] = field(default_factory=dict)
     _sequences: Sequences = field(default_factory=Sequences)
     _early: set[str] = field(default_factory=set)
-    """Jobs that are attempted before they are due, to probe their target."""
+    """Jobs that are attempted before they are due, because their target may have recovered."""
+    _failing: set[str] = field(default_factory=set)
+    """Jobs whose target failed, or was not contacted, until the attempt is finished."""
 
     def load_state(self, job_id: str, state: JobState | None) -> None:
         """Apply a state from the log; None removes it."""
@@ -83,7 +89,7 @@ class JobBook(Generic[JobT]):
                 # The first version of a job is kept if it is created again.
                 self._jobs[job.id] = job
                 if state is not None and state.attempts:
-                    self.circuits.restore_failure(job.target)
+                    self.circuits.restore_failure(job.target, state.refused_until_us)
                 if job.order_key:
                     self._sequences.add(job.order_key, job.id, job.created_us)
                 self._queue_if_first(job)
@@ -98,19 +104,27 @@ class JobBook(Generic[JobT]):
         for target in self.circuits.probes_due(now_us):
             if self.queue.has_due(target):
                 continue
-            pulled = self.queue.pull(target)
-            if pulled is None:
+            retries = self.queue.retries_of(target)
+            if not retries:
                 self.circuits.postpone(target, now_us)
-            else:
-                self._early.add(pulled)
+                continue
+            next_us = min(self._states[job_id].next_attempt_us for job_id in retries)
+            if not self.circuits.is_replaced(target, next_us, now_us):
+                probe = min(retries, key=self._last_attempt)
+                self._make_due(probe, target)
+                self.circuits.probe(target, probe)
         for job_id, target in self.queue.start(now_us):
             job = self._jobs[job_id]
             if not self._sequences.is_first(job.order_key, job_id):
                 # An earlier job was added later; this one is queued again when that has ended.
                 self._early.discard(job_id)
+                self.circuits.released(target, job_id)
                 self.queue.done(job_id, target)
                 continue
-            yield job, self.circuits.admit(target, job_id, now_us)
+            may_contact = self.circuits.admit(target, job_id, now_us)
+            if not may_contact:
+                self._failing.add(job_id)
+            yield job, may_contact
 
     def next_us(self) -> int | None:
         """Return the time of the next attempt of a queued job, or of the next probe."""
@@ -123,10 +137,12 @@ class JobBook(Generic[JobT]):
 
     def after(self, job: JobT, outcome: Outcome, now_us: int, jitter: float) -> JobState:
         """Return the state after an attempt; it applies once it is passed to ``finish``."""
-        if job.id in self._early and isinstance(outcome, Failed):
-            return probed(self.state_of(job), now_us, outcome.detail)
+        state = self.state_of(job)
+        is_early = job.id in self._early and now_us < state.next_attempt_us
+        if is_early and isinstance(outcome, Failed):
+            return probed(state, now_us, outcome.detail, retry_after_s=outcome.retry_after_s)
         return after_attempt(
-            self.state_of(job),
+            state,
             outcome,
             now_us,
             schedule_s=self.retry_schedule_s,
@@ -139,25 +155,47 @@ class JobBook(Generic[JobT]):
         Returns:
             ``opened``, ``closed`` or an empty string.
         """
-        if isinstance(outcome, Succeeded):
-            if not self.circuits.succeeded(job.target):
-                return ""
-            self.queue.expedite(job.target)
-            return "closed"
+        if isinstance(outcome, Succeeded) or (isinstance(outcome, Postponed) and outcome.again):
+            recovery = self.circuits.succeeded(job.target, now_us)
+            if recovery.resumes:
+                for job_id in sorted(self.queue.retries_of(job.target), key=self._position):
+                    self._make_due(job_id, job.target)
+            return "closed" if recovery.closes else ""
         if isinstance(outcome, Failed) and outcome.by_target:
-            return "opened" if self.circuits.failed(job.target, job.id, now_us) else ""
+            self._failing.add(job.id)
+            refused_us = int(outcome.retry_after_s * SECOND_US)
+            is_opened = self.circuits.failed(job.target, job.id, now_us, refused_us)
+            return "opened" if is_opened else ""
+        if not isinstance(outcome, Dropped):
+            self.circuits.undecided(job.target, job.id, now_us)
         return ""
+
+    def _make_due(self, job_id: str, target: str) -> None:
+        """Make a job due early; a failure then does not count as one of its attempts."""
+        self.queue.make_due(job_id, target)
+        self._early.add(job_id)
+
+    def _position(self, job_id: str) -> tuple[int, str]:
+        return self._jobs[job_id].created_us, job_id
+
+    def _last_attempt(self, job_id: str) -> tuple[int, int, str]:
+        """Return the sort key of probes: jobs take turns, so that none that always fails blocks."""
+        return self._states[job_id].updated_us, *self._position(job_id)
 
     def finish(self, job: JobT, state: JobState | None) -> None:
         """End an attempt; ``state`` was written to the log, or is None if writing failed."""
         self.queue.done(job.id, job.target)
         self.circuits.released(job.target, job.id)
         self._early.discard(job.id)
+        is_failing = job.id in self._failing
+        self._failing.discard(job.id)
         if state is None:
             return
         self._states[job.id] = state
         if state.status == "pending":
             self._queue_if_first(job)
+            if is_failing:
+                self.circuits.expect_probe(job.target)
             return
         del self._jobs[job.id]
         following = self._sequences.end(job.order_key, job.id)
@@ -169,7 +207,8 @@ class JobBook(Generic[JobT]):
         if self._sequences.is_first(job.order_key, job.id):
             state = self._states.get(job.id)
             due_us = job.due_us if state is None else state.next_attempt_us
-            self.queue.put(job.id, job.target, due_us, job.project_id)
+            is_retry = state is not None and state.attempts > 0
+            self.queue.put(job.id, job.target, due_us, job.project_id, is_retry=is_retry)
 
     def sweep(self, now_us: int) -> list[str]:
         """Remove old states; return the jobs whose states must be removed from the log."""
@@ -181,5 +220,5 @@ class JobBook(Generic[JobT]):
         ]
         for job_id in removed:
             del self._states[job_id]
-        self.circuits.forget(self.queue.has_jobs)
+        self.circuits.forget(self.queue.has_jobs, now_us)
         return removed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 
 class JobQueue:
@@ -18,6 +18,13 @@ class JobQueue:
         self._per_target_max = per_target_max
         self._running_max = running_max
         self._waiting: list[tuple[int, str, str]] = []
+        """Heap of waiting jobs; entries of jobs that were made due early are outdated."""
+        self._entries: dict[str, int] = {}
+        """The time of each job's latest entry of the heap."""
+        self._times: dict[str, int] = {}
+        """When waiting jobs are due."""
+        self._retries: dict[str, set[str]] = {}
+        """Waiting jobs with a failed attempt, by target."""
         self._due: dict[str, deque[str]] = {}
         self._members: set[str] = set()
         self._owners: dict[str, str] = {}
@@ -33,7 +40,9 @@ class JobQueue:
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._members
 
-    def put(self, job_id: str, target: str, at_us: int, owner: str = "") -> None:
+    def put(
+        self, job_id: str, target: str, at_us: int, owner: str = "", *, is_retry: bool = False
+    ) -> None:
         """Queue a job for an attempt at ``at_us``, unless it is queued or running.
 
         Args:
@@ -41,19 +50,25 @@ class JobQueue:
             target: the system that receives its attempts; a target has one owner.
             at_us: time when the attempt is due.
             owner: the unit of fair sharing of capacity; by default the target.
+            is_retry: whether an attempt failed, so that the job can be made due early.
         """
         if job_id in self._members:
             return
         self._members.add(job_id)
         self._owners[target] = owner or target
         self._jobs_of_target[target] += 1
-        heapq.heappush(self._waiting, (at_us, job_id, target))
+        self._times[job_id] = at_us
+        if is_retry:
+            self._retries.setdefault(target, set()).add(job_id)
+        if self._entries.get(job_id) != at_us:
+            self._entries[job_id] = at_us
+            heapq.heappush(self._waiting, (at_us, job_id, target))
 
     def start(self, now_us: int) -> Iterator[tuple[str, str]]:
         """Yield ``(job, target)`` of the attempts to start now; the caller calls ``done``."""
-        while self._waiting and self._waiting[0][0] <= now_us:
-            _, job_id, target = heapq.heappop(self._waiting)
-            self._due.setdefault(target, deque()).append(job_id)
+        while (next_us := self.next_us()) is not None and next_us <= now_us:
+            _, job_id, target = self._waiting[0]
+            self.make_due(job_id, target)
         while ready := [target for target in self._due if self._may_run(target)]:
             for target in ready:
                 if not self._may_run(target):  # the capacity was used up in this round
@@ -92,27 +107,30 @@ class JobQueue:
         """Return whether due jobs of a target wait for capacity."""
         return target in self._due
 
-    def pull(self, target: str) -> str | None:
-        """Make the earliest job of a target due, and return it; None if none is waiting."""
-        earliest = min((each for each in self._waiting if each[2] == target), default=None)
-        if earliest is None:
-            return None
-        self._waiting.remove(earliest)
-        heapq.heapify(self._waiting)
-        self._due.setdefault(target, deque()).append(earliest[1])
-        return earliest[1]
+    def retries_of(self, target: str) -> Collection[str]:
+        """Return the waiting jobs of a target that have a failed attempt."""
+        return self._retries.get(target, ())
 
-    def expedite(self, target: str) -> None:
-        """Make all jobs of a target due, in order of their times."""
-        found = sorted(each for each in self._waiting if each[2] == target)
-        if found:
-            self._waiting = [each for each in self._waiting if each[2] != target]
-            heapq.heapify(self._waiting)
-            self._due.setdefault(target, deque()).extend(job_id for _, job_id, _ in found)
+    def make_due(self, job_id: str, target: str) -> None:
+        """Make a waiting job due, after the due jobs of its target."""
+        del self._times[job_id]
+        retries = self._retries.get(target)
+        if retries is not None:
+            retries.discard(job_id)
+            if not retries:
+                del self._retries[target]
+        self._due.setdefault(target, deque()).append(job_id)
 
     def next_us(self) -> int | None:
         """Return the earliest time of jobs that are not due yet; None if there are none."""
-        return self._waiting[0][0] if self._waiting else None
+        while self._waiting:
+            at_us, job_id, _ = self._waiting[0]
+            if self._times.get(job_id) == at_us:
+                return at_us
+            heapq.heappop(self._waiting)
+            if self._entries.get(job_id) == at_us:
+                del self._entries[job_id]
+        return None
 
     @property
     def has_waiting(self) -> bool:

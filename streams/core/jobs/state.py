@@ -26,6 +26,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     next_attempt_us: int = 0
     updated_us: int = 0
+    refused_until_us: int = 0
+    """Time until which the target asked for a pause, which no early attempt shortens."""
     detail: str = ""
     """Result of the last attempt."""
 
@@ -102,18 +104,24 @@ def failed(
     if state.attempts >= len(schedule_s):
         return ended(state, "exhausted", now_us, detail)
     pause_s = max(schedule_s[state.attempts] * (1 + jitter), retry_after_s)
+    after = probed(state, now_us, detail, retry_after_s=retry_after_s)
     return msgspec.structs.replace(
-        state,
+        after,
         attempts=state.attempts + 1,
         next_attempt_us=now_us + int(pause_s * _SECOND_US),
-        updated_us=now_us,
-        detail=detail[:DETAIL_MAX_CHARS],
     )
 
 
-def probed(state: JobState, now_us: int, detail: str) -> JobState:
+def probed(state: JobState, now_us: int, detail: str, *, retry_after_s: float = 0.0) -> JobState:
     """Return the state after a failed attempt that was made early; it does not count."""
-    return msgspec.structs.replace(state, updated_us=now_us, detail=detail[:DETAIL_MAX_CHARS])
+    refused_until_us = now_us + int(retry_after_s * _SECOND_US) if retry_after_s else 0
+    return msgspec.structs.replace(
+        state,
+        updated_us=now_us,
+        refused_until_us=refused_until_us,
+        next_attempt_us=max(state.next_attempt_us, refused_until_us),
+        detail=detail[:DETAIL_MAX_CHARS],
+    )
 
 
 def after_attempt(
