@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Literal
 
+from producers.alerting.scores import SCORE_DIMENSIONS
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import REGISTRY
 
@@ -17,10 +18,11 @@ numbers per second, and scores."""
 Source = Literal["windows", "spend", "traces", "observations", "scores"]
 """What a metric is computed from: changes of windows or of spend, rows of traces or observations
 (each row is compared by itself), or scores."""
-Aggregate = Literal["mean", "quantile", "sum", "share", "rate", "each", "silence"]
+Aggregate = Literal["mean", "quantile", "average", "sum", "share", "rate", "each", "silence"]
 """How the value of a window is computed:
 
 * ``mean``, ``quantile``: of the values whose counts are in the field ``of``;
+* ``average``: the sum of the field ``of``, in picounits, divided by that of ``per``;
 * ``sum``: of the field ``of``;
 * ``share``: the sum of the fields ``of`` divided by that of the fields ``per``;
 * ``rate``: the sum of the field ``of`` divided by the seconds of the window;
@@ -35,7 +37,7 @@ def _has_dimension(source: Source, dimension: Dimension) -> bool:
         return dimension.trace_field is not None or dimension.name == "environment"
     if source == "observations":
         return dimension.observation_field is not None
-    return dimension.name == "environment"
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +94,13 @@ def _dimensions_of(source: Source) -> tuple[str, ...]:
         return tuple(each.name for each in REGISTRY.of_windows())
     if source == "spend":
         return tuple(each.name for each in REGISTRY.of_spend())
+    if source == "scores":
+        return SCORE_DIMENSIONS
     return tuple(each.name for each in REGISTRY.all() if _has_dimension(source, each))
 
 
 @cache
 def _dimensions_of_all(sources: tuple[Source, ...]) -> tuple[str, ...]:
-    found = {name for source in sources for name in _dimensions_of(source)}
-    return tuple(each.name for each in REGISTRY.all() if each.name in found)
+    found = dict.fromkeys(name for source in sources for name in _dimensions_of(source))
+    known = [each.name for each in REGISTRY.all() if each.name in found]
+    return (*known, *(name for name in found if name not in known))

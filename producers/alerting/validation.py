@@ -16,6 +16,7 @@ from producers.alerting import templates
 from producers.alerting.annotations import sample_values
 from producers.alerting.metric import Metric
 from producers.alerting.registry import METRICS, Metrics
+from producers.alerting.scores import condition_fault
 from producers.control.kinds.alert_rule import (
     DAY_S,
     TEMPLATE_CHARS_MAX,
@@ -94,6 +95,13 @@ def _filter_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
                 yield Fault(field, f"{given} is not allowed; events with it have {normal!r}")
 
 
+def _score_values(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
+    for index, value in enumerate(rule.filter.get("score_value", ())):
+        fault = condition_fault(value)
+        if fault:
+            yield Fault(f"filter.score_value.{index}", fault)
+
+
 def _thresholds(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
     for field, text in (
         ("threshold", rule.threshold),
@@ -164,6 +172,8 @@ def _modes(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
             continue
         if metric.aggregate in {"each", "silence"}:
             yield Fault(field, f"{metric.name} has no earlier windows to compare with")
+        elif metric.source_for((*rule.filter, *rule.group_by)) != "windows":
+            yield _without_earlier_windows(rule, metric, field)
         elif rule.calendar:
             yield Fault(field, "calendar windows cannot be compared; use a window of at most 24h")
     if metric.aggregate == "each" and rule.group_by:
@@ -172,6 +182,19 @@ def _modes(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
         yield Fault(
             "filter.score_value", f"required for {metric.name}: the values whose share is computed"
         )
+
+
+def _without_earlier_windows(rule: AlertRule, metric: Metric, field: str) -> Fault:
+    """Return the fault of a rule whose earlier windows are not stored."""
+    if "windows" not in metric.sources:
+        return Fault(field, f"the earlier windows of {metric.name} are not stored")
+    allowed = metric.dimensions_of("windows")
+    name = next(each for each in (*rule.filter, *rule.group_by) if each not in allowed)
+    message = (
+        f"cannot be combined with {name}, by which earlier windows are not stored; allowed in"
+        f" filter and group_by: {', '.join(allowed)}"
+    )
+    return Fault(field, message, allowed)
 
 
 def _names(rule: AlertRule, _metric: Metric) -> Iterator[Fault]:
@@ -208,6 +231,7 @@ def _unknown(field: str, given: str, allowed: tuple[str, ...]) -> Fault:
 _CHECKS: Final[tuple[Callable[[AlertRule, Metric], Iterator[Fault]], ...]] = (
     _dimensions,
     _filter_values,
+    _score_values,
     _thresholds,
     _window,
     _modes,

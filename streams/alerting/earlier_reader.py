@@ -64,9 +64,10 @@ class EarlierReader:
                 try:
                     found = await self._read(self._store, query)
                     evaluator.earlier_found(query, found)
-                except (StoreError, OSError, TimeoutError, ValueError) as error:
-                    metrics.EARLIER_FAILURES.inc()
-                    log.warning("earlier_windows_unknown", rule=query.rule_id, reason=repr(error))
+                except ValueError as error:  # the other rules are not affected
+                    _failed(query, error)
+                except (StoreError, OSError, TimeoutError) as error:
+                    _failed(query, error)
                     break  # the store is probably down; do not ask again at once
             await asyncio.sleep(self._settings.earlier_interval_s)
 
@@ -84,6 +85,11 @@ class EarlierReader:
                 bins = bins_of(bytes.fromhex(row["state"])) if query.key.bins else {}
                 found.setdefault(group, []).append(Pane(sums, bins))
         return found
+
+
+def _failed(query: EarlierQuery, error: Exception) -> None:
+    metrics.EARLIER_FAILURES.inc()
+    log.warning("earlier_windows_unknown", rule=query.rule_id, reason=repr(error))
 
 
 def _sql(query: EarlierQuery, groups_max: int) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -162,6 +162,24 @@ class Evaluation:
             if isinstance(each.evaluator, ReadsRows):
                 try:
                     each.evaluator.apply_rows(source, value, append_us)
+                except Exception as error:  # noqa: BLE001  # the other evaluators continue
+                    _failed(each, error)
+
+    def older_rows(self) -> dict[str, int]:
+        """Return tables of which older rows are needed, and from when on."""
+        sources: dict[str, int] = {}
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsRows):
+                for source, from_us in each.evaluator.older_rows().items():
+                    sources[source] = min(from_us, sources.get(source, from_us))
+        return sources
+
+    def rows_read(self, older: Mapping[str, int]) -> None:
+        """Note that all rows were passed."""
+        for each in self._evaluators:
+            if isinstance(each.evaluator, ReadsRows):
+                try:
+                    each.evaluator.rows_read(older)
                 except Exception as error:  # noqa: BLE001  # the other evaluators continue
                     _failed(each, error)
 

@@ -1,15 +1,16 @@
-"""Read rows of traces and observations, while there are rules about single ones."""
+"""Read rows of traces, observations and scores, while rules need them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from clickhouse.feeds import observations, scores, traces
 from producers.errors import ProducersError
 from producers.kafka.clients import new_consumer, started, stopped
 from producers.settings import KafkaSettings
@@ -21,6 +22,8 @@ RETRY_S: Final = 1.0
 STOP_TIMEOUT_S: Final = 2.0
 RECORDS_PER_TURN: Final = 8
 """Records that are passed on before other tasks run."""
+TABLES: Final = {each.table: each for each in (traces.FEED, observations.FEED, scores.FEED)}
+"""Feeds whose rows rules can need."""
 OVERLAP_US: Final = 5_000_000
 """Rows of this time are read again after a restart, because append times are not exact."""
 
@@ -79,8 +82,9 @@ class RowReader:
             self._kafka,
         )
         try:
-            partitions = await self._seek(consumer, sources)
-            while self._evaluation.row_sources().keys() == sources:
+            older = self._evaluation.older_rows()
+            partitions = await self._seek(consumer, sources, older)
+            while self._needs_no_more(sources, older):
                 begun_us = self._now_us()
                 found = await consumer.getmany(timeout_ms=POLL_MS)
                 number = 0
@@ -96,23 +100,36 @@ class RowReader:
                 metrics.ROW_RECORDS.inc(number)
                 if await self._has_all(consumer, partitions):
                     self.read_to_us = max(self.read_to_us, begun_us)
+                    self._evaluation.rows_read(older)
         finally:
             await stopped(consumer, STOP_TIMEOUT_S)
 
+    def _needs_no_more(self, sources: frozenset[str], older: Mapping[str, int]) -> bool:
+        """Return whether the tables are still the same, and no older rows are needed."""
+        return self._evaluation.row_sources().keys() == sources and all(
+            source in older and from_us >= older[source]
+            for source, from_us in self._evaluation.older_rows().items()
+        )
+
     async def _seek(
-        self, consumer: AIOKafkaConsumer, sources: frozenset[str]
+        self, consumer: AIOKafkaConsumer, sources: frozenset[str], older: Mapping[str, int]
     ) -> list[TopicPartition]:
-        """Assign all partitions, from the rows after ``read_to_us`` on."""
-        topics = self._kafka.topics
-        names = {"traces": topics.traces, "observations": topics.observations}
+        """Assign all partitions, from ``read_to_us`` or the older rows on."""
+        names = {source: self._kafka.topics.of(TABLES[source].topic) for source in sources}
         partitions = [
             TopicPartition(names[source], number)
             for source in sorted(sources)
             for number in range(self._kafka.event_partitions)
         ]
         consumer.assign(partitions)
-        from_ms = max(0, self.read_to_us - OVERLAP_US) // 1_000
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, from_ms))
+        from_us = self.read_to_us - OVERLAP_US
+        topics = {names[source]: at_us for source, at_us in older.items() if source in names}
+        found = await consumer.offsets_for_times(
+            {
+                each: max(0, min(from_us, topics.get(each.topic, from_us))) // 1_000
+                for each in partitions
+            }
+        )
         ends = await consumer.end_offsets(partitions)
         for partition in partitions:
             at = found[partition]

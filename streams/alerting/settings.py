@@ -66,6 +66,10 @@ class AlertingSettings(BaseSettings):
     rule_panes_max: int = Field(1_000_000, ge=1)
     """Sums of ten seconds that all rules keep in memory, per partition. Above the limit, further
     ones are not counted, and the states of their rules are incomplete."""
+    rule_scores_max: int = Field(200_000, ge=1)
+    """Scores in the windows of rules that are remembered, per partition, so that a later version
+    of a score replaces it. Above the limit, the oldest of a project are forgotten; a later version
+    of them counts as another score."""
     late_max_s: int = Field(300, ge=0, multiple_of=10)
     """Time by which an event may be older than the windows of rules. Windows of the past that
     contain such events are evaluated again; older events change no alert."""

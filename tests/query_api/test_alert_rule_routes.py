@@ -128,6 +128,18 @@ async def test_filters_accept_single_values_and_convert_environments(api: Api) -
             "cannot be combined"),
         ({"metric": "trace_cost", "group_by": ["user_id"]}, "group_by", "single rows"),
         ({"metric": "score_share", "threshold": 0.5}, "filter.score_value", "share"),
+        (
+            {"metric": "score_share", "threshold": 0.5, "filter": {"score_value": "> good"}},
+            "filter.score_value.0",
+            ">= 0.8",
+        ),
+        ({"metric": "score_mean", "filter": {"model": "m"}}, "filter.model", "score_name"),
+        ({"metric": "score_mean", "compare_with": "day"}, "compare_with", "not stored"),
+        (
+            {"metric": "cost", "group_by": ["user_id"], "compare_with": "day", "threshold": 2},
+            "compare_with",
+            "user_id",
+        ),
         ({"window": "5s"}, "window", "10s"), ({"window": "15s"}, "window", "multiple"),
         ({"window": "25h"}, "window", "24h"), ({"window": "2d"}, "window", "24h"),
         ({"window": "five"}, "window", "5m"), ({"window": -60}, "window", "5m"),

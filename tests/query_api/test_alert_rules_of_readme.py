@@ -19,16 +19,17 @@ EXPECTED: list[dict[str, Any]] = [
     {"metric": "trace_cost", "comparison": ">", "threshold": "2", "filter": {}},
     {"period": "day", "group_by": ["user_id"], "thresholds": [0.8, 1]},
     {"metric": "p95_ttft", "comparison": ">=", "threshold": 2, "compare_with": "week"},
+    {"metric": "score_mean", "threshold": 0.7, "filter": {"score_name": ["quality"]}},
     {"metric": "silence", "threshold": 300, "filter": {"environment": ["production"]}},
 ]
 
 
 def test_the_section_has_an_example_of_each_condition() -> None:
-    assert len(REQUESTS) == len(EXPECTED) == 7
-    assert len(re.findall(r"^# ", SECTION.split("```")[1], re.MULTILINE)) == 7
+    assert len(REQUESTS) == len(EXPECTED) == 8
+    assert len(re.findall(r"^# ", SECTION.split("```")[1], re.MULTILINE)) == 8
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(8))
 async def test_an_example_creates_what_it_describes(api: Api, number: int) -> None:
     path, body = REQUESTS[number]
     answer = await api.client.post(path, json=json.loads(body))

@@ -10,23 +10,24 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="score_mean",
-        about="Mean of numeric scores; `score_name` selects scores.",
+        about="Mean of numeric and boolean scores (true is 1); `score_name` selects scores.",
         unit="score",
-        aggregate="mean",
+        aggregate="average",
         sources=("scores",),
-        of=("value",),
-        filters=("score_name",),
+        of=("value_pico",),
+        per=("values",),
         lowest=None,
     ),
     Metric(
         name="score_share",
-        about="Share of scores that have a value of the filter `score_value`, from 0 to 1.",
+        about="Share of scores with a value of the filter `score_value`, from 0 to 1: `true`, a"
+        " category, a number, or a bound such as `>= 0.8`.",
         unit="ratio",
         aggregate="share",
         sources=("scores",),
-        of=("score_value",),
-        per=("scores",),
-        filters=("score_name", "score_value"),
+        of=("score_values",),
+        per=("observations",),
+        filters=("score_value",),
         highest=Decimal(1),
     ),
 )

@@ -165,6 +165,15 @@ class ReadsRows(Protocol):
     def apply_rows(self, source: str, value: bytes, append_us: int) -> None:
         """Evaluate the rows of a record, as NDJSON."""
 
+    def older_rows(self) -> Mapping[str, int]:
+        """Return tables of which rows are needed that were perhaps passed before.
+
+        The values are the append times in µs from which they are needed.
+        """
+
+    def rows_read(self, older: Mapping[str, int]) -> None:
+        """Note that all rows were passed, those of ``older`` since the times there."""
+
 
 @runtime_checkable
 class ComparesEarlier(Protocol):

@@ -5,7 +5,7 @@ from collections import Counter
 
 import msgspec
 
-from clickhouse.rows import AlertRow, TraceRow, WindowRow
+from clickhouse.rows import AlertRow, ScoreRow, TraceRow, WindowRow
 from producers.notifications.rule_change import RuleChange
 from streams.core.rollups.deltas import Delta, WindowDelta
 from streams.core.rollups.sketch import key_of, state_hex
@@ -194,3 +194,44 @@ async def test_a_latency_that_doubled_since_last_week_fires(pipeline, until) -> 
     await until(has_fired)
     (alert,) = await pipeline.alerts()
     assert 2.4 < alert.value < 2.6
+
+
+async def test_a_low_mean_of_scores_fires_once_although_the_worker_is_killed(
+    pipeline, until
+) -> None:
+    def score(number: int, value: float) -> bytes:
+        at_us = time.time_ns() // 1_000
+        row = ScoreRow(
+            project_id="p1", id=f"s{number}", event_us=at_us, row_version=at_us, name="quality",
+            value=value, trace_id=f"t{number}",
+        )  # fmt: skip
+        return msgspec.json.encode(row)
+
+    async def send(*rows: bytes) -> None:
+        for number, row in enumerate(rows):
+            await pipeline.producer.send_and_wait(
+                pipeline.kafka.topics.scores, row, partition=number % 2
+            )
+
+    async def means() -> list[tuple[str, str]]:
+        return [(alert.event, f"{alert.value:.3f}") for alert in await pipeline.alerts()]
+
+    first = [score(1, 1), score(2, 0.5)]
+    await send(*first, *first)
+    await pipeline.control.put(
+        rule(metric="score_mean", threshold="0.7", comparison="<", window_s=600)
+    )
+    pipeline.start_worker(WORKER)
+    await until_rows(pipeline, until, lambda rows: rows and not rows[0]["incomplete"])
+    pipeline.kill_workers()
+    await send(score(3, 0.3), *first)
+    pipeline.start_worker(WORKER)
+
+    async def has_fired() -> bool:
+        return bool(await means())
+
+    await until(has_fired)
+    pipeline.kill_workers()
+    pipeline.start_worker(WORKER)
+    await until_rows(pipeline, until, lambda rows: [row["state"] for row in rows] == ["firing"])
+    assert await means() == [("alert.firing", "0.600")]

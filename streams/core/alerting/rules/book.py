@@ -25,6 +25,7 @@ from streams.core.alerting.rules.panes import Group, Pane, PaneQuota
 from streams.core.alerting.rules.project import ProjectRules
 from streams.core.alerting.rules.row_rules import RowRules
 from streams.core.alerting.rules.rule import Rule, group_of_json
+from streams.core.alerting.rules.score_rules import SCORES, ScoreRules
 from streams.core.alerting.rules.states import WHOLE_RULE
 from streams.core.alerting.rules.suppression import Suppressions
 from streams.core.rollups.deltas import Delta
@@ -53,6 +54,7 @@ class RuleBook:
         self._removed: list[State] = []
         self._orphans = Orphans()
         self._rows = RowRules(self._suppressions_of, settings.row_alerts_max)
+        self._scores = ScoreRules(settings.late_max_s, settings.rule_scores_max)
         self._alerts: list[Alert] = []
         self._is_live = False
         self._offset = -1
@@ -79,8 +81,10 @@ class RuleBook:
         project.applied_to = self._offset
         if isinstance(change, AlertRule) and self._rows.put(change, self._metrics):
             project.remove(change.id, "the rule was changed")
+            self._scores.rules_changed(project, now_us)
         elif isinstance(change, AlertRule):
             project.put(change, now_us, is_live=self._is_live)
+            self._scores.rules_changed(project, now_us)
         elif isinstance(change, Silence):
             project.states.suppressions.silences[change.id] = change
         else:
@@ -91,6 +95,7 @@ class RuleBook:
         suppressions = project.states.suppressions
         if removed.kind == AlertRule.kind:
             project.remove(removed.id)
+            self._scores.rules_changed(project, now_us)
             self._rows.remove(project.project_id, removed.id)
         elif removed.kind == Silence.kind:
             suppressions.silences.pop(removed.id, None)
@@ -188,6 +193,7 @@ class RuleBook:
 
     def tick(self, now_us: int) -> None:
         """Evaluate what depends on time."""
+        self._scores.forget(now_us)
         for project in self._projects.values():
             project.tick(now_us)
             self._count(project)
@@ -249,11 +255,22 @@ class RuleBook:
 
     def row_sources(self) -> Mapping[str, int]:
         """Return the tables whose rows are needed, and from when on."""
-        return self._rows.sources()
+        return self._rows.sources() | self._scores.sources()
 
     def apply_rows(self, source: str, value: bytes, append_us: int) -> None:
         """Evaluate the rows of a record."""
-        self._rows.apply(source, value, append_us)
+        if source == SCORES:
+            self._scores.apply(value, append_us, self._projects)
+        else:
+            self._rows.apply(source, value, append_us)
+
+    def older_rows(self) -> Mapping[str, int]:
+        """Return since when scores are needed that were perhaps read before."""
+        return self._scores.older()
+
+    def rows_read(self, older: Mapping[str, int]) -> None:
+        """Evaluate the rules whose scores are complete."""
+        self._scores.rows_read(older, self._projects)
 
     def _suppressions_of(self, project_id: str) -> Suppressions:
         return self._projects[project_id].states.suppressions
@@ -288,8 +305,10 @@ class RuleBook:
     def _count(self, project: ProjectRules) -> None:
         counts = project.counts
         dropped, self._rows.dropped = self._rows.dropped, 0
+        forgotten, self._scores.dropped = self._scores.dropped, 0
         for name, count in (
             ("row_alerts_max", dropped),
+            ("rule_scores_max", forgotten),
             ("rule_panes_max", self._limits.quota.refused),
             ("late_max_s", counts.late),
             ("rule_groups_max", counts.groups),

@@ -156,6 +156,26 @@ def members(text: str) -> frozenset[str]:
         return frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class RuleSource:
+    """What gathers the changes of one source for the series of a project.
+
+    Attributes:
+        older: merges deltas that are read again.
+    """
+
+    name: Source
+    merger: Merger
+    older: Merger
+    index: SeriesIndex
+
+    @classmethod
+    def of(cls, name: Source, keys: Sequence[SeriesKey]) -> RuleSource:
+        """Return a source without series, for series with these keys."""
+        merger = merger_of(name, keys)
+        return cls(name, merger, merger_of(name, keys), SeriesIndex(merger))
+
+
 def merger_of(source: Source, keys: Iterable[SeriesKey]) -> Merger:
     """Return a merger of the fields and dimensions that the series of a source use."""
     fields: list[str] = []

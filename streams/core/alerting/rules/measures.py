@@ -38,8 +38,8 @@ class Plan:
     """How a metric is computed for a rule.
 
     Attributes:
-        source: changes of windows or of spend.
-        measures: what is added up; the first one is the number of observations.
+        source: changes of windows, of spend or of scores.
+        measures: what is added up; the first one is the number of observations, or of scores.
         bins: field with a sketch, or empty.
     """
 
@@ -53,7 +53,7 @@ class Plan:
     @property
     def numerators(self) -> tuple[int, ...]:
         """Return the indices of the measures whose increase makes a trace an exemplar."""
-        return self._of or (0,)
+        return self._per if self.metric.aggregate == "average" else self._of or (0,)
 
     def value(self, sums: Sequence[int], bins: Mapping[int, int], window_s: int) -> Ratio | None:
         """Return the value of a window; None if it has no data."""
@@ -66,6 +66,11 @@ class Plan:
             case "share":
                 whole = sum(sums[index] for index in self._per)
                 return (sum(sums[index] for index in self._of), whole) if whole > 0 else None
+            case "average":
+                whole = sum(sums[index] for index in self._per)
+                return (
+                    (sum(sums[index] for index in self._of), whole * _PICO) if whole > 0 else None
+                )
             case "rate":
                 return sums[self._of[0]], max(1, window_s)
         total = sum(sums[index] for index in self._of)
@@ -73,19 +78,20 @@ class Plan:
 
 
 class NotComputable(Exception):
-    """The metric of a rule is not computed from changes of windows or spend."""
+    """The metric of a rule is not computed from changes of windows, spend or scores."""
 
 
 def plan_of(rule: AlertRule, metric: Metric) -> Plan:
     """Return how the metric of a rule is computed.
 
     Raises:
-        NotComputable: it is not computed from windows or spend, or a dimension does not exist.
+        NotComputable: it is computed from single rows, or a dimension does not exist.
     """
     source = metric.source_for((*rule.filter, *rule.group_by))
-    if source not in ("windows", "spend"):
-        raise NotComputable(f"{metric.name} is not computed from windows or spend")
-    measures: list[Measure] = [Measure(OBSERVATIONS)]
+    if source not in ("windows", "spend", "scores"):
+        raise NotComputable(f"{metric.name} is not computed from windows, spend or scores")
+    counted = metric.per[0] if metric.aggregate == "average" else OBSERVATIONS
+    measures: list[Measure] = [Measure(counted)]
 
     def index_of(name: str) -> int:
         measure = _measure(name, rule, source)
@@ -102,6 +108,8 @@ def plan_of(rule: AlertRule, metric: Metric) -> Plan:
 
 def _measure(name: str, rule: AlertRule, source: Source) -> Measure:
     """Return the measure of a metric's field, with the keys that the rule's filter selects."""
+    if name == "score_values":
+        return Measure(name, tuple(sorted(rule.filter.get("score_value", ()))))
     if name == "usage" and source == "spend":
         return Measure("total_tokens")
     if name == "usage":

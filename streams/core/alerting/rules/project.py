@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from producers.alerting.metric import Source
@@ -12,32 +11,24 @@ from producers.control.kinds.alert_rule import AlertRule
 from streams.core.alerting.evaluator import History
 from streams.core.alerting.rules.calendar import CalendarWindow, bounds_s
 from streams.core.alerting.rules.event_clock import PANE_US, EventClock
-from streams.core.alerting.rules.index import SeriesIndex, merger_of
+from streams.core.alerting.rules.index import RuleSource
 from streams.core.alerting.rules.limits import Counts, RuleLimits
 from streams.core.alerting.rules.machine import OPEN
 from streams.core.alerting.rules.measures import NotComputable
 from streams.core.alerting.rules.panes import PANE_S, Group
-from streams.core.alerting.rules.rows import MergedRow, Merger, changes_of
+from streams.core.alerting.rules.rows import MergedRow, changes_of
 from streams.core.alerting.rules.rule import SECOND_US, Rule, rule_of
+from streams.core.alerting.rules.score_changes import ScoreDelta
 from streams.core.alerting.rules.series import Series, SeriesKey
 from streams.core.alerting.rules.states import RuleStates
 from streams.core.alerting.rules.window_evaluation import WindowEvaluation
 from streams.core.rollups.deltas import Delta
 
-SOURCES: Final[tuple[Source, ...]] = ("windows", "spend")
+SOURCES: Final[tuple[Source, ...]] = ("windows", "spend", "scores")
 OLDER_ROWS_MAX: Final = 5_000
 """Merged rows of older deltas that are added to the series together."""
 FORGET_PANES: Final = 60
 """Number of slides after which groups without data are forgotten."""
-
-
-@dataclass(slots=True)
-class _Source:
-    name: Source
-    merger: Merger
-    older: Merger
-    """For deltas that are read again."""
-    index: SeriesIndex
 
 
 class ProjectRules:
@@ -55,7 +46,7 @@ class ProjectRules:
         self._metrics = metrics
         self._faulty: dict[str, AlertRule] = {}
         self._clock = EventClock()
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, RuleSource] = {}
         self._evaluation = WindowEvaluation(self.states, self._clock)
         self._slides = 0
         self._log_us = 0
@@ -164,7 +155,8 @@ class ProjectRules:
                 series.window(record.window_s)
             series.slide(self._clock.current_s)
             self.series[rule.key] = series
-            self._without_history.add(rule.key)
+            if rule.key.source != "scores":  # deltas do not contain scores
+                self._without_history.add(rule.key)
         rule.series = series
         rule.calendar = series.calendars[0] if series.calendars else None
         rule.window = None if series.calendars else 0
@@ -182,20 +174,18 @@ class ProjectRules:
             keys = [key for key in used if key.source == source]
             if not keys:
                 continue
-            merger, older = merger_of(source, keys), merger_of(source, keys)
-            index = SeriesIndex(merger)
+            found = self._sources[source] = RuleSource.of(source, keys)
             for key in keys:
-                index.attach(self.series[key], used[key].plan.numerators)
-            self._sources[source] = _Source(source, merger, older, index)
+                found.index.attach(self.series[key], used[key].plan.numerators)
 
     # Deltas
 
-    def apply(self, delta: Delta, now_us: int) -> None:
+    def apply(self, delta: Delta | ScoreDelta, now_us: int) -> None:
         """Gather the changes of a delta; if it begins a new pane, evaluate the ended ones."""
         clock = self._clock
         self._log_us = max(self._log_us, now_us)
         self.states.now_us = max(self.states.now_us, now_us)
-        postponed: list[tuple[_Source, int, Any]] = []
+        postponed: list[tuple[RuleSource, int, Any]] = []
         latest_s = max(
             (clock.bounded_s(change.window_s, now_us) for change in delta.windows), default=0
         )
@@ -261,13 +251,23 @@ class ProjectRules:
     def _flush_older(self) -> None:
         """Add what was read again to the series that need it."""
         for source in self._sources.values():
-            rows = source.older.take()
-            latest_s = max((start_s for start_s, _ in rows), default=0)
-            if latest_s > self._clock.current_s:  # event time had been there before a restart
-                self.flush()
-                self._slide(latest_s)
-                self._clock.moved_to(latest_s, max(row.append_us for _, row in rows))
-            self._add(source, rows, {}, self._older_of)
+            self._add_older(source, self._older_of)
+
+    def _add_older(self, source: RuleSource, keys: set[SeriesKey]) -> None:
+        rows = source.older.take()
+        latest_s = max((start_s for start_s, _ in rows), default=0)
+        if latest_s > self._clock.current_s:  # event time had been there before a restart
+            self.flush()
+            self._slide(latest_s)
+            self._clock.moved_to(latest_s, max(row.append_us for _, row in rows))
+        self._add(source, rows, {}, keys)
+
+    def add_older_scores(self, key: SeriesKey, delta: ScoreDelta, append_us: int) -> None:
+        """Add the scores that were applied before a series existed."""
+        source = self._sources[key.source]
+        for start_s, change in delta.scores:
+            source.older.add(self._clock.bounded_s(start_s, append_us), change, append_us)
+        self._add_older(source, {key})
 
     def _needs(self, key: SeriesKey, offset: int) -> bool:
         series = self.series.get(key)
@@ -279,6 +279,10 @@ class ProjectRules:
         wanted, complete_from_s = set(self._reading), -(-from_us // PANE_US) * PANE_S
         if is_last:
             self._reading.clear()
+        self.completed(wanted, complete_from_s)
+
+    def completed(self, wanted: set[SeriesKey], complete_from_s: int) -> None:
+        """Evaluate the series that are complete from a pane on."""
         for series in [self.series[key] for key in wanted if key in self.series]:
             series.complete_from_s = min(series.complete_from_s, complete_from_s)
             for window in series.windows:
@@ -296,12 +300,12 @@ class ProjectRules:
         if not changed:
             return
         for rule in tuple(self.rules.values()):
-            if rule.is_immediate and rule.key in changed:
+            if rule.evaluates_changes and rule.key in changed:
                 self._attempt(rule, self._evaluation.changed, changed[rule.key])
 
     def _add(
         self,
-        source: _Source,
+        source: RuleSource,
         rows: Iterable[tuple[int, MergedRow]],
         changed: dict[SeriesKey, set[Group]],
         history_of: set[SeriesKey] | None = None,

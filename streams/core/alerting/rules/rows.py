@@ -8,14 +8,19 @@ from operator import attrgetter
 from typing import Any, Final
 
 from producers.alerting.metric import Source
+from producers.alerting.scores import matcher_of
 from streams.core.alerting.rules.measures import Measure
+from streams.core.alerting.rules.score_changes import ScoreChange, ScoreDelta
 from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 EXEMPLARS_MAX: Final = 10
-MAPPINGS: Final = frozenset({"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins"})
+MAPPINGS: Final = frozenset(
+    {"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins", "score_values"}
+)
 """Fields of changes that are mappings to numbers."""
+SCORE_VALUES: Final = "score_values"
 _DEFAULTS: Final = {each.name: each.default for each in (*WINDOW_DIMENSIONS, *SPEND_DIMENSIONS)}
 
 
@@ -98,6 +103,13 @@ class Merger:
         name, keys = measure
         if name in self.mappings:
             at = self.mappings.index(name)
+            if name == SCORE_VALUES:
+                matchers = [matcher_of(each) for each in keys]
+                return lambda row: sum(
+                    number
+                    for text, number in row.mappings[at].items()
+                    if any(is_met(text) for is_met in matchers)
+                )
             if keys:
                 return lambda row: sum(row.mappings[at].get(key, 0) for key in keys)
             return lambda row: sum(row.mappings[at].values())
@@ -106,11 +118,16 @@ class Merger:
 
 
 _NOTHING: Final[dict[Any, int]] = {}
+_CHANGES: Final[dict[str, Any]] = {
+    "windows": WindowDelta,
+    "spend": SpendDelta,
+    "scores": ScoreChange,
+}
 
 
 def _key_getter(source: Source, names: tuple[str, ...]) -> Callable[[Any], CellKey]:
     """Return a function that reads dimensions of a change."""
-    change = WindowDelta if source == "windows" else SpendDelta
+    change = _CHANGES[source]
     if len(names) > 1 and {*names} <= {*change.__struct_fields__}:
         return attrgetter(*names)
     own = frozenset(change.__struct_fields__)
@@ -141,9 +158,11 @@ def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[int, ...]]:
     return read
 
 
-def changes_of(source: str, delta: Delta) -> Iterator[tuple[int, Any]]:
+def changes_of(source: str, delta: Delta | ScoreDelta) -> Iterator[tuple[int, Any]]:
     """Yield the starts and the changes of a source."""
-    if source == "windows":
+    if source == "scores":
+        yield from getattr(delta, "scores", ())
+    elif source == "windows":
         for window in delta.windows:
             yield window.window_s, window
     else:

@@ -41,7 +41,9 @@ class Rule:
 
     Attributes:
         window: index of its window in the series; None if ``calendar`` is set.
-        is_immediate: whether the rule can become true before its window ends.
+        is_immediate: whether more data can only raise the value, so that the rule can become true
+            before its window ends, and although earlier data are missing.
+        is_prompt: whether each change is evaluated, although the value can fall again.
     """
 
     record: AlertRule
@@ -53,6 +55,7 @@ class Rule:
     recovery: Threshold
     timing: Timing
     is_immediate: bool
+    is_prompt: bool = False
     series: Series | None = None
     window: int | None = None
     calendar: CalendarWindow | None = None
@@ -62,6 +65,11 @@ class Rule:
     """Whether evaluations were left out, so that all groups are evaluated next."""
     active: set[Group] = field(default_factory=set)
     """Groups in a state that time alone can change."""
+
+    @property
+    def evaluates_changes(self) -> bool:
+        """Return whether the current window is evaluated with each change."""
+        return self.is_immediate or self.is_prompt
 
     @property
     def is_silence(self) -> bool:
@@ -174,6 +182,7 @@ def rule_of(record: AlertRule, metrics: Metrics = METRICS) -> Rule:
             record.for_s * SECOND_US, record.keep_firing_for_s * SECOND_US, record.no_data
         ),
         is_immediate=metric.only_grows and rising and earlier is None,
+        is_prompt=plan.source == "scores",
         earlier=earlier,
     )
 

@@ -182,7 +182,8 @@ class Series:
             if start_s >= self._current_s + PANE_S - each.length_s:
                 total.add(change.sums, change.bins)
                 each.touched.add(group)
-            elif not is_history:
+            elif not is_history and not (self.key.source == "scores" and change.sums[0] <= 0):
+                # A score that is replaced moves to a later window; that is no news of this one.
                 each.late.add((start_s, group))
 
     def slide(self, to_s: int) -> None:

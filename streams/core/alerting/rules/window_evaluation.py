@@ -71,7 +71,7 @@ class WindowEvaluation:
             end_s = current_s + PANE_S
             start_s = end_s - rule.record.window_s
             found = rule.evaluate(group, series.sums(group, rule.window), start_s, end_s)
-            if not (rule.is_immediate and found.condition is Condition.MET):
+            if not (rule.evaluates_changes and found.condition is Condition.MET):
                 return
             self.states.evaluate(rule, group, found, (start_s, end_s), at_us, current_s + PANE_S)
 
