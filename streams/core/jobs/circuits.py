@@ -142,7 +142,7 @@ class Circuits:
         circuit.pauses += 1
 
     def _pause_of(self, doublings: int) -> int:
-        return min(self._pause_us * 2 ** min(doublings, _EXPONENT_MAX), self._pause_max_us)
+        return min(self._pause_us << min(doublings, _EXPONENT_MAX), self._pause_max_us)
 
     def released(self, target: str, job_id: str) -> None:
         """End a probe that had no result, such as one whose job was dropped."""
