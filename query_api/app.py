@@ -19,6 +19,7 @@ from producers.options_requests import ServeOptionsRequests
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester, NoBacktester
+from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
 from query_api.context import AppContext
 from query_api.decisions.book import DecisionBook
 from query_api.error_responses import install_error_responses
@@ -114,6 +115,7 @@ def create_query_api(
     limits: LimitsSettings | None = None,
     usage: UsageCounts | None = None,
     backtester: Backtester | None = None,
+    budget_backtester: BudgetBacktester | None = None,
     tiers: Tiers = NO_TIERS,
     decisions: DecisionBook | None = None,
 ) -> FastAPI:
@@ -136,6 +138,7 @@ def create_query_api(
         limits=limits or LimitsSettings(),
         usage=usage or UsageCounts(),
         backtester=backtester or NoBacktester(),
+        budget_backtester=budget_backtester or NoBudgetBacktester(),
         tiers=tiers,
         decisions=decisions,
     )

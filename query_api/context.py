@@ -23,6 +23,7 @@ from producers.notifications.registry import EventTypes
 from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester
+from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
@@ -53,6 +54,7 @@ class AppContext:
     """The default limits of projects."""
     usage: UsageCounts
     backtester: Backtester
+    budget_backtester: BudgetBacktester
     tiers: Tiers
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""

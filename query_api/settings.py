@@ -81,6 +81,10 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum number of rows in a response of ``/v1/windows``."""
     backtest_range_max_s: int = Field(default=7 * 86_400, ge=10)
     """Maximum length of the range of a backtest, in seconds."""
+    budget_backtest_range_max_s: int = Field(default=31 * 86_400, ge=900)
+    """Maximum length of the range of a backtest of a budget, in seconds."""
+    budget_backtest_groups_max: int = Field(default=50, ge=1)
+    """Groups of a budget that a backtest evaluates; those with the most spend in the range."""
     backtest_rows_max: int = Field(default=200_000, ge=1)
     """Maximum number of stored sums that a backtest reads."""
     backtest_part_s: int = Field(default=6 * 3_600, ge=900, multiple_of=900)

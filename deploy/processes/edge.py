@@ -14,6 +14,7 @@ from starlette.routing import Route
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.backtests import StreamBacktester
+from deploy.budget_backtests import StreamBudgetBacktester
 from deploy.default_prices import ShippedPrices
 from deploy.grpc_port import serving_otlp_grpc
 from deploy.own_ports import forbidden_ports
@@ -192,6 +193,7 @@ async def _serve(
                 default_prices=ShippedPrices(),
                 explainer=BilledPrices(),
                 backtester=StreamBacktester(),
+                budget_backtester=StreamBudgetBacktester(),
                 sketch_counts=sketch_counts,
                 limits=limits,
                 usage=usage.counts,

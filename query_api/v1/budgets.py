@@ -22,6 +22,7 @@ from query_api.context import AppContext, ProjectId
 from query_api.numbers import Whole
 from query_api.openapi.v1_examples import BUDGET_EXAMPLE, BUDGET_STATUS_EXAMPLE
 from query_api.responses import json_response
+from query_api.v1.budget_backtests import add_budget_backtest
 from query_api.v1.crud import Change, Create, Resource, find
 from query_api.v1.parameters import Name, NativeParameters
 from tracemill.clock import now_us
@@ -86,5 +87,5 @@ RESOURCE: Final = Resource(
     change=Change(BudgetChange, changed_budget),
     replace=replaced_budget,
     about_create="Spend of the current period from before the creation is included.",
-    routes=(_add_status,),
+    routes=(_add_status, add_budget_backtest),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -14,23 +13,20 @@ from starlette.responses import Response
 
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
-from query_api import metrics
 from query_api.alerting.backtests import PastEvaluation, PastRange, RulePane
 from query_api.alerting.rule_bodies import AlertRuleBody
 from query_api.alerting.rule_records import new_rule
 from query_api.body import Body
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, TooCostlyError
+from query_api.errors import BadRequestError
 from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQUEST_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.queries.rule_panes import RESOLUTION_S, ReadRulePanes, Source
 from query_api.times import SECOND_US, RecordInstant, iso
+from query_api.v1.crud import find
+from query_api.v1.past_ranges import evaluated, past_range, too_many_rows
 from tracemill.clock import now_us
 
-POINTS_MAX: Final = 1_000
-"""Maximum number of values of a group."""
-SERIES_MAX: Final = 20
-"""Maximum number of groups with values."""
 _PANE_S: Final = 10
 _SKETCHES: Final = frozenset({"latency_bins", "ttft_bins", "rate_bins"})
 
@@ -42,7 +38,10 @@ class BacktestBody(Body):
         json_schema_extra={"examples": [BACKTEST_REQUEST_EXAMPLE]},
     )
 
-    rule: AlertRuleBody
+    rule: AlertRuleBody | None = None
+    rule_id: str | None = Field(
+        None, max_length=128, description="An existing rule, instead of `rule`."
+    )
     from_us: RecordInstant = Field(alias="from", description="Inclusive.")
     to_us: Annotated[RecordInstant | None, Field(alias="to", description="By default, now.")] = None
 
@@ -102,18 +101,34 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
         The rule is not created. It must have a fixed threshold. Rules on dimensions of spend, such
         as `user_id`, are evaluated on sums of 15 minutes, others on sums of 10 seconds.
         """
-        rule = _rule(project_id, body)
+        rule = _rule(context, project_id, body)
         _require_fixed_threshold(rule)
-        within = _range(context, body)
+        within = past_range(
+            context,
+            body.from_us,
+            body.to_us,
+            setting="backtest_range_max_s",
+            resolution_s=_PANE_S,
+        )
         async with one_at_a_time:
             source, panes = await _read(context, rule, within)
-            found = await _evaluate(context, rule, source, panes, within)
+            found = await evaluated(
+                context,
+                lambda is_cancelled: context.backtester.evaluate(
+                    rule, source, panes, within, is_cancelled
+                ),
+            )
         if found.fault:
             raise BadRequestError(f"rule: {found.fault}", field="rule")
         return json_response(_shown(context, rule, source, within, found))
 
 
-def _rule(project_id: str, body: BacktestBody) -> AlertRule:
+def _rule(context: AppContext, project_id: str, body: BacktestBody) -> AlertRule:
+    if (body.rule is None) == (body.rule_id is None):
+        raise BadRequestError("rule: either rule or rule_id is required", field="rule")
+    if body.rule_id is not None:
+        return find(context, AlertRule, project_id, body.rule_id)
+    assert body.rule is not None
     try:
         return new_rule(project_id, body.rule, now_us())
     except BadRequestError as error:
@@ -130,21 +145,6 @@ def _require_fixed_threshold(rule: AlertRule) -> None:
         if is_set:
             message = f"{field}: only rules with a fixed threshold can be tested on the past"
             raise BadRequestError(message, field=field)
-
-
-def _range(context: AppContext, body: BacktestBody) -> PastRange:
-    limit_s = context.settings.backtest_range_max_s
-    to_s = (now_us() if body.to_us is None else body.to_us) // SECOND_US // _PANE_S * _PANE_S
-    from_s = body.from_us // SECOND_US // _PANE_S * _PANE_S
-    if from_s >= to_s:
-        raise BadRequestError("from: must be before `to`", field="from")
-    if to_s >= 2**32:
-        raise BadRequestError("to: must be before 2106", field="to")
-    if to_s - from_s > limit_s:
-        metrics.LIMITS_REACHED.labels("backtest_range_max_s").inc()
-        raise BadRequestError(f"from: must be at most {limit_s} s before `to`", field="from")
-    step_s = max(_PANE_S, -(-(to_s - from_s) // POINTS_MAX // _PANE_S) * _PANE_S)
-    return PastRange(from_s, to_s, step_s, SERIES_MAX)
 
 
 async def _read(
@@ -179,35 +179,8 @@ async def _read(
         )
         panes += await context.reader.rows(query, RulePane)
         if len(panes) > limit:
-            metrics.LIMITS_REACHED.labels("backtest_rows_max").inc()
-            message = f"more than {limit} rows; request a shorter range or fewer groups"
-            raise TooCostlyError(message)
+            raise too_many_rows(context)
     return source, panes
-
-
-async def _evaluate(
-    context: AppContext,
-    rule: AlertRule,
-    source: Source,
-    panes: Sequence[RulePane],
-    within: PastRange,
-) -> PastEvaluation:
-    """Evaluate in a thread, so that other requests are served."""
-    cancelled = threading.Event()
-    limit_s = context.settings.backtest_time_max_s
-    work = asyncio.to_thread(
-        context.backtester.evaluate, rule, source, panes, within, cancelled.is_set
-    )
-    try:
-        async with asyncio.timeout(limit_s):
-            return await asyncio.shield(asyncio.ensure_future(work))
-    except TimeoutError as error:
-        metrics.LIMITS_REACHED.labels("backtest_time_max_s").inc()
-        raise TooCostlyError(
-            f"it takes more than {limit_s:g} s; request a shorter range"
-        ) from error
-    finally:
-        cancelled.set()
 
 
 def _shown(

@@ -21,6 +21,7 @@ from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.backtests import StreamBacktester
+from deploy.budget_backtests import StreamBudgetBacktester
 from deploy.default_prices import ShippedPrices
 from deploy.price_explanations import BilledPrices
 from deploy.sketches import sketch_counts
@@ -206,6 +207,7 @@ def make_api(
         default_prices=SHIPPED_PRICES,
         explainer=BilledPrices(),
         backtester=StreamBacktester(),
+        budget_backtester=StreamBudgetBacktester(),
         sketch_counts=sketch_counts,
         tiers=tiers,
         decisions=decisions,

@@ -15,6 +15,7 @@ from query_api.store.levels import FindStale, Levels
 from query_api.store.queries import (
     alert_states,
     alerts,
+    budget_past,
     budget_states,
     control_versions,
     dead_letters,
@@ -31,6 +32,7 @@ from query_api.store.queries import (
 )
 from query_api.store.queries.alert_states import FindAlertStates
 from query_api.store.queries.alerts import CrossedThresholds, FindAlerts
+from query_api.store.queries.budget_past import CountSpendGroups, ReadBudgetSpend
 from query_api.store.queries.budget_states import CountGroups, FindGroups
 from query_api.store.queries.control_versions import FindVersions
 from query_api.store.queries.dead_letters import FindDeadLetters
@@ -61,6 +63,7 @@ from query_api.store.steps import Runs
 
 MODULES = (
     alerts,
+    budget_past,
     budget_states,
     alert_states,
     control_versions,
@@ -455,6 +458,52 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         {
             "project_id": "acme", "p1": ["firing"], "p2": NASTY, "p3": "e1", "p4": 5, "p5": "AB",
             "p6": 3,
+        },
+    ),
+    (
+        CountSpendGroups("acme", 10, 20, (("model", NASTY),), ("user_id",)),
+        """
+        SELECT uniqExact(user_id) AS groups
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p2:UInt32}, 'UTC')
+          AND bucket_start < toDateTime({p3:UInt32}, 'UTC')
+          AND model = {p1:String}
+          AND total_cost != 0
+        """,
+        {"project_id": "acme", "p1": NASTY, "p2": 10, "p3": 20},
+    ),
+    (
+        ReadBudgetSpend("acme", 10, 20, (("model", NASTY),), ("user_id",), 11, 21, 5, True,
+            False, 9),
+        """
+        SELECT toUnixTimestamp(bucket_start) AS start_s,
+          [user_id] AS values,
+          toString(sum(total_cost)) AS cost_usd,
+          anyIf(user_tier, user_tier != '') AS tier
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p2:UInt32}, 'UTC')
+          AND bucket_start < toDateTime({p3:UInt32}, 'UTC')
+          AND model = {p1:String}
+          AND (user_id) IN (
+        SELECT user_id
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p5:UInt32}, 'UTC')
+          AND bucket_start < toDateTime({p6:UInt32}, 'UTC')
+          AND model = {p4:String}
+        GROUP BY user_id
+        ORDER BY sum(total_cost) DESC, user_id
+        LIMIT {p7:UInt32})
+        GROUP BY bucket_start, user_id
+        HAVING sum(total_cost) != 0
+        ORDER BY bucket_start, user_id
+        LIMIT {p8:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": NASTY, "p2": 10, "p3": 20, "p4": NASTY, "p5": 11, "p6": 21,
+            "p7": 5, "p8": 9,
         },
     ),
     (

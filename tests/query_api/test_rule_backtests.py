@@ -103,6 +103,17 @@ async def test_silence_is_found_in_the_past(api: Api) -> None:
     assert episode["resolved_at"][:16] == "2026-11-21T12:15"
 
 
+async def test_an_existing_rule_is_named_by_its_id(api: Api) -> None:
+    await api.insert(*(window(n, 30) for n in range(0, 120, 10)))
+    made = (await api.client.post("/v1/alert-rules", json=RULE | {"enabled": False})).json()
+    body = {"rule_id": made["id"], "from": at(0), "to": at(600)}
+    found = (await api.client.post(PATH, json=body)).json()
+    assert found["alerts"][0]["rule_id"] == made["id"]
+    assert (await api.other.post(PATH, json=body)).status_code == 404
+    refused = await api.client.post(PATH, json=body | {"rule": RULE})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "rule")
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
