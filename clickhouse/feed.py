@@ -16,7 +16,7 @@ from producers.kafka.topics import Topic, Topics
 PROJECT_COLUMN: Final = "project_id"
 
 RowOf = Callable[[ConsumerRecord, SecretBox | None], bytes]
-"""Convert a record to a row, as one line of JSON; the box encrypts secrets."""
+"""Convert a record to rows, one line of JSON each; the box encrypts secrets."""
 
 
 ProjectOf = Callable[[bytes], bytes]
@@ -67,7 +67,7 @@ class Feed:
     """Whether each canary in the streams' input produces a record in the topic. Readiness then
     expects the topic to grow."""
     row_of: RowOf | None = None
-    """Converts a record to a row; None: values are rows as NDJSON."""
+    """Converts a record to rows; None: values are rows as NDJSON."""
     project_sql: str = PROJECT_COLUMN
     """SQL expression of a row's project, by which the rows of a deleted project are deleted; empty:
     rows belong to no project."""

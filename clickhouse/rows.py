@@ -334,6 +334,27 @@ class TierRow(msgspec.Struct, kw_only=True, gc=False):
     row_version: int
 
 
+class DocumentRow(msgspec.Struct, kw_only=True, gc=False):
+    """A document. Key: project, kind, id, and version; the highest ``row_version`` is valid."""
+
+    project_id: str
+    kind: str
+    id: str
+    version: int
+    """0: the current state. Otherwise a revision of a versioned kind, which is kept."""
+    revision: int
+    is_deleted: int
+    parent: str
+    name: str
+    status: str
+    subject: str
+    created_us: int
+    updated_us: int
+    body: str
+    """The content as JSON."""
+    row_version: int
+
+
 class LogPositionRow(msgspec.Struct, kw_only=True, gc=False):
     """The position of one partition of the log. Key: topic and partition."""
 

@@ -115,6 +115,16 @@ TIERS_LAG_RECORDS: Final = Gauge(
 TIERS_UNREADABLE: Final = Counter(
     "tracemill_tiers_unreadable_total", "Records of users' tiers that this version cannot read."
 )
+DOCUMENTS_LAG_RECORDS: Final = Gauge(
+    "tracemill_documents_lag_records", "Records of documents that were not read yet."
+)
+DOCUMENTS_TAIL_BYTES: Final = Gauge(
+    "tracemill_documents_tail_bytes",
+    "Memory of documents that the store may not have, or that were written recently.",
+)
+DOCUMENTS_UNREADABLE: Final = Counter(
+    "tracemill_documents_unreadable_total", "Records of documents that this version cannot read."
+)
 LOG_RECONNECTS = Counter(
     "tracemill_log_reconnects_total",
     "How often a reader of a whole topic reconnected, by topic.",

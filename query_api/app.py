@@ -22,6 +22,8 @@ from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
 from query_api.context import AppContext
 from query_api.decisions.book import DecisionBook
+from query_api.documents.documents import Documents
+from query_api.documents.log import NO_DOCUMENTS, DocumentLog
 from query_api.error_responses import install_error_responses
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
@@ -117,6 +119,7 @@ def create_query_api(
     backtester: Backtester | None = None,
     budget_backtester: BudgetBacktester | None = None,
     tiers: Tiers = NO_TIERS,
+    documents: DocumentLog = NO_DOCUMENTS,
     decisions: DecisionBook | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
@@ -140,6 +143,7 @@ def create_query_api(
         backtester=backtester or NoBacktester(),
         budget_backtester=budget_backtester or NoBudgetBacktester(),
         tiers=tiers,
+        documents=Documents(documents, reader, settings),
         decisions=decisions,
     )
     app = FastAPI(

@@ -25,6 +25,7 @@ from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester
 from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
+from query_api.documents.documents import Documents
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.sketches import SketchCounts
@@ -56,6 +57,7 @@ class AppContext:
     backtester: Backtester
     budget_backtester: BudgetBacktester
     tiers: Tiers
+    documents: Documents
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
 

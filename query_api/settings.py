@@ -10,11 +10,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from producers.control.own_endpoints import own_endpoints
 from producers.control.record import ControlRecord
 from producers.control.registry import KINDS, ControlKinds
+from producers.documents.registry import DOCUMENT_KINDS, DocumentKinds
 
 
-def _record_limits(kinds: ControlKinds) -> type[BaseModel]:
+def _record_limits(kinds: ControlKinds, documents: DocumentKinds) -> type[BaseModel]:
     """Return a class with the setting ``<plural>_per_project_max`` of each kind that has one."""
     fields: dict[str, Any] = {}
+    for body in documents.values():
+        about = f"Maximum number of {body.plural} of a project; above it: 409."
+        fields[body.limit_setting()] = (
+            int,
+            Field(default=body.per_project_max, ge=1, description=about),
+        )
     for record in kinds.values():
         if record.per_project_max is not None:
             about = f"Maximum number of {record.plural} of a project; above it: 409."
@@ -28,10 +35,10 @@ def limit_setting(record: type[ControlRecord]) -> str:
     return f"{record.plural.replace(' ', '_')}_per_project_max"
 
 
-RecordLimits = _record_limits(KINDS)
+RecordLimits = _record_limits(KINDS, DOCUMENT_KINDS)
 
 
-class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, misc]  # its fields are those of KINDS
+class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, misc]  # its fields are those of the kinds
     """Limits of the query API; a metric counts how often each is reached.
 
     A request that exceeds a limit gets a 422 response, or one that is marked ``truncated``, unless
@@ -135,6 +142,15 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     not ready. An event that is sent while ready is visible within twice this time."""
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """Maximum size of the body of a request; above it: 413."""
+    document_body_max_bytes: int = Field(default=4_500_000, ge=1_024)
+    """The same for documents, such as items of datasets and comments."""
+    documents_unstored_max: int = Field(default=1_000, ge=1, le=2_000)
+    """Maximum documents of a list that are not stored yet. Lists with more wait for the store; if
+    it takes longer than ``queue_wait_max_s``: 503."""
+    document_write_attempts_max: int = Field(default=10, ge=1)
+    """Maximum attempts of a change while others change the same document; after them: 503."""
+    document_counts_s: float = Field(default=30.0, ge=0)
+    """Time for which the number of a project's documents is cached, to check limits."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Maximum time from the head of a request to the end of its body; after it: 408."""
     projects_max: int = Field(default=1_000, ge=1)

@@ -332,5 +332,5 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def converted_rows(row_of: RowOf, secrets: SecretBox | None) -> RowsOf:
-    """Adapt a feed's conversion of a record to a row."""
-    return lambda record: Rows(row_of(record, secrets), 1)
+    """Adapt a feed's conversion of a record to rows."""
+    return lambda record: Rows.of(row_of(record, secrets))

@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -33,6 +33,8 @@ from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
+from producers.documents.log import DocumentLog
+from producers.documents.settings import DocumentSettings
 from producers.encoded_slashes import without_trailing_slash
 from producers.gateway.app import create_gateway
 from producers.kafka.broker_clock import BrokerClock
@@ -129,6 +131,16 @@ async def query(process: ProcessSettings, stop: asyncio.Event) -> None:
     await _serve(process, stop, ingestion=False, queries=True)
 
 
+LogT = TypeVar("LogT", TierLog, DocumentLog)
+
+
+async def _followed(log: LogT, stack: AsyncExitStack) -> LogT:
+    """Follow a log until the stack is closed."""
+    stack.push_async_callback(log.stop)
+    await log.start()
+    return log
+
+
 async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
@@ -169,9 +181,8 @@ async def _serve(
             probes["clock"] = clock.fault
         if queries:
             settings = QuerySettings()
-            tiers = TierLog(kafka, disk)
-            stack.push_async_callback(tiers.stop)
-            await tiers.start()
+            tiers = await _followed(TierLog(kafka, disk), stack)
+            documents = await _followed(DocumentLog(kafka, DocumentSettings(), disk), stack)
             decisions = await stack.enter_async_context(
                 following_budgets(kafka, settings, control, tiers.book)
             )
@@ -198,6 +209,7 @@ async def _serve(
                 limits=limits,
                 usage=usage.counts,
                 tiers=tiers,
+                documents=documents,
                 decisions=decisions,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

@@ -1,0 +1,235 @@
+"""Read and change documents, with the limits of the settings."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from producers.documents.kind import DocumentBody
+from producers.documents.record import DocumentKey, DocumentRecord
+from query_api import metrics
+from query_api.documents.counts import DocumentCounts
+from query_api.documents.document import BodyT, Document, document_of, next_record
+from query_api.documents.log import DocumentLog
+from query_api.documents.reading import DocumentReading
+from query_api.errors import ConflictError, UnavailableError
+from query_api.settings import QuerySettings
+from query_api.store.queries.documents import DocumentConditions
+from query_api.store.reader import Reader
+from tracemill.clock import now_us
+
+DELETED_AT_ONCE: Final = 100
+
+Change = Callable[[BodyT | None], BodyT | None]
+"""Return the new content of a document from the current one; None: it does not change."""
+
+
+class Documents:
+    """The documents of all projects, of all kinds."""
+
+    def __init__(self, log: DocumentLog, reader: Reader, settings: QuerySettings) -> None:
+        self._log = log
+        self._settings = settings
+        self._reading = DocumentReading(log, reader, settings)
+        self._counts = DocumentCounts(self._reading, settings)
+
+    async def get(self, kind: type[BodyT], project_id: str, id_: str) -> Document[BodyT] | None:
+        """Return a document; None if there is none.
+
+        Raises:
+            UnavailableError, TooCostlyError: the store did not answer in time.
+        """
+        record = await self._reading.current(DocumentKey(project_id, kind.kind, id_))
+        return None if record is None or record.is_deleted else document_of(kind, record)
+
+    async def get_many(
+        self, kind: type[BodyT], project_id: str, ids: Iterable[str]
+    ) -> dict[str, Document[BodyT]]:
+        """Return the documents that exist, by id. Raises like ``get``."""
+        found = await self._reading.current_by_id(project_id, kind.kind, ids)
+        return {
+            each: document_of(kind, record)
+            for each, record in found.items()
+            if not record.is_deleted
+        }
+
+    async def page(
+        self,
+        kind: type[BodyT],
+        project_id: str,
+        *,
+        offset: int,
+        limit: int,
+        parent: str = "",
+        name: str = "",
+        status: str = "",
+        subject: str = "",
+        as_of_us: int | None = None,
+    ) -> tuple[list[Document[BodyT]], int]:
+        """Return a page of documents, the newest first, and their total number.
+
+        Empty texts are no conditions. Raises like ``get``.
+        """
+        conditions = DocumentConditions(
+            kind=kind.kind,
+            parent=parent,
+            name=name,
+            status=status,
+            subject=subject,
+            as_of_us=as_of_us,
+        )
+        records, total = await self._reading.page(project_id, conditions, offset, limit)
+        return [document_of(kind, each) for each in records], total
+
+    async def create(
+        self,
+        project_id: str,
+        body: BodyT,
+        *,
+        id_: str | None = None,
+        created_us: int | None = None,
+    ) -> Document[BodyT]:
+        """Create a document; without an id, it gets a random one.
+
+        Raises:
+            ConflictError: there is a document with this id, or the project has too many.
+            UnavailableError: it was not written in time.
+        """
+        if id_ is None:
+            id_ = secrets.token_hex(12)
+            key = DocumentKey(project_id, body.kind, id_)
+            await self._counts.check(type(body), project_id)
+            record = next_record(key, None, body, now_us(), created_us=created_us)
+            (has_won,) = await self._log.append([record])
+            assert has_won, "random ids are unique"
+            self._counts.add(record, None)
+            return document_of(type(body), record)
+
+        def created(before: BodyT | None) -> BodyT:
+            if before is not None:
+                raise ConflictError(f"a {body.kind.replace('_', ' ')} with this id already exists")
+            return body
+
+        return await self.change(type(body), project_id, id_, created, created_us=created_us)
+
+    async def change(
+        self,
+        kind: type[BodyT],
+        project_id: str,
+        id_: str,
+        change: Change[BodyT],
+        *,
+        created_us: int | None = None,
+    ) -> Document[BodyT]:
+        """Create or change a document; ``change`` is repeated if another writer was first.
+
+        ``change`` gets the current content, or None if there is no document. Its exceptions are
+        raised. If it returns None, the document must exist and remains unchanged.
+
+        Raises:
+            ConflictError: the project has too many documents of the kind.
+            UnavailableError: it was not written in time.
+        """
+        key = DocumentKey(project_id, kind.kind, id_)
+
+        def change_record(before: DocumentRecord | None) -> DocumentBody | None:
+            exists = before is not None and not before.is_deleted
+            return change(document_of(kind, before).body if exists and before else None)
+
+        record = await self._change(key, kind, change_record, created_us)
+        return document_of(kind, record)
+
+    async def delete(self, kind: type[BodyT], project_id: str, id_: str) -> bool:
+        """Delete a document; return whether there was one.
+
+        Raises:
+            UnavailableError: it was not deleted in time.
+        """
+        key = DocumentKey(project_id, kind.kind, id_)
+        for _ in range(self._settings.document_write_attempts_max):
+            before = await self._reading.current(key)
+            if before is None or before.is_deleted:
+                return False
+            record = next_record(key, before, None, now_us())
+            (has_won,) = await self._log.append([record])
+            if has_won:
+                self._counts.add(record, before)
+                return True
+        raise self._contended()
+
+    async def delete_children(self, kind: type[BodyT], project_id: str, parent: str) -> int:
+        """Delete all documents of a parent; return their number. Raises like ``delete``."""
+        conditions = DocumentConditions(kind=kind.kind, parent=parent)
+        deleted = 0
+        while True:
+            found, _ = await self._reading.page(project_id, conditions, 0, DELETED_AT_ONCE)
+            if not found:
+                return deleted
+            records = [next_record(each.key, each, None, now_us()) for each in found]
+            for before, record, has_won in zip(
+                found, records, await self._log.append(records), strict=True
+            ):
+                if has_won:
+                    deleted += 1
+                    self._counts.add(record, before)
+
+    async def create_all(
+        self, project_id: str, bodies: Sequence[tuple[str, BodyT]]
+    ) -> list[Document[BodyT] | None]:
+        """Create documents with new ids at once; None: there is a document with this id.
+
+        Raises:
+            ConflictError: the project would have too many documents; none was written.
+            UnavailableError: they were not written in time; some may have been.
+        """
+        if not bodies:
+            return []
+        kind = type(bodies[0][1])
+        await self._counts.check(kind, project_id, len(bodies))
+        existing = await self._reading.current_by_id(project_id, kind.kind, dict(bodies))
+        at_us = now_us()
+        records = [
+            next_record(DocumentKey(project_id, kind.kind, id_), existing.get(id_), body, at_us)
+            for id_, body in bodies
+            if id_ not in existing or existing[id_].is_deleted
+        ]
+        won = {
+            record.id: record
+            for record, has_won in zip(records, await self._log.append(records), strict=True)
+            if has_won
+        }
+        for record in won.values():
+            self._counts.add(record, None)
+        return [document_of(kind, won[id_]) if id_ in won else None for id_, _ in bodies]
+
+    async def _change(
+        self,
+        key: DocumentKey,
+        kind: type[DocumentBody],
+        change: Callable[[DocumentRecord | None], DocumentBody | None],
+        created_us: int | None,
+    ) -> DocumentRecord:
+        fresh = False  # a stale revision loses, and is read again
+        for _ in range(self._settings.document_write_attempts_max):
+            before = await self._reading.current(key, fresh=fresh)
+            body = change(before)
+            if body is None:
+                assert before is not None, "only an existing document can remain unchanged"
+                return before
+            if before is None or before.is_deleted:
+                await self._counts.check(kind, key.project_id)
+            record = next_record(key, before, body, now_us(), created_us=created_us)
+            (has_won,) = await self._log.append([record])
+            if has_won:
+                self._counts.add(record, before)
+                return record
+            fresh = True
+        raise self._contended()
+
+    def _contended(self) -> UnavailableError:
+        metrics.LIMITS_REACHED.labels("document_write_attempts_max").inc()
+        return UnavailableError(
+            "others change the document at the same time; try again",
+            retry_after_s=self._settings.retry_after_s,
+        )

@@ -1,0 +1,176 @@
+"""Join the rows of the store with the records of the tail.
+
+The tail has all records that are not stored, and those of the last seconds. A document in it is
+newer than its row. So a row is used only if the tail has no record of its document. The records are
+looked up before and after the query, because they may be stored and evicted while it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from producers.documents.record import DocumentKey, DocumentRecord, LoggedRecord
+from query_api import metrics
+from query_api.documents.log import DocumentLog
+from query_api.errors import UnavailableError
+from query_api.settings import QuerySettings
+from query_api.store.queries.documents import (
+    CountDocuments,
+    DocumentConditions,
+    FindDocuments,
+    FindDocumentsById,
+)
+from query_api.store.reader import Reader
+
+IDS_AT_ONCE: Final = 50
+"""Ids of one query, which are part of a URL."""
+UNSTORED_BYTES_MAX: Final = 100_000
+"""Total length of the ids that a query leaves out; the store limits the length of queries."""
+STORED_CHECK_S: Final = 0.05
+
+
+class StoredDocument(DocumentRecord, frozen=True, kw_only=True, gc=False):
+    """A row of the store."""
+
+
+class _Count(msgspec.Struct):
+    count: int
+
+
+class DocumentReading:
+    """Reads the current state of documents."""
+
+    def __init__(self, log: DocumentLog, reader: Reader, settings: QuerySettings) -> None:
+        self._log = log
+        self._reader = reader
+        self._settings = settings
+
+    async def current(self, key: DocumentKey, *, fresh: bool = True) -> DocumentRecord | None:
+        """Return the last revision of a document, also if it deletes the document.
+
+        Without ``fresh``, it may lack a change that another process acknowledged just before.
+
+        Raises:
+            UnavailableError, TooCostlyError: like ``Reader.rows``.
+        """
+        tail = self._log.tail
+        if fresh:
+            await self._log.caught_up()
+        held = tail.revisions(key)
+        if held:
+            return held[-1].record
+        query = FindDocumentsById(key.project_id, key.kind, (key.id,))
+        row = await self._reader.row(query, StoredDocument)
+        held = tail.revisions(key)
+        return held[-1].record if held else row
+
+    async def current_by_id(
+        self, project_id: str, kind: str, ids: Iterable[str]
+    ) -> dict[str, DocumentRecord]:
+        """Return the last revision of each document, also of deleted ones.
+
+        Raises like ``current``.
+        """
+        await self._log.caught_up()
+        found: dict[str, DocumentRecord] = {}
+        missing: list[str] = []
+        for each in dict.fromkeys(ids):
+            held = self._log.tail.revisions(DocumentKey(project_id, kind, each))
+            if held:
+                found[each] = held[-1].record
+            else:
+                missing.append(each)
+        for first in range(0, len(missing), IDS_AT_ONCE):
+            part = tuple(missing[first : first + IDS_AT_ONCE])
+            for row in await self._reader.rows(
+                FindDocumentsById(project_id, kind, part), StoredDocument
+            ):
+                found[row.id] = row
+        return found
+
+    async def page(
+        self, project_id: str, conditions: DocumentConditions, offset: int, limit: int
+    ) -> tuple[list[DocumentRecord], int]:
+        """Return a page, the newest first, and the number of all documents.
+
+        Raises:
+            UnavailableError, TooCostlyError: like ``Reader.rows``; or too many are not stored yet.
+        """
+        unstored = await self._unstored(project_id, conditions)
+        unless = tuple(unstored)
+        live = [each for each in unstored.values() if _meets(each, conditions)]
+        skipped = max(0, offset - len(live))
+        stored, (counted,) = await asyncio.gather(
+            self._reader.rows(
+                FindDocuments(project_id, conditions, skipped, limit + offset - skipped, unless),
+                StoredDocument,
+            ),
+            self._reader.rows(CountDocuments(project_id, conditions, unless), _Count),
+        )
+        merged = sorted([*live, *stored], key=lambda each: (each.created_us, each.id), reverse=True)
+        begin = offset - skipped
+        return merged[begin : begin + limit], counted.count + len(live)
+
+    async def count(self, project_id: str, conditions: DocumentConditions) -> int:
+        """Return the number of documents. Raises like ``page``."""
+        unstored = await self._unstored(project_id, conditions)
+        live = sum(_meets(each, conditions) for each in unstored.values())
+        query = CountDocuments(project_id, conditions, tuple(unstored))
+        (counted,) = await self._reader.rows(query, _Count)
+        return counted.count + live
+
+    async def _unstored(
+        self, project_id: str, conditions: DocumentConditions
+    ) -> dict[str, DocumentRecord]:
+        """Return the documents that are not stored by id, as of the time of the conditions.
+
+        If there are too many, wait for the store.
+        """
+        await self._log.caught_up()
+        try:
+            async with asyncio.timeout(self._settings.queue_wait_max_s):
+                while True:
+                    found = self._unstored_now(project_id, conditions)
+                    if (
+                        len(found) <= self._settings.documents_unstored_max
+                        and sum(map(len, found)) <= UNSTORED_BYTES_MAX
+                    ):
+                        return found
+                    metrics.LIMITS_REACHED.labels("documents_unstored_max").inc()
+                    await asyncio.sleep(STORED_CHECK_S)
+        except TimeoutError:
+            raise UnavailableError(
+                "too many documents of the list are not stored yet (documents_unstored_max)",
+                retry_after_s=self._settings.retry_after_s,
+            ) from None
+
+    def _unstored_now(
+        self, project_id: str, conditions: DocumentConditions
+    ) -> dict[str, DocumentRecord]:
+        tail = self._log.tail
+        states = (
+            _as_of(revisions, conditions.as_of_us)
+            for revisions in tail.of_kind(project_id, conditions.kind)
+            if revisions[-1].offset >= tail.stored_up_to
+            and conditions.parent in ("", revisions[-1].record.parent)
+        )
+        return {each.id: each for each in states if each is not None}
+
+
+def _as_of(revisions: tuple[LoggedRecord, ...], as_of_us: int | None) -> DocumentRecord | None:
+    """Return the revision at a time; None if it is older than the kept ones, so it is stored."""
+    for each in reversed(revisions):
+        if as_of_us is None or each.record.updated_us <= as_of_us:
+            return each.record
+    return None
+
+
+def _meets(record: DocumentRecord, conditions: DocumentConditions) -> bool:
+    return not record.is_deleted and all(
+        getattr(conditions, column) in ("", getattr(record, column))
+        for column in ("parent", "name", "status", "subject")
+    )
