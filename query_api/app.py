@@ -28,6 +28,11 @@ from query_api.error_responses import install_error_responses
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.langfuse.api_keys import api_keys_router
+from query_api.langfuse.dataset_items import dataset_items_router
+from query_api.langfuse.dataset_run_items import dataset_run_items_router
+from query_api.langfuse.dataset_runs import dataset_runs_router
+from query_api.langfuse.datasets import datasets_router
+from query_api.langfuse.datasets_v1 import datasets_v1_router
 from query_api.langfuse.models import models_router
 from query_api.langfuse.observations import observations_router
 from query_api.langfuse.projects import projects_router
@@ -78,6 +83,11 @@ ROUTERS: Final = (
     observations_router,
     scores_router,
     scores_v3_router,
+    dataset_items_router,
+    dataset_run_items_router,
+    datasets_router,
+    dataset_runs_router,
+    datasets_v1_router,  # after runs, because names of datasets may have slashes
     tree_router,
     trace_totals_router,
     owner_totals_router,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
-
-FIELDS_OF_ROWS: Final = ("parent", "name", "status", "subject")
-"""Columns by which documents of every kind can be found."""
 
 
 class DocumentBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

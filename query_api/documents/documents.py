@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from producers.documents.kind import DocumentBody
@@ -13,7 +13,7 @@ from query_api.documents.counts import DocumentCounts
 from query_api.documents.document import BodyT, Document, document_of, next_record
 from query_api.documents.log import DocumentLog
 from query_api.documents.reading import DocumentReading
-from query_api.errors import ConflictError, UnavailableError
+from query_api.errors import ConflictError, TooManyError, UnavailableError
 from query_api.settings import QuerySettings
 from query_api.store.queries.documents import DocumentConditions
 from query_api.store.reader import Reader
@@ -43,17 +43,6 @@ class Documents:
         record = await self._reading.current(DocumentKey(project_id, kind.kind, id_))
         return None if record is None or record.is_deleted else document_of(kind, record)
 
-    async def get_many(
-        self, kind: type[BodyT], project_id: str, ids: Iterable[str]
-    ) -> dict[str, Document[BodyT]]:
-        """Return the documents that exist, by id. Raises like ``get``."""
-        found = await self._reading.current_by_id(project_id, kind.kind, ids)
-        return {
-            each: document_of(kind, record)
-            for each, record in found.items()
-            if not record.is_deleted
-        }
-
     async def page(
         self,
         kind: type[BodyT],
@@ -65,6 +54,7 @@ class Documents:
         name: str = "",
         status: str = "",
         subject: str = "",
+        id_: str = "",
         as_of_us: int | None = None,
     ) -> tuple[list[Document[BodyT]], int]:
         """Return a page of documents, the newest first, and their total number.
@@ -73,6 +63,7 @@ class Documents:
         """
         conditions = DocumentConditions(
             kind=kind.kind,
+            id=id_,
             parent=parent,
             name=name,
             status=status,
@@ -81,6 +72,24 @@ class Documents:
         )
         records, total = await self._reading.page(project_id, conditions, offset, limit)
         return [document_of(kind, each) for each in records], total
+
+    async def all(
+        self, kind: type[BodyT], project_id: str, *, parent: str, status: str = ""
+    ) -> list[Document[BodyT]]:
+        """Return all documents of a parent.
+
+        Raises:
+            TooManyError: there are more than ``documents_of_parent_max``.
+            UnavailableError, TooCostlyError: like ``get``.
+        """
+        limit = self._settings.documents_of_parent_max
+        found, total = await self.page(
+            kind, project_id, offset=0, limit=limit, parent=parent, status=status
+        )
+        if total > limit:
+            metrics.LIMITS_REACHED.labels("documents_of_parent_max").inc()
+            raise TooManyError(f"there are {total} {kind.plural}, more than {limit}: read pages")
+        return found
 
     async def create(
         self,
@@ -173,35 +182,6 @@ class Documents:
                 if has_won:
                     deleted += 1
                     self._counts.add(record, before)
-
-    async def create_all(
-        self, project_id: str, bodies: Sequence[tuple[str, BodyT]]
-    ) -> list[Document[BodyT] | None]:
-        """Create documents with new ids at once; None: there is a document with this id.
-
-        Raises:
-            ConflictError: the project would have too many documents; none was written.
-            UnavailableError: they were not written in time; some may have been.
-        """
-        if not bodies:
-            return []
-        kind = type(bodies[0][1])
-        await self._counts.check(kind, project_id, len(bodies))
-        existing = await self._reading.current_by_id(project_id, kind.kind, dict(bodies))
-        at_us = now_us()
-        records = [
-            next_record(DocumentKey(project_id, kind.kind, id_), existing.get(id_), body, at_us)
-            for id_, body in bodies
-            if id_ not in existing or existing[id_].is_deleted
-        ]
-        won = {
-            record.id: record
-            for record, has_won in zip(records, await self._log.append(records), strict=True)
-            if has_won
-        }
-        for record in won.values():
-            self._counts.add(record, None)
-        return [document_of(kind, won[id_]) if id_ in won else None for id_, _ in bodies]
 
     async def _change(
         self,

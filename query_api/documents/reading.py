@@ -8,7 +8,6 @@ looked up before and after the query, because they may be stored and evicted whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -26,8 +25,6 @@ from query_api.store.queries.documents import (
 )
 from query_api.store.reader import Reader
 
-IDS_AT_ONCE: Final = 50
-"""Ids of one query, which are part of a URL."""
 UNSTORED_BYTES_MAX: Final = 100_000
 """Total length of the ids that a query leaves out; the store limits the length of queries."""
 STORED_CHECK_S: Final = 0.05
@@ -67,30 +64,6 @@ class DocumentReading:
         row = await self._reader.row(query, StoredDocument)
         held = tail.revisions(key)
         return held[-1].record if held else row
-
-    async def current_by_id(
-        self, project_id: str, kind: str, ids: Iterable[str]
-    ) -> dict[str, DocumentRecord]:
-        """Return the last revision of each document, also of deleted ones.
-
-        Raises like ``current``.
-        """
-        await self._log.caught_up()
-        found: dict[str, DocumentRecord] = {}
-        missing: list[str] = []
-        for each in dict.fromkeys(ids):
-            held = self._log.tail.revisions(DocumentKey(project_id, kind, each))
-            if held:
-                found[each] = held[-1].record
-            else:
-                missing.append(each)
-        for first in range(0, len(missing), IDS_AT_ONCE):
-            part = tuple(missing[first : first + IDS_AT_ONCE])
-            for row in await self._reader.rows(
-                FindDocumentsById(project_id, kind, part), StoredDocument
-            ):
-                found[row.id] = row
-        return found
 
     async def page(
         self, project_id: str, conditions: DocumentConditions, offset: int, limit: int
@@ -157,6 +130,7 @@ class DocumentReading:
             for revisions in tail.of_kind(project_id, conditions.kind)
             if revisions[-1].offset >= tail.stored_up_to
             and conditions.parent in ("", revisions[-1].record.parent)
+            and conditions.id in ("", revisions[-1].record.id)
         )
         return {each.id: each for each in states if each is not None}
 
@@ -172,5 +146,5 @@ def _as_of(revisions: tuple[LoggedRecord, ...], as_of_us: int | None) -> Documen
 def _meets(record: DocumentRecord, conditions: DocumentConditions) -> bool:
     return not record.is_deleted and all(
         getattr(conditions, column) in ("", getattr(record, column))
-        for column in ("parent", "name", "status", "subject")
+        for column in ("id", "parent", "name", "status", "subject")
     )

@@ -30,6 +30,8 @@ from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.record import Change, ControlRecord, Tombstone
 from producers.control.view import ControlView
+from producers.documents.record import DocumentRecord
+from producers.documents.tail import DocumentTail
 from producers.errors import ControlConflictError, ControlUnavailableError, ControlVersionError
 from producers.notifications.registry import EVENT_TYPES, EventTypes
 from producers.settings import AdminSettings
@@ -135,6 +137,26 @@ class TiersInMemory:
             self.book.apply(each)
 
 
+class DocumentsInMemory:
+    """The log of documents without a broker; nothing of it is stored."""
+
+    def __init__(self) -> None:
+        self.tail = DocumentTail()
+        self._offsets = count()
+
+    async def caught_up(self) -> bool:
+        return True
+
+    async def append(self, records: Sequence[DocumentRecord]) -> list[bool]:
+        await asyncio.sleep(0)  # others go on while the broker writes
+        won = []
+        for each in records:
+            offset = next(self._offsets)
+            self.tail.apply(each, offset, len(each.body), 0.0)
+            won.append(self.tail.has_won(offset))
+        return won
+
+
 @dataclass
 class Api:
     """A client per project, the store behind it, and what it is ready for."""
@@ -210,6 +232,7 @@ def make_api(
         budget_backtester=StreamBudgetBacktester(),
         sketch_counts=sketch_counts,
         tiers=tiers,
+        documents=DocumentsInMemory(),
         decisions=decisions,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

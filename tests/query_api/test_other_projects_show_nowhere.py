@@ -40,7 +40,7 @@ from producers.tiers.record import Tier
 from query_api.app import create_query_api
 from query_api.decisions.book import DecisionBook
 from query_api.settings import QuerySettings
-from tests.fixtures.control_log import following, following_tiers
+from tests.fixtures.control_log import following, following_documents, following_tiers
 from tests.query_api.harness import ADMIN_KEY, NOON_US, OTHER, PROJECT, Kept, observation
 from tests.query_api.test_foreign_ids import BODIES, OPERATIONS, OWN, THEIRS, rows_of
 
@@ -57,6 +57,10 @@ MORE_BODIES: dict[str, Any] = {
     "/v1/tiers/{user_id}": {"tier": "pro"},
     "/v1/admin/projects/{project_id}/keys/{key_id}/rotate": {"overlap_s": 60},
     "/api/public/projects/{projectId}/apiKeys": {"note": "n"},
+    "/api/public/v2/datasets": {"name": OWN},
+    "/api/public/datasets": {"name": OWN},
+    "/api/public/dataset-items": {"datasetName": OWN, "id": OWN, "input": 1},
+    "/api/public/dataset-run-items": {"runName": OWN, "datasetItemId": OWN, "traceId": OWN},
 }  # fmt: skip
 PARAMETERS: dict[str, list[dict[str, str]]] = {
     "/api/public/health": [
@@ -72,7 +76,7 @@ PARAMETERS: dict[str, list[dict[str, str]]] = {
 OF_PATHS = {
     "project_id": PROJECT, "projectId": PROJECT, "traceId": OWN, "trace_id": OWN,
     "observationId": OWN, "scoreId": OWN, "key_id": "rotated", "apiKeyId": "deleted",
-    "user_id": OWN,
+    "user_id": OWN, "dataset_name": OWN, "item_id": OWN, "run_name": OWN,
 }  # fmt: skip
 ORDER = ("post", "get", "put", "patch", "delete")
 
@@ -152,7 +156,11 @@ async def installation(
     await ensure_topics(kafka)
     store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
     try:
-        async with following(kafka) as control, following_tiers(kafka) as tiers:
+        async with (
+            following(kafka) as control,
+            following_tiers(kafka) as tiers,
+            following_documents(kafka) as documents,
+        ):
             frozen.begin("start")
             for project_id in (PROJECT, OTHER) if busy else (PROJECT,):
                 await control.create(Project(id=project_id, name=project_id, created_us=NOON_US))
@@ -173,6 +181,7 @@ async def installation(
                 default_prices=ShippedPrices(),
                 explainer=BilledPrices(),
                 tiers=tiers,
+                documents=documents,
                 decisions=decisions,
             )
             transport = httpx.ASGITransport(app)

@@ -18,6 +18,7 @@ class DocumentConditions:
     """Conditions on the columns that documents of every kind have; empty texts: any value."""
 
     kind: str
+    id: str = ""
     parent: str = ""
     name: str = ""
     status: str = ""
@@ -35,6 +36,8 @@ def _source(conditions: DocumentConditions, binder: Binder, unless: tuple[str, .
     fixed = [OF_PROJECT, f"kind = {binder.text(conditions.kind)}"]
     if conditions.parent:  # a document never changes its parent
         fixed.append(f"parent = {binder.text(conditions.parent)}")
+    if conditions.id:
+        fixed.append(f"id = {binder.text(conditions.id)}")
     if unless:
         literals = ", ".join(f"unhex('{each.encode().hex()}')" for each in unless)
         fixed.append(f"id NOT IN ({literals})")
@@ -57,13 +60,13 @@ class FindDocuments(StoreQuery):
     """A page of documents, the newest first."""
 
     name: ClassVar = "documents"
-    conditions: DocumentConditions
+    where: DocumentConditions
     offset: int
     limit: int
     unless: tuple[str, ...] = ()
 
     def write(self, binder: Binder) -> str:
-        source = _source(self.conditions, binder, self.unless)
+        source = _source(self.where, binder, self.unless)
         limit, offset = binder.bind(self.limit, "UInt64"), binder.bind(self.offset, "UInt64")
         return (
             f"SELECT {_COLUMNS} {source} ORDER BY created_us DESC, id DESC"
@@ -76,11 +79,11 @@ class CountDocuments(StoreQuery):
     """The number of documents."""
 
     name: ClassVar = "document_count"
-    conditions: DocumentConditions
+    where: DocumentConditions
     unless: tuple[str, ...] = ()
 
     def write(self, binder: Binder) -> str:
-        return f"SELECT count() AS count {_source(self.conditions, binder, self.unless)}"
+        return f"SELECT count() AS count {_source(self.where, binder, self.unless)}"
 
 
 @dataclass(frozen=True, slots=True)

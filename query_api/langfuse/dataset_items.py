@@ -1,0 +1,121 @@
+"""Serve ``/api/public/dataset-items``."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from producers.documents.kinds.dataset_item import DatasetItem
+from producers.documents.record import ID_CHARS_MAX
+from query_api.context import AppContext, ProjectId
+from query_api.errors import NotFoundError
+from query_api.langfuse.dataset_bodies import DatasetItemBody, check_item
+from query_api.langfuse.datasets import found_dataset
+from query_api.langfuse.parameters import PageParameters, Text
+from query_api.langfuse.shapes.dataset import DatasetItemOut, dataset_item_out
+from query_api.openapi.dataset_examples import ITEM_EXAMPLE, ONE_PAGE
+from query_api.pages import PageMeta, page_meta
+from query_api.responses import Responses, json_response
+from query_api.times import Instant
+
+ItemId = Annotated[str, Path(min_length=1, max_length=ID_CHARS_MAX, examples=[ITEM_EXAMPLE["id"]])]
+
+
+class DatasetItemList(msgspec.Struct):
+    data: list[DatasetItemOut]
+    meta: PageMeta
+
+
+class DatasetItemParameters(PageParameters):
+    dataset_name: Text | None = None
+    source_trace_id: Text | None = None
+    source_observation_id: Text | None = None
+    version: Instant | None = Field(None, description="The items as they were at this time.")
+
+
+class ItemDeleted(msgspec.Struct):
+    message: str = "Dataset item successfully deleted"
+
+
+def dataset_items_router(context: AppContext) -> APIRouter:
+    router = APIRouter(tags=["datasets"])
+    documents, documented = context.documents, context.documented
+    one: Responses = {200: documented.response(DatasetItemOut, "The item.", ITEM_EXAMPLE)}
+    listed: Responses = {
+        200: documented.response(
+            DatasetItemList, "A page of items.", {"data": [ITEM_EXAMPLE], "meta": ONE_PAGE}
+        )
+    }
+    deleted: Responses = {
+        200: documented.response(
+            ItemDeleted, "The item is deleted.", {"message": ItemDeleted().message}
+        )
+    }
+
+    @router.post("/api/public/dataset-items", summary="Create or change an item", responses=one)
+    async def create_item(project_id: ProjectId, body: DatasetItemBody) -> Response:
+        """Items are identified by their id, which is unique in the project."""
+        dataset = await found_dataset(documents, project_id, body.dataset_name)
+        item_id = body.id or secrets.token_hex(12)
+
+        def changed(before: DatasetItem | None) -> DatasetItem:
+            if before is not None and before.dataset_id != dataset.id:
+                raise NotFoundError(
+                    f"The dataset item with id {item_id} already exists in a dataset other than"
+                    f" {body.dataset_name}"
+                )
+            item = body.applied(before, dataset.id)
+            check_item(dataset.body, item)
+            return item
+
+        item = await documents.change(DatasetItem, project_id, item_id, changed)
+        return json_response(dataset_item_out(item))
+
+    @router.get("/api/public/dataset-items", summary="List items", responses=listed)
+    async def list_items(
+        project_id: ProjectId, parameters: Annotated[DatasetItemParameters, Query()]
+    ) -> Response:
+        """Newest first, without archived ones."""
+        conditions: dict[str, Any] = {
+            "status": "ACTIVE",
+            "subject": parameters.source_trace_id or "",
+            "name": parameters.source_observation_id or "",
+            "as_of_us": parameters.version,
+        }
+        if parameters.dataset_name is not None:
+            dataset = await found_dataset(documents, project_id, parameters.dataset_name)
+            conditions["parent"] = dataset.id
+        found, total = await documents.page(
+            DatasetItem,
+            project_id,
+            offset=parameters.offset,
+            limit=parameters.limit,
+            **conditions,
+        )
+        meta = page_meta(parameters.page, parameters.limit, total)
+        return json_response(DatasetItemList([dataset_item_out(each) for each in found], meta))
+
+    @router.get("/api/public/dataset-items/{item_id:path}", summary="Get an item", responses=one)
+    async def get_item(project_id: ProjectId, item_id: ItemId) -> Response:
+        item = await documents.get(DatasetItem, project_id, item_id)
+        if item is None:
+            raise NotFoundError("Dataset item not found")
+        return json_response(dataset_item_out(item))
+
+    @router.delete(
+        "/api/public/dataset-items/{item_id:path}",
+        summary="Delete an item",
+        responses=deleted,
+    )
+    async def delete_item(project_id: ProjectId, item_id: ItemId) -> Response:
+        """Earlier versions can still be read as of a time."""
+        if not await documents.delete(DatasetItem, project_id, item_id):
+            raise NotFoundError("Dataset item not found")
+        return json_response(ItemDeleted())
+
+    return router

@@ -1,0 +1,246 @@
+"""Datasets, their items and runs, in the format of Langfuse."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from clickhouse.rows import DocumentRow
+from tests.query_api.harness import NOON_US, PROJECT, Api, observation
+
+ITEMS = "/api/public/dataset-items"
+RUN_ITEMS = "/api/public/dataset-run-items"
+DATASETS = "/api/public/v2/datasets"
+
+
+async def dataset(api: Api, name: str = "support/billing", **fields: Any) -> Any:
+    answer = await api.client.post(DATASETS, json={"name": name, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def item(api: Api, name: str = "support/billing", **fields: Any) -> Any:
+    answer = await api.client.post(ITEMS, json={"datasetName": name, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def ids(api: Api, **parameters: Any) -> list[str]:
+    answer = (await api.client.get(ITEMS, params=parameters)).json()
+    return [each["id"] for each in answer["data"]]
+
+
+async def test_a_dataset_is_created_changed_and_found_by_its_name_with_slashes(api: Api) -> None:
+    created = await dataset(api, description="first", metadata={"a": 1})
+    changed = await dataset(api, description=None, metadata=[1])
+    assert changed == {**created, "metadata": [1], "updatedAt": changed["updatedAt"]}
+    for path in ("support/billing", "support%2Fbilling"):
+        assert (await api.client.get(f"{DATASETS}/{path}")).json() == changed
+    assert (await api.client.get(f"{DATASETS}/support")).status_code == 404
+    assert (await api.other.get(f"{DATASETS}/support/billing")).status_code == 404
+    await dataset(api, "second")
+    page = (await api.client.get(DATASETS, params={"limit": 1})).json()
+    assert [each["name"] for each in page["data"]] == ["second"]
+    assert page["meta"] == {"page": 1, "limit": 1, "totalItems": 2, "totalPages": 2}
+    assert (await api.other.get(DATASETS)).json()["data"] == []
+
+
+async def test_an_item_is_created_changed_archived_and_deleted(api: Api) -> None:
+    answer = await api.client.post(ITEMS, json={"datasetName": "support/billing"})
+    assert (answer.status_code, answer.json()["message"]) == (404, "Dataset not found")
+    made = await dataset(api)
+    first = await item(api, id="a/b", input={"q": 1}, expectedOutput="x", sourceTraceId="t")
+    assert first["datasetId"] == made["id"]
+    assert (first["status"], first["metadata"], first["mediaReferences"]) == ("ACTIVE", None, [])
+    changed = await item(api, id="a/b", input={"q": 2})
+    assert changed == {**first, "input": {"q": 2}, "updatedAt": changed["updatedAt"]}
+    for path in ("a/b", "a%2Fb"):
+        assert (await api.client.get(f"{ITEMS}/{path}")).json() == changed
+    second = await item(api)
+    assert await ids(api) == [second["id"], "a/b"]
+    assert await ids(api, datasetName="support/billing", limit=1, page=2) == ["a/b"]
+    assert await ids(api, sourceTraceId="t") == ["a/b"]
+    assert await ids(api, sourceObservationId="o") == []
+    await item(api, id="a/b", status="ARCHIVED")
+    assert await ids(api) == [second["id"]]
+    assert (await api.client.get(f"{ITEMS}/a/b")).json()["status"] == "ARCHIVED"
+    await dataset(api, "second")
+    answer = await api.client.post(ITEMS, json={"datasetName": "second", "id": "a/b"})
+    assert answer.status_code == 404
+    assert "already exists in a dataset other than second" in answer.json()["message"]
+    assert (await api.other.delete(f"{ITEMS}/a/b")).status_code == 404
+    answer = await api.client.delete(f"{ITEMS}/a/b")
+    assert answer.json() == {"message": "Dataset item successfully deleted"}
+    assert (await api.client.get(f"{ITEMS}/a/b")).status_code == 404
+
+
+async def test_items_are_read_as_of_a_time(api: Api) -> None:
+    await dataset(api)
+    first = await item(api, id="a", input=1)
+    changed = await item(api, id="a", input=2)
+    await api.client.delete(f"{ITEMS}/a")
+
+    async def inputs(version: str) -> list[Any]:
+        parameters = {"datasetName": "support/billing", "version": version}
+        answer = (await api.client.get(ITEMS, params=parameters)).json()
+        return [each["input"] for each in answer["data"]]
+
+    assert await inputs(first["updatedAt"]) == [1]
+    assert await inputs(changed["updatedAt"]) == [2]
+    assert await inputs("2020-01-01T00:00:00Z") == []
+    assert await ids(api) == []
+
+
+async def test_stored_items_are_read_with_those_that_are_not_stored_yet(api: Api) -> None:
+    made = await dataset(api)
+    common = {
+        "project_id": PROJECT,
+        "kind": "dataset_item",
+        "is_deleted": 0,
+        "parent": made["id"],
+        "name": "",
+        "status": "ACTIVE",
+        "subject": "",
+        "row_version": 1,
+    }
+    body = f'{{"dataset_id":"{made["id"]}","dataset_name":"support/billing","input":INPUT}}'
+    for number in range(3):
+        at = {"created_us": NOON_US + number, "updated_us": NOON_US + number}
+        text = body.replace("INPUT", str(number))
+        rows = [
+            DocumentRow(id=f"s{number}", version=each, revision=1, body=text, **at, **common)
+            for each in (0, 1)
+        ]
+        await api.insert(*rows)
+    assert await ids(api) == ["s2", "s1", "s0"]
+    changed = await item(api, id="s1", input="new")
+    assert changed["createdAt"] == "2026-11-21T12:00:00.000001Z"
+    new = await item(api)
+    assert await ids(api) == [new["id"], "s2", "s1", "s0"]
+    assert await ids(api, limit=2, page=2) == ["s1", "s0"]
+    await api.client.delete(f"{ITEMS}/s2")
+    assert await ids(api) == [new["id"], "s1", "s0"]
+    assert await ids(api, version="2026-11-21T12:00:00.000002Z") == ["s2", "s1", "s0"]
+    assert (await api.client.get(f"{ITEMS}/s0")).json()["input"] == 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "fault"),
+    [
+        ({"type": "object", "required": ["q"]}, {}, "'q' is a required property"),
+        ({"properties": {"q": {"items": {"type": "string"}}}}, {"q": ["a", 1]}, "q[1]: 1 is not"),
+        ({"additionalProperties": False}, {"z": 1}, "the property 'z' is not allowed"),
+        ({"properties": {"q": {"pattern": "^a+$"}}}, {"q": "b"}, "q: 'b' does not match '^a+$'"),
+        ({"uniqueItems": True}, [1, 1], "the items of the array are not unique"),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "const": 1}, 2, "1 was expected"),
+    ],
+)
+async def test_items_must_meet_the_schemas_of_their_dataset(
+    api: Api, schema: Any, value: Any, fault: str
+) -> None:
+    await dataset(api, inputSchema=schema)
+    answer = await api.client.post(ITEMS, json={"datasetName": "support/billing", "input": value})
+    assert answer.status_code == 400
+    (issue,) = answer.json()["error"]
+    assert issue["path"] == ["input"]
+    assert fault in issue["message"]
+    assert await ids(api) == []
+    await dataset(api, inputSchema=None)
+    await item(api, id="a", input=value)
+    answer = await api.client.post(
+        DATASETS, json={"name": "support/billing", "inputSchema": schema}
+    )
+    assert answer.status_code == 400
+    assert "the existing item 'a'" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ({"type": "text"}, "type"),
+        ({"properties": {"q": {"minLength": -1}}}, "properties.q.minLength"),
+        ({"pattern": "(?=a)"}, "not supported by RE2"),
+        ({"$ref": "http://127.0.0.1:1/schema"}, "is not in it"),
+        ({"$ref": "#"}, "without end"),
+        ({"unevaluatedProperties": False}, "unevaluatedProperties"),
+    ],
+)
+async def test_a_schema_that_cannot_be_used_is_refused(api: Api, schema: Any, fault: str) -> None:
+    for field in ("inputSchema", "expectedOutputSchema"):
+        answer = await api.client.post(DATASETS, json={"name": "d", field: schema})
+        assert answer.status_code == 400
+        assert answer.json()["error"][0]["path"] == [field]
+        assert fault in answer.text
+
+
+async def test_a_check_that_takes_too_long_is_ended(api: Api) -> None:
+    defs: dict[str, Any] = {"d0": {"type": "object"}}
+    for number in range(1, 30):
+        twice = [{"$ref": f"#/$defs/d{number - 1}"}] * 2
+        defs[f"d{number}"] = {"allOf": twice}
+    await dataset(api, inputSchema={"$defs": defs, "$ref": "#/$defs/d29"})
+    answer = await api.client.post(ITEMS, json={"datasetName": "support/billing", "input": {}})
+    assert answer.status_code == 400
+    assert "more than 50000 steps" in answer.text
+    await dataset(api, inputSchema={"items": {"pattern": "^(a+)+$"}})
+    await item(api, input=["a" * 10_000])
+
+
+async def test_a_run_has_the_traces_of_its_items(api: Api) -> None:
+    made = await dataset(api)
+    for name in ("a", "b", "old"):
+        await item(api, id=name)
+    await item(api, id="old", status="ARCHIVED")
+    await api.insert(observation("t2", "o2"))
+
+    async def link(**body: Any) -> Any:
+        return await api.client.post(RUN_ITEMS, json={"runName": "r/1", **body})
+
+    first = (
+        await link(datasetItemId="a", traceId="t1", runDescription="d", metadata={"k": 1})
+    ).json()
+    assert (first["datasetRunName"], first["traceId"], first["observationId"]) == (
+        "r/1",
+        "t1",
+        None,
+    )
+    assert (await link(datasetItemId="a", traceId="t1")).json() == first
+    second = (await link(datasetItemId="b", observationId="o2")).json()
+    assert (second["traceId"], second["observationId"]) == ("t2", "o2")
+    assert second["datasetRunId"] == first["datasetRunId"]
+    for body, status in (
+        ({"datasetItemId": "old", "traceId": "t"}, 404),
+        ({"datasetItemId": "nowhere", "traceId": "t"}, 404),
+        ({"datasetItemId": "a", "observationId": "nowhere"}, 404),
+        ({"datasetItemId": "a"}, 400),
+    ):
+        assert (await link(**body)).status_code == status
+
+    runs = "/api/public/datasets/support%2Fbilling/runs"
+    listed = (await api.client.get(runs)).json()
+    assert [each["name"] for each in listed["data"]] == ["r/1"]
+    for path in ("r%2F1", "r/1"):
+        run = (await api.client.get(f"{runs}/{path}")).json()
+        assert (run["description"], run["metadata"]) == ("d", {"k": 1})
+        assert run["datasetRunItems"] == [second, first]
+    parameters = {"datasetId": made["id"], "runName": "r/1", "limit": 1}
+    page = (await api.client.get(RUN_ITEMS, params=parameters)).json()
+    assert (page["data"], page["meta"]["totalItems"]) == ([second], 2)
+    old = (await api.client.get("/api/public/datasets/support/billing")).json()
+    assert ([each["id"] for each in old["items"]], old["runs"]) == (["b", "a"], ["r/1"])
+    assert (await api.other.delete(f"{runs}/r%2F1")).status_code == 404
+    answer = await api.client.delete(f"{runs}/r%2F1")
+    assert answer.json() == {"message": "Dataset run successfully deleted"}
+    assert (await api.client.get(f"{runs}/r%2F1")).status_code == 404
+    assert (await api.client.get(RUN_ITEMS, params=parameters)).status_code == 404
+
+
+async def test_the_id_of_a_run_is_the_one_that_sdks_compute(api: Api) -> None:
+    made = await dataset(api, "ü")
+    await item(api, "ü", id="a")
+    body = {"runName": "ラン", "datasetItemId": "a", "traceId": "t"}
+    linked = (await api.client.post(RUN_ITEMS, json=body)).json()
+    text = f'["langfuse-experiment-v1","{PROJECT}","{made["id"]}","ラン"]'
+    assert linked["datasetRunId"] == hashlib.sha256(text.encode()).hexdigest()[:16]
