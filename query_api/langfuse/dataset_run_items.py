@@ -18,7 +18,7 @@ from query_api.errors import BadRequestError, NotFoundError
 from query_api.langfuse.dataset_bodies import NAME_CHARS_MAX, RunItemBody
 from query_api.langfuse.parameters import PageParameters
 from query_api.langfuse.shapes.dataset import DatasetRunItemOut, dataset_run_item_out
-from query_api.openapi.dataset_examples import ONE_PAGE, RUN_ITEM_EXAMPLE
+from query_api.openapi.dataset_examples import ONE_PAGE, RUN_EXAMPLE, RUN_ITEM_EXAMPLE
 from query_api.pages import PageMeta, page_meta
 from query_api.responses import Responses, json_response
 from query_api.store.columns import OBSERVATION_COLUMNS
@@ -37,8 +37,8 @@ class _Found(msgspec.Struct):
 
 
 class RunItemParameters(PageParameters):
-    dataset_id: str = Field(min_length=1, max_length=1_000)
-    run_name: str = Field(min_length=1, max_length=NAME_CHARS_MAX)
+    dataset_id: str = Field(min_length=1, max_length=1_000, examples=[RUN_EXAMPLE["datasetId"]])
+    run_name: str = Field(min_length=1, max_length=NAME_CHARS_MAX, examples=[RUN_EXAMPLE["name"]])
 
 
 def dataset_run_items_router(context: AppContext) -> APIRouter:

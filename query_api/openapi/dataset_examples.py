@@ -14,8 +14,8 @@ DATASET_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "inputSchema": {"type": "object", "required": ["question"]},
 }
 DATASET_EXAMPLE: Final[dict[str, Any]] = {
-    "id": "1b6f7e0c52a94d7e8f3a2b1c",
-    "projectId": "default",
+    "id": "9f2a0f7d56565892419c7119",
+    "projectId": "acme",
     "name": "support/billing",
     "description": "Questions about invoices.",
     "metadata": {"owner": "ada"},

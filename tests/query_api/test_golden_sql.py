@@ -38,6 +38,12 @@ from query_api.store.queries.budget_states import CountGroups, FindGroups
 from query_api.store.queries.control_versions import FindVersions
 from query_api.store.queries.dead_letters import FindDeadLetters
 from query_api.store.queries.deliveries import FindAttempts, FindDeliveries
+from query_api.store.queries.documents import (
+    CountDocuments,
+    DocumentConditions,
+    FindDocuments,
+    FindDocumentsById,
+)
 from query_api.store.queries.late_events import FindLateEvents
 from query_api.store.queries.observations import (
     CountObservations,
@@ -122,6 +128,40 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         LIMIT {p2:UInt32} OFFSET {p3:UInt64}
         """,
         {"project_id": "acme", "p1": 5, "p2": 10, "p3": 20},
+    ),
+    (
+        FindDocuments("acme", DocumentConditions(kind="note", parent=NASTY, name="n"), 20, 10,
+            unless=("a'b",)),
+        """
+        SELECT project_id, kind, id, revision, is_deleted, parent, name, status, subject,
+            created_us, updated_us, body
+        FROM documents FINAL
+        WHERE project_id = {project_id:String}
+          AND kind = {p1:String}
+          AND parent = {p2:String}
+          AND id NOT IN (unhex('612762'))
+          AND version = 0
+          AND is_deleted = 0
+          AND name = {p3:String}
+        ORDER BY created_us DESC, id DESC
+        LIMIT {p4:UInt64} OFFSET {p5:UInt64}
+        """,
+        {"project_id": "acme", "p1": "note", "p2": NASTY, "p3": "n", "p4": 10, "p5": 20},
+    ),
+    (
+        CountDocuments("acme", DocumentConditions(kind="note", id="x", as_of_us=5)),
+        """
+        SELECT count() AS count
+        FROM (SELECT * FROM documents FINAL
+            WHERE project_id = {project_id:String}
+              AND kind = {p1:String}
+              AND id = {p2:String}
+              AND version > 0
+              AND updated_us <= {p3:Int64}
+            ORDER BY version DESC LIMIT 1 BY id)
+        WHERE is_deleted = 0
+        """,
+        {"project_id": "acme", "p1": "note", "p2": "x", "p3": 5},
     ),
     (
         ReadTraces("acme", ("t1",), TRACE_CONTEXT),
@@ -727,6 +767,10 @@ def test_every_table_a_query_reads_is_restricted_to_its_project(kind: type[Store
         others["conditions"] = (condition("userId", "eq", "u"),)  # type: ignore[assignment]
     if "runs" in {each.name for each in fields(kind)}:
         others["runs"] = Runs(60, (0,), (0,))  # type: ignore[assignment]
+    if "where" in others:
+        others["where"] = DocumentConditions(kind="note", as_of_us=5)  # type: ignore[assignment]
+    if kind is FindDocumentsById:
+        others["ids"] = ("a",)  # type: ignore[assignment]
     text = kind("acme", **others).sql().text  # type: ignore[arg-type]
     tables = re.findall(r"FROM (\w+)", text)
     assert text.count("project_id = {project_id:String}") == len(tables) >= 1

@@ -14,6 +14,11 @@ from producers.control.kinds.channel import Channel
 from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from query_api.openapi.channel_examples import CHANNEL_EXAMPLE
+from query_api.openapi.dataset_examples import (
+    DATASET_REQUEST_EXAMPLE,
+    ITEM_REQUEST_EXAMPLE,
+    RUN_ITEM_REQUEST_EXAMPLE,
+)
 from tests.fixtures.control_log import following
 from tests.query_api.harness import NOON_US, PROJECT, Api
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS
@@ -27,6 +32,11 @@ CHANNEL = Channel(
     id=CHANNEL_EXAMPLE["id"], project_id=PROJECT, name="on-call", type="slack",
     settings={"url": "https://93.184.216.34/x"}, created_us=NOON_US,
 )  # fmt: skip
+DATASET = (
+    ("v2/datasets", DATASET_REQUEST_EXAMPLE),
+    ("dataset-items", ITEM_REQUEST_EXAMPLE),
+    ("dataset-run-items", RUN_ITEM_REQUEST_EXAMPLE),
+)
 """What the examples of other resources refer to."""
 PUBLIC_ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))
 
@@ -60,6 +70,8 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
             query[parameter["name"]] = examples[0]
     body = example_of_body(operation)
     api.control.keep(CHANNEL)
+    for at, earlier in DATASET:
+        assert (await api.client.post(f"/api/public/{at}", json=earlier)).is_success
     client = api.admin if {"adminKey": []} in operation["security"] else api.client
     answer = await client.request(method, path, params=query, json=body)
     made_up = "{" in name and answer.status_code == 404

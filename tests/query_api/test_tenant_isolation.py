@@ -26,6 +26,7 @@ from producers.control.kinds.route import Route
 from producers.control.kinds.silence import Silence
 from producers.control.kinds.webhook import Webhook
 from producers.control.record import ProjectRecord
+from producers.documents.kinds.dataset import dataset_id
 from query_api.app import create_query_api
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
@@ -105,6 +106,20 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                     route = {"name": mark, "channel_ids": [created.json()["id"]]}
                     assert (await client.post("/v1/routes", json=route)).status_code == 201
             assert (await client.put("/v1/tiers/u", json={"tier": mark})).status_code == 200
+            for path, body in (
+                ("v2/datasets", {"name": "set", "description": mark}),
+                ("dataset-items", {"datasetName": "set", "id": "item", "input": mark}),
+                (
+                    "dataset-run-items",
+                    {
+                        "runName": "run",
+                        "datasetItemId": "item",
+                        "traceId": mark,
+                        "runDescription": mark,
+                    },
+                ),
+            ):
+                assert (await client.post(f"/api/public/{path}", json=body)).status_code == 200
         yield api
 
 
@@ -130,6 +145,9 @@ ID_OF = {
     "user_id": "u",
     "session_id": "s",
     "delivery_id": "dl",
+    "dataset_name": "set",
+    "item_id": "item",
+    "run_name": "run",
 }
 RANGE = {
     "from": "2026-11-21T00:00:00Z",
@@ -158,8 +176,9 @@ def filled(path: str, api: Api, project_id: str) -> str:
     return path
 
 
-async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
+async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Response:
     parameters = {
+        "/api/public/dataset-run-items": {"datasetId": dataset_id(own, "set"), "runName": "run"},
         "/v1/windows": RANGE,
         "/v1/cache": RANGE,
         "/v1/prices/resolve": {"model": "m"},
@@ -173,7 +192,7 @@ async def answer_of(client: httpx.AsyncClient, path: str) -> httpx.Response:
 @pytest.mark.parametrize("path", every_get_path())
 async def test_each_project_reads_its_own_data_only(both: Api, path: str) -> None:
     for client, own, foreign in ((both.client, PROJECT, OTHER), (both.other, OTHER, PROJECT)):
-        answer = await answer_of(client, filled(path, both, own))
+        answer = await answer_of(client, filled(path, both, own), own)
         if path.startswith(ADMIN_PATHS):
             assert answer.status_code == 403
             continue
