@@ -56,7 +56,7 @@ def traces_of(server: Server, key: dict[str, Any]) -> list[str]:
     auth = (key["public_key"], key["secret_key"])
     answer = httpx.get(f"{server.url}/api/public/traces", auth=auth, timeout=30)
     assert answer.status_code == 200, answer.text
-    return sorted(each["name"] for each in answer.json()["data"])
+    return sorted(each["name"] or "" for each in answer.json()["data"])
 
 
 def test_a_second_project_sends_by_both_doors_and_sees_nothing_of_the_first(

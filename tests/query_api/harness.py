@@ -186,9 +186,15 @@ class Api:
         return self.admin if path.startswith(ADMIN_PATHS) else self.client
 
     async def empty(self) -> None:
-        """Take all rows out."""
-        for table in (*ROW_OF_TABLE, "observations_slim", *LEVEL_TABLES, "window_rollups"):
-            await self.store.command(f"TRUNCATE TABLE {table}")
+        """Take all rows out. Most tests fill few tables, and truncating each takes time."""
+        tables = [*ROW_OF_TABLE, "observations_slim", *LEVEL_TABLES, "window_rollups"]
+        filled = await self.store.query(
+            "SELECT DISTINCT table FROM system.parts WHERE database = {database:String}"
+            " AND table IN {tables:Array(String)} AND active",
+            {"database": self.store.database, "tables": tables},
+        )
+        for row in filled:
+            await self.store.command(f"TRUNCATE TABLE {row['table']}")
 
 
 def make_api(
