@@ -28,6 +28,7 @@ from query_api.error_responses import install_error_responses
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.langfuse.api_keys import api_keys_router
+from query_api.langfuse.comments import comments_router
 from query_api.langfuse.dataset_items import dataset_items_router
 from query_api.langfuse.dataset_run_items import dataset_run_items_router
 from query_api.langfuse.dataset_runs import dataset_runs_router
@@ -83,6 +84,7 @@ ROUTERS: Final = (
     observations_router,
     scores_router,
     scores_v3_router,
+    comments_router,
     dataset_items_router,
     dataset_run_items_router,
     datasets_router,
@@ -176,7 +178,10 @@ def create_query_api(
     install_error_responses(app)
     install_openapi(app, documented)
     app.add_middleware(
-        LimitBodies, max_bytes=settings.body_max_bytes, timeout_s=settings.body_timeout_s
+        LimitBodies,
+        max_bytes=settings.body_max_bytes,
+        document_max_bytes=settings.document_body_max_bytes,
+        timeout_s=settings.body_timeout_s,
     )
     app.add_middleware(CountRequests)
     app.add_middleware(UnbracketLists)

@@ -24,6 +24,7 @@ from producers.errors import (
     ControlError,
     ControlLimitError,
     ForbiddenError,
+    TooLargeError,
     UnauthorizedError,
 )
 from producers.options_requests import ROUTE_METHODS
@@ -56,6 +57,7 @@ def install_error_responses(app: FastAPI) -> None:
     app.add_exception_handler(UnauthorizedError, _unauthorized)
     app.add_exception_handler(ForbiddenError, _forbidden)
     app.add_exception_handler(ControlError, _control_error)
+    app.add_exception_handler(TooLargeError, _too_large)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
@@ -182,6 +184,10 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     code = _CODES.get(error.status_code, "invalid_request")
     field = "body" if error.status_code in _CODES else ""
     return native_refusal(error.status_code, code, str(error.detail), field=field)
+
+
+async def _too_large(request: Request, error: Exception) -> Response:
+    return await _http_exception(request, HTTPException(413, str(error)))
 
 
 def _no_such_route(request: Request) -> Response:

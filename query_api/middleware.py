@@ -13,6 +13,13 @@ from query_api import metrics
 
 _BRACKETS: Final = re.compile(rb"(^|&)([A-Za-z_]+)(?:\[\]|%5[Bb]%5[Dd])=")
 
+DOCUMENT_PATHS: Final = (
+    "/api/public/comments",
+    "/api/public/dataset",
+    "/api/public/v2/datasets",
+    "/v1/datasets",
+)
+"""Beginnings of the paths whose bodies are documents."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
@@ -58,13 +65,19 @@ class CountRequests:
 class LimitBodies:
     """Refuse bodies that are too large or arrive too slowly, while they are being received."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, document_max_bytes: int, timeout_s: float
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._document_max_bytes = document_max_bytes
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_bytes = 0
+        limit, max_bytes = "body_max_bytes", self._max_bytes
+        if scope.get("path", "").startswith(DOCUMENT_PATHS):
+            limit, max_bytes = "document_body_max_bytes", self._document_max_bytes
         # After the body, the application only waits for the end of the connection, without a limit.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
         late = False
@@ -81,9 +94,9 @@ class LimitBodies:
             if not message.get("more_body", False):
                 deadline_s = None
             received_bytes += len(message.get("body", b""))
-            if received_bytes > self._max_bytes:
-                metrics.LIMITS_REACHED.labels("body_max_bytes").inc()
-                raise HTTPException(413, f"the body is larger than {self._max_bytes} bytes")
+            if received_bytes > max_bytes:
+                metrics.LIMITS_REACHED.labels(limit).inc()
+                raise HTTPException(413, f"the body is larger than {max_bytes} bytes ({limit})")
             return message
 
         async def closing_if_late(message: Message) -> None:

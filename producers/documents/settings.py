@@ -15,7 +15,7 @@ class DocumentSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRACEMILL_DOCUMENTS_", frozen=True)
 
-    record_max_bytes: int = Field(4 * MIB, ge=16 * 1024)
+    record_max_bytes: int = Field(12 * MIB, ge=16 * 1024)
     """Maximum size of a document as JSON; above it: 413. At most ``record_max_bytes`` of the
     broker."""
     tail_max_bytes: int = Field(128 * MIB, ge=1 * MIB)

@@ -70,3 +70,16 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "updatedAt": _CREATED,
 }
 ONE_PAGE: Final = {"page": 1, "limit": 50, "totalItems": 1, "totalPages": 1}
+COMMENT_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "objectType": "TRACE",
+    "objectId": _TRACE,
+    "content": "The answer is outdated.",
+    "authorUserId": "ada",
+}
+COMMENT_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "8d2c4a6b8e0f1a3c5d7e9f1b",
+    "projectId": "acme",
+    "createdAt": _CREATED,
+    "updatedAt": _CREATED,
+    **COMMENT_REQUEST_EXAMPLE,
+}

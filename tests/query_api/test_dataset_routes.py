@@ -244,3 +244,40 @@ async def test_the_id_of_a_run_is_the_one_that_sdks_compute(api: Api) -> None:
     linked = (await api.client.post(RUN_ITEMS, json=body)).json()
     text = f'["langfuse-experiment-v1","{PROJECT}","{made["id"]}","ラン"]'
     assert linked["datasetRunId"] == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+async def test_comments_are_created_listed_and_read(api: Api) -> None:
+    path = "/api/public/comments"
+    made = []
+    for number, object_type in enumerate(("TRACE", "OBSERVATION", "SESSION", "PROMPT", "TRACE")):
+        body = {"projectId": PROJECT, "objectType": object_type, "objectId": f"o{number % 4}"}
+        given = {**body, "content": str(number), "authorUserId": "ada" if number else None}
+        made.append((await api.client.post(path, json=given)).json()["id"])
+    comment = (await api.client.get(f"{path}/{made[1]}")).json()
+    assert (comment["objectType"], comment["objectId"], comment["content"]) == (
+        "OBSERVATION", "o1", "1",
+    )  # fmt: skip
+
+    async def found(**parameters: Any) -> list[str]:
+        answer = (await api.client.get(path, params=parameters)).json()
+        return [each["content"] for each in answer["data"]]
+
+    assert await found() == ["4", "3", "2", "1", "0"]
+    assert await found(objectType="TRACE") == ["4", "0"]
+    assert await found(objectType="TRACE", objectId="o0") == ["4", "0"]
+    assert await found(authorUserId="ada", limit=2, page=2) == ["2", "1"]
+    assert (await api.client.get(path, params={"objectId": "o0"})).status_code == 400
+    assert (await api.other.get(f"{path}/{made[1]}")).status_code == 404
+    for fields, status in (({"projectId": "globex"}, 404), ({"content": ""}, 400)):
+        given = {"objectType": "TRACE", "objectId": "o", "content": "c", **fields}
+        assert (await api.client.post(path, json=given)).status_code == status
+
+
+async def test_an_item_may_be_larger_than_other_bodies(api: Api) -> None:
+    await dataset(api)
+    large = await item(api, input="x" * 1_000_000)
+    assert len((await api.client.get(f"{ITEMS}/{large['id']}")).json()["input"]) == 1_000_000
+    given = {"datasetName": "support/billing", "input": "x" * 4_600_000}
+    answer = await api.client.post(ITEMS, json=given)
+    assert answer.status_code == 413
+    assert "document_body_max_bytes" in answer.text

@@ -57,6 +57,7 @@ MORE_BODIES: dict[str, Any] = {
     "/v1/tiers/{user_id}": {"tier": "pro"},
     "/v1/admin/projects/{project_id}/keys/{key_id}/rotate": {"overlap_s": 60},
     "/api/public/projects/{projectId}/apiKeys": {"note": "n"},
+    "/api/public/comments": {"objectType": "TRACE", "objectId": OWN, "content": "c"},
     "/api/public/v2/datasets": {"name": OWN},
     "/api/public/datasets": {"name": OWN},
     "/api/public/dataset-items": {"datasetName": OWN, "id": OWN, "input": 1},

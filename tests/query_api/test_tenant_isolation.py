@@ -120,6 +120,8 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 ),
             ):
                 assert (await client.post(f"/api/public/{path}", json=body)).status_code == 200
+            comment = {"objectType": "TRACE", "objectId": "t", "content": mark}
+            assert (await client.post("/api/public/comments", json=comment)).status_code == 200
         yield api
 
 
@@ -176,6 +178,11 @@ def filled(path: str, api: Api, project_id: str) -> str:
     return path
 
 
+async def with_comment(client: httpx.AsyncClient, path: str) -> str:
+    (comment,) = (await client.get("/api/public/comments")).json()["data"]
+    return path.replace("{comment_id}", comment["id"])
+
+
 async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Response:
     parameters = {
         "/api/public/dataset-run-items": {"datasetId": dataset_id(own, "set"), "runName": "run"},
@@ -192,7 +199,8 @@ async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Res
 @pytest.mark.parametrize("path", every_get_path())
 async def test_each_project_reads_its_own_data_only(both: Api, path: str) -> None:
     for client, own, foreign in ((both.client, PROJECT, OTHER), (both.other, OTHER, PROJECT)):
-        answer = await answer_of(client, filled(path, both, own), own)
+        filled_path = await with_comment(client, filled(path, both, own))
+        answer = await answer_of(client, filled_path, own)
         if path.startswith(ADMIN_PATHS):
             assert answer.status_code == 403
             continue
