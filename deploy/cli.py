@@ -12,6 +12,7 @@ from deploy.alerts_cli import alerts
 from deploy.api_options import Url
 from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
+from deploy.experiments_cli import experiments
 from deploy.limits_cli import limits
 from deploy.notifications_cli import channels, webhooks
 from deploy.output import safe_output
@@ -370,6 +371,7 @@ app.add_typer(limits)
 app.add_typer(prices)
 app.add_typer(quarantine)
 app.add_typer(alerts)
+app.add_typer(experiments)
 add_examples(app)
 
 

@@ -61,6 +61,10 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "alerts silence": "tracemill alerts silence team=search --for 2h --reason 'load test'",
     "alerts silences": "tracemill alerts silences",
     "alerts expire": "tracemill alerts expire sil_1f2e",
+    "experiments compare": (
+        "tracemill experiments compare baseline candidate --dataset support/billing"
+        " --fail-if 'mean(correctness) < 0.8'"
+    ),
     "quarantine list": "tracemill quarantine list --state quarantined",
     "quarantine show": "tracemill quarantine show events/0/1234",
     "quarantine replay": "tracemill quarantine replay events/0/1234",

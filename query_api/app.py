@@ -63,6 +63,7 @@ from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
 from query_api.v1.deliveries import deliveries_router
+from query_api.v1.experiments import experiments_router
 from query_api.v1.late_events import late_events_router
 from query_api.v1.owner_totals import owner_totals_router
 from query_api.v1.price_resolution import price_resolution_router
@@ -96,6 +97,7 @@ ROUTERS: Final = (
     windows_router,
     prometheus_router,
     cache_router,
+    experiments_router,
     late_events_router,
     alerts_router,
     dead_letters_router,

@@ -149,6 +149,9 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     it takes longer than ``queue_wait_max_s``: 503."""
     documents_of_parent_max: int = Field(default=10_000, ge=1)
     """Maximum documents in a response that has no pages, such as the items of a run."""
+    experiment_changes_max: int = Field(default=1_000, ge=1)
+    """Maximum regressions, improvements, missing and failed items, each, in a comparison of runs;
+    one with more is marked ``truncated``."""
     document_write_attempts_max: int = Field(default=10, ge=1)
     """Maximum attempts of a change while others change the same document; after them: 503."""
     document_counts_s: float = Field(default=30.0, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import unquote
 
 import msgspec
 from fastapi import APIRouter, Path, Query
@@ -47,15 +48,16 @@ class DatasetIdsList(msgspec.Struct):
 
 
 async def found_dataset(documents: Documents, project_id: str, name: str) -> Document[Dataset]:
-    """Return a dataset by name.
+    """Return a dataset by name, which some clients percent-encode once more.
 
     Raises:
         NotFoundError: there is none.
     """
-    found = await documents.get(Dataset, project_id, dataset_id(project_id, name))
-    if found is None:
-        raise NotFoundError("Dataset not found")
-    return found
+    for each in dict.fromkeys((name, unquote(name))):
+        found = await documents.get(Dataset, project_id, dataset_id(project_id, each))
+        if found is not None:
+            return found
+    raise NotFoundError("Dataset not found")
 
 
 def datasets_router(context: AppContext) -> APIRouter:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clickhouse.rows import DocumentRow
-from tests.query_api.harness import NOON_US, PROJECT, Api, observation
+from tests.query_api.harness import NOON_US, PROJECT, Api, observation, score, trace
 
 ITEMS = "/api/public/dataset-items"
 RUN_ITEMS = "/api/public/dataset-run-items"
@@ -61,6 +61,7 @@ async def test_an_item_is_created_changed_archived_and_deleted(api: Api) -> None
     second = await item(api)
     assert await ids(api) == [second["id"], "a/b"]
     assert await ids(api, datasetName="support/billing", limit=1, page=2) == ["a/b"]
+    assert await ids(api, datasetName="support%2Fbilling", limit=1) == [second["id"]]
     assert await ids(api, sourceTraceId="t") == ["a/b"]
     assert await ids(api, sourceObservationId="o") == []
     await item(api, id="a/b", status="ARCHIVED")
@@ -281,3 +282,43 @@ async def test_an_item_may_be_larger_than_other_bodies(api: Api) -> None:
     answer = await api.client.post(ITEMS, json=given)
     assert answer.status_code == 413
     assert "document_body_max_bytes" in answer.text
+
+
+async def test_runs_are_compared_by_the_traces_and_scores_of_their_items(api: Api) -> None:
+    await dataset(api, "d")
+    for name in ("a", "b", "c"):
+        await item(api, "d", id=name)
+    for run, name, trace_id in (("one", "a", "t1"), ("two", "a", "t2"), ("two", "b", "nowhere")):
+        body = {"runName": run, "datasetItemId": name, "traceId": trace_id}
+        assert (await api.client.post(RUN_ITEMS, json=body)).is_success
+    await api.insert(
+        trace("t1", end_us=NOON_US + 2_000_000, total_cost_pico=3 * 10**9, usage={"total": 30}),
+        trace("t2", end_us=NOON_US + 1_000_000, total_cost_pico=10**9, error_count=1),
+        score("s1", trace_id="t1", name="right", value=1.0),
+        score("s2", trace_id="t2", name="right", value=0.5, data_type="BOOLEAN"),
+        score("s3", trace_id="t2", name="right", value=0.0, observation_id="o"),
+        score("s4", trace_id="t2", name="style", string_value="good", data_type="CATEGORICAL"),
+    )
+    path = "/v1/experiments/compare"
+    found = (await api.client.get(path, params={"dataset": "d", "runs": "one,two"})).json()
+    one, two = found["runs"]
+    assert (one["name"], one["items"], one["cost_usd"]["mean"]) == ("one", 1, "0.003")
+    assert (two["items"], two["failed"], two["latency_ms"]["mean"]) == (2, 1, 1000.0)
+    assert two["scores"] == {"right": {"mean": 0.25, "count": 1, "ci95": None}}
+    assert {each["measure"]: each["mean"] for each in found["differences"]} == {
+        "cost_usd": -0.002, "latency_ms": -1000.0, "tokens": -30.0, "scores.right": -0.75,
+    }  # fmt: skip
+    assert found["regressions"] == [
+        {"run": "two", "item_id": "a", "score": "right", "from": 1.0, "to": 0.25}
+    ]
+    assert found["failed"] == [{"run": "two", "item_id": "a", "trace_id": "t2"}]
+    assert [(each["run"], each["item_id"], each["reason"]) for each in found["missing"]] == [
+        ("one", "b", "not_run"), ("one", "c", "not_run"), ("two", "c", "not_run"),
+        ("two", "b", "no_trace"),
+    ]  # fmt: skip
+    assert [each["item_id"] for each in found["items"]] == ["a", "b", "c"]
+    repeated = await api.client.get(path, params={"dataset": "d", "runs": ["one", "two"]})
+    assert repeated.json() == found
+    for parameters in ({"dataset": "nowhere", "runs": "one"}, {"dataset": "d", "runs": "three"}):
+        assert (await api.client.get(path, params=parameters)).status_code == 404
+    assert (await api.client.get(path, params={"dataset": "d", "runs": ","})).status_code == 422

@@ -44,6 +44,7 @@ from query_api.store.queries.documents import (
     FindDocuments,
     FindDocumentsById,
 )
+from query_api.store.queries.experiments import MeanScores
 from query_api.store.queries.late_events import FindLateEvents
 from query_api.store.queries.observations import (
     CountObservations,
@@ -128,6 +129,18 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         LIMIT {p2:UInt32} OFFSET {p3:UInt64}
         """,
         {"project_id": "acme", "p1": 5, "p2": 10, "p3": 20},
+    ),
+    (
+        MeanScores("acme", ("t1",)),
+        """
+        SELECT trace_id, name AS score_name, avg(assumeNotNull(value)) AS value
+        FROM scores FINAL
+        WHERE project_id = {project_id:String}
+          AND trace_id IN {p1:Array(String)}
+          AND data_type IN ('NUMERIC', 'BOOLEAN') AND isNotNull(scores.value)
+        GROUP BY trace_id, score_name
+        """,
+        {"project_id": "acme", "p1": ["t1"]},
     ),
     (
         FindDocuments("acme", DocumentConditions(kind="note", parent=NASTY, name="n"), 20, 10,

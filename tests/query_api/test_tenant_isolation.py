@@ -185,6 +185,7 @@ async def with_comment(client: httpx.AsyncClient, path: str) -> str:
 
 async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Response:
     parameters = {
+        "/v1/experiments/compare": {"dataset": "set", "runs": "run"},
         "/api/public/dataset-run-items": {"datasetId": dataset_id(own, "set"), "runName": "run"},
         "/v1/windows": RANGE,
         "/v1/cache": RANGE,

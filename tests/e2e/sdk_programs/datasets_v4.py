@@ -6,13 +6,14 @@ The first argument is the number of items. The report has the time of each creat
 import json
 import sys
 import time
+from importlib.metadata import version
 from statistics import median
 
 import langfuse as sdk
-from langfuse import Langfuse, __version__
+from langfuse import Langfuse
 
 count = int(sys.argv[1])
-major = __version__.split(".")[0]
+major = version("langfuse").split(".")[0]
 langfuse = Langfuse()
 name = f"folder/set of v{major}"
 langfuse.create_dataset(name=name, description="d", metadata={"k": "v"})

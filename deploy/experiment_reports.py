@@ -1,0 +1,118 @@
+"""Render a comparison of experiments as Markdown or as an HTML page."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+Table = tuple[str, Sequence[str], list[list[str]]]
+"""Title, columns and rows."""
+_STYLE: Final = (
+    "body{font-family:sans-serif}td,th{padding:.2em .8em;text-align:left}"
+    "tr:nth-child(even){background:#eee}.failed{color:#b00}"
+)
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def markdown(comparison: Mapping[str, Any], failures: Sequence[str]) -> str:
+    """Return a report as Markdown."""
+    lines = [f"# Experiments on {_escaped(comparison['dataset'])}", ""]
+    lines += [f"- **failed:** {_escaped(each)}" for each in failures]
+    for title, columns, rows in _tables(comparison):
+        lines += ["", f"## {title}", "", _row(columns), _row(["---"] * len(columns))]
+        lines += [_row([_escaped(each) for each in row]) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def html_page(comparison: Mapping[str, Any], failures: Sequence[str]) -> str:
+    """Return a report as an HTML page without scripts."""
+    title = html.escape(f"Experiments on {comparison['dataset']}")
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        f"<title>{title}</title>",
+        f"<style>{_STYLE}</style>",
+        f"<h1>{title}</h1>",
+        *(f"<p class=failed>failed: {html.escape(each)}</p>" for each in failures),
+    ]
+    for name, columns, rows in _tables(comparison):
+        head = "".join(f"<th>{html.escape(each)}</th>" for each in columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(each)}</td>' for each in row)}</tr>" for row in rows
+        )
+        parts.append(f"<h2>{html.escape(name)}</h2><table><tr>{head}</tr>{body}</table>")
+    return "\n".join(parts) + "\n"
+
+
+def _tables(comparison: Mapping[str, Any]) -> Iterator[Table]:
+    names = sorted({name for run in comparison["runs"] for name in run["scores"]})
+    columns = ["run", "items", "failed", "cost (USD)", "latency (ms)", "p95 (ms)", "tokens"]
+    rows = [
+        [
+            run["name"], str(run["items"]), str(run["failed"]), _text(run["cost_usd"]["mean"]),
+            _text(run["latency_ms"]["mean"]), _text(run["latency_ms"]["p95"]),
+            _text(run["tokens"]["mean"]),
+            *(_mean(run["scores"].get(name)) for name in names),
+        ]
+        for run in comparison["runs"]
+    ]  # fmt: skip
+    yield "Runs (means per item)", [*columns, *names], rows
+    if comparison["differences"]:
+        yield (
+            "Differences (means of paired differences)",
+            ["run", "compared with", "measure", "items", "difference", "95 % interval", ""],
+            [
+                [
+                    each["run"], each["baseline"], each["measure"], str(each["items"]),
+                    _text(each["mean"]), _interval(each["ci95"]),
+                    "significant" if each["significant"] else "",
+                ]
+                for each in comparison["differences"]
+            ],
+        )  # fmt: skip
+    for name in ("regressions", "improvements"):
+        if comparison[name]:
+            yield (
+                name.capitalize(),
+                ["run", "item", "score", "from", "to"],
+                [
+                    [
+                        each["run"], each["item_id"], each["score"], _text(each["from"]),
+                        _text(each["to"]),
+                    ]
+                    for each in comparison[name]
+                ],
+            )  # fmt: skip
+    if comparison["missing"]:
+        yield (
+            "Missing items",
+            ["run", "item", "reason"],
+            [[each["run"], each["item_id"], each["reason"]] for each in comparison["missing"]],
+        )
+    if comparison["failed"]:
+        yield (
+            "Failed items",
+            ["run", "item", "trace"],
+            [[each["run"], each["item_id"], each["trace_id"]] for each in comparison["failed"]],
+        )
+
+
+def _mean(score: Mapping[str, Any] | None) -> str:
+    return "" if score is None else f"{score['mean']:.4g} {_interval(score['ci95'])}".strip()
+
+
+def _interval(ci95: Sequence[float] | None) -> str:
+    return "" if ci95 is None else f"[{ci95[0]:.4g}, {ci95[1]:.4g}]"
+
+
+def _text(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

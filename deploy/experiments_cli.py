@@ -1,0 +1,79 @@
+"""`tracemill experiments`: compare runs of a dataset, for people and for CI jobs."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import httpx
+import typer
+
+from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
+from deploy.experiment_conditions import failed_conditions
+from deploy.experiment_reports import html_page, markdown
+
+experiments = typer.Typer(
+    name="experiments",
+    no_args_is_help=True,
+    help="Compare runs of experiments on datasets. The commands use the project's key.",
+)
+
+
+class Format(StrEnum):
+    """Formats of a report."""
+
+    MARKDOWN = "markdown"
+    HTML = "html"
+    JSON = "json"
+
+
+@experiments.callback()
+def common() -> None:
+    """Compare runs of experiments on datasets. The commands use the project's key."""
+
+
+@experiments.command("compare")
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Names of runs; the first is the baseline."),
+    ],
+    dataset: Annotated[str, typer.Option(help="Name of the dataset.")],
+    report: Annotated[Format, typer.Option("--format", help="Format of the report.")] = (
+        Format.MARKDOWN
+    ),
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="End with exit code 1 if this holds for the last run, such as"
+            " 'mean(correctness) < 0.8', 'diff(cost_usd) > 0.01' or 'regressions() > 0';"
+            " repeatable.",
+            metavar="CONDITION",
+        ),
+    ] = None,
+    url: Url = None,
+    public_key: PublicKey = None,
+    secret_key: SecretKey = None,
+) -> None:
+    """Print a report that compares scores, cost, latency and tokens of runs."""
+    client = api_of_project(url, public_key, secret_key)
+    query = httpx.QueryParams([("dataset", dataset), *(("runs", each) for each in _all(runs))])
+    path = ("v1", "experiments", "compare")
+    comparison = client.checked("GET", path, client.call("GET", path, query=f"?{query}"), ("runs",))
+    failures = failed_conditions(comparison, fail_if or [])
+    if report is Format.JSON:
+        print(json.dumps(comparison, indent=2, ensure_ascii=False))
+    elif report is Format.HTML:
+        print(html_page(comparison, failures), end="")
+    else:
+        print(markdown(comparison, failures), end="")
+    for each in failures:
+        typer.echo(f"failed: {each}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _all(runs: list[str]) -> list[str]:
+    """Return the names; a single one is repeated, because its commas would separate names."""
+    return runs if len(runs) > 1 else runs * 2

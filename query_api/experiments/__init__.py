@@ -1,0 +1,1 @@
+"""Compare runs of experiments on a dataset."""

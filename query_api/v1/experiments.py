@@ -1,0 +1,173 @@
+"""Serve ``/v1/experiments/compare``: the runs of a dataset, item by item and in total."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from producers.documents.kinds.dataset import Dataset, dataset_id
+from producers.documents.kinds.dataset_item import DatasetItem
+from producers.documents.kinds.dataset_run import DatasetRun, run_id
+from query_api import metrics
+from query_api.context import AppContext, ProjectId
+from query_api.errors import BadRequestError, NotFoundError
+from query_api.experiments.comparison import (
+    Difference,
+    Failed,
+    ItemResult,
+    Missing,
+    RunResults,
+    RunSummary,
+    ScoreChange,
+    differences,
+    failed_of,
+    missing_of,
+    score_changes,
+    summary_of,
+)
+from query_api.experiments.reading import results_of
+from query_api.money import usd_text
+from query_api.openapi.experiment_examples import COMPARISON_EXAMPLE
+from query_api.responses import json_response
+from query_api.v1.parameters import Name, NativeParameters, native_router
+
+RUNS_MAX: Final = 10
+
+
+class CompareParameters(NativeParameters):
+    dataset: Name = Field(examples=["support/billing"], description="Name of the dataset.")
+    runs: list[Name] = Field(
+        min_length=1,
+        max_length=RUNS_MAX,
+        examples=["gpt-4o-mini"],
+        description="Names of runs, separated by commas, or repeated. The first is the baseline.",
+    )
+
+
+class ItemOfRun(msgspec.Struct, kw_only=True):
+    trace_id: str
+    has_trace: bool
+    failed: bool
+    cost_usd: str
+    latency_ms: float
+    tokens: int
+    scores: dict[str, float]
+
+
+class ComparedItem(msgspec.Struct, kw_only=True):
+    item_id: str
+    runs: dict[str, ItemOfRun]
+    """By the names of the runs that have the item."""
+
+
+class Comparison(msgspec.Struct, kw_only=True):
+    dataset: str
+    runs: list[RunSummary]
+    differences: list[Difference]
+    """Each run compared with the first."""
+    regressions: list[ScoreChange]
+    """Scores that are lower than in the first run, the largest change first."""
+    improvements: list[ScoreChange]
+    missing: list[Missing]
+    failed: list[Failed]
+    items: list[ComparedItem]
+    truncated: bool
+    """Whether a list has only its first `experiment_changes_max` entries."""
+
+
+def experiments_router(context: AppContext) -> APIRouter:
+    """Return the route."""
+    router = native_router("experiments")
+    response = context.documented.response(Comparison, "The comparison.", COMPARISON_EXAMPLE)
+
+    @router.get(
+        "/v1/experiments/compare", summary="Compare runs of a dataset", responses={200: response}
+    )
+    async def compare(
+        project_id: ProjectId, parameters: Annotated[CompareParameters, Query()]
+    ) -> Response:
+        """Compare the scores, cost, latency and tokens of runs on the same items.
+
+        Differences are means of paired differences with 95 % confidence intervals (Student's t).
+        Scores are numeric or boolean; several of a name count with their mean. Higher is better.
+        """
+        names = _names(parameters.runs)
+        dataset = await context.documents.get(
+            Dataset, project_id, dataset_id(project_id, parameters.dataset)
+        )
+        if dataset is None:
+            raise NotFoundError(f"no dataset {parameters.dataset[:100]!r}")
+        items = await context.documents.all(
+            DatasetItem, project_id, parent=dataset.id, status="ACTIVE"
+        )
+        runs = []
+        for name in names:
+            id_ = run_id(project_id, dataset.id, name)
+            run = await context.documents.get(DatasetRun, project_id, id_)
+            if run is None:
+                raise NotFoundError(f"the dataset has no run {name[:100]!r}")
+            runs.append(await results_of(context, run))
+        item_ids = [each.id for each in reversed(items)]
+        limit = context.settings.experiment_changes_max
+        return json_response(_comparison(parameters.dataset, runs, item_ids, limit))
+
+    return router
+
+
+def _names(given: list[str]) -> list[str]:
+    names = given if len(given) > 1 else given[0].split(",")
+    names = list(dict.fromkeys(each for each in names if each))
+    if not 1 <= len(names) <= RUNS_MAX:
+        raise BadRequestError(f"runs: 1 to {RUNS_MAX} names of runs", field="runs")
+    return names
+
+
+def _comparison(
+    dataset: str, runs: list[RunResults], item_ids: list[str], limit: int
+) -> Comparison:
+    baseline, *others = runs
+    changes = [change for run in others for change in score_changes(baseline, run)]
+    lists = (
+        [each for each in changes if each.after < each.before],
+        [each for each in changes if each.after > each.before],
+        [each for run in runs for each in missing_of(run, item_ids)],
+        [each for run in runs for each in failed_of(run)],
+    )
+    truncated = any(len(each) > limit for each in lists)
+    if truncated:
+        metrics.LIMITS_REACHED.labels("experiment_changes_max").inc()
+    regressions, improvements, missing, failed = lists
+    known = dict.fromkeys([*item_ids, *(each for run in runs for each in run.items)])
+    return Comparison(
+        dataset=dataset,
+        runs=[summary_of(each) for each in runs],
+        differences=[each for run in others for each in differences(baseline, run)],
+        regressions=regressions[:limit],
+        improvements=improvements[:limit],
+        missing=missing[:limit],
+        failed=failed[:limit],
+        items=[
+            ComparedItem(
+                item_id=each,
+                runs={run.name: _shown(run.items[each]) for run in runs if each in run.items},
+            )
+            for each in known
+        ],
+        truncated=truncated,
+    )
+
+
+def _shown(result: ItemResult) -> ItemOfRun:
+    return ItemOfRun(
+        trace_id=result.trace_id,
+        has_trace=result.has_trace,
+        failed=result.failed,
+        cost_usd=usd_text(result.cost_pico),
+        latency_ms=result.latency_ms,
+        tokens=result.tokens,
+        scores=dict(result.scores),
+    )

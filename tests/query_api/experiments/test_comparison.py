@@ -1,0 +1,96 @@
+"""The comparison of runs: totals, paired differences, and what is missing or failed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from query_api.experiments.comparison import (
+    ItemResult,
+    RunResults,
+    differences,
+    failed_of,
+    missing_of,
+    score_changes,
+    summary_of,
+)
+from query_api.experiments.statistics import mean_of, percentile, t_975
+
+USD = 10**12
+
+
+def run(name: str, *scores: float | None, **fields: object) -> RunResults:
+    items = {
+        f"i{number}": ItemResult(
+            f"{name}-{number}",
+            cost_pico=(number + 1) * USD,
+            latency_ms=10.0 * (number + 1),
+            tokens=number,
+            scores={} if score is None else {"right": score},
+            **fields,  # type: ignore[arg-type]
+        )
+        for number, score in enumerate(scores)
+    }
+    return RunResults(f"id of {name}", name, items)
+
+
+def test_a_run_is_summarized_exactly() -> None:
+    found = summary_of(run("a", 1.0, 0.0, None))
+    assert (found.items, found.failed) == (3, 0)
+    assert (found.cost_usd.mean, found.cost_usd.total) == ("2", "6")
+    assert (found.latency_ms.mean, found.latency_ms.p50, found.latency_ms.max) == (20, 20, 30)
+    assert found.tokens.mean == 1
+    assert (found.scores["right"].mean, found.scores["right"].count) == (0.5, 2)
+    empty = summary_of(run("a"))
+    assert (empty.cost_usd.mean, empty.latency_ms.p95, empty.scores) == (None, None, {})
+
+
+def test_differences_are_those_of_the_same_items() -> None:
+    before, after = run("a", 0.0, 0.5, 1.0, None), run("b", 0.2, 0.9)
+    found = {each.measure: each for each in differences(before, after)}
+    assert found.keys() == {"cost_usd", "latency_ms", "tokens", "scores.right"}
+    score = found["scores.right"]
+    assert (score.items, score.mean) == (2, pytest.approx(0.3))
+    assert score.ci95 == pytest.approx((0.3 - 12.706 * 0.1, 0.3 + 12.706 * 0.1))
+    assert not score.significant
+    assert found["cost_usd"].mean == 0
+    many = run("a", *[0.0] * 30), run("b", *[0.5, 0.6] * 15)
+    assert {each.measure for each in differences(*many) if each.significant} == {"scores.right"}
+
+
+def test_changes_of_scores_are_listed_by_size() -> None:
+    found = score_changes(run("a", 0.5, 0.5, 0.5, 0.5), run("b", 0.4, 0.5, 1.0, None))
+    assert [(each.item_id, each.before, each.after) for each in found] == [
+        ("i2", 0.5, 1.0),
+        ("i0", 0.5, 0.4),
+    ]
+
+
+def test_missing_and_failed_items_are_named() -> None:
+    found = run("a", 1.0, 1.0, failed=True)
+    assert [(each.item_id, each.reason) for each in missing_of(found, ["i0", "i1", "i9"])] == [
+        ("i9", "not_run")
+    ]
+    assert [each.trace_id for each in failed_of(found)] == ["a-0", "a-1"]
+    untraced = run("a", 1.0, has_trace=False)
+    assert [each.reason for each in missing_of(untraced, ["i0"])] == ["no_trace"]
+    assert summary_of(untraced).cost_usd.mean is None
+    assert summary_of(untraced).scores["right"].mean == 1.0
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50))
+def test_the_mean_is_inside_of_its_interval(values: list[float]) -> None:
+    found = mean_of(values)
+    assert found is not None
+    assert min(values) - 1e-6 <= found.mean <= max(values) + 1e-6
+    if found.ci95 is not None:
+        assert found.ci95[0] <= found.mean <= found.ci95[1]
+    assert percentile(values, 0.5) in values
+
+
+def test_quantiles_fall_towards_those_of_the_normal_distribution() -> None:
+    quantiles = [t_975(degrees) for degrees in range(1, 200)]
+    assert quantiles == sorted(quantiles, reverse=True)
+    assert t_975(40) == pytest.approx(2.0211, abs=1e-4)
+    assert t_975(10**6) == pytest.approx(1.95997, abs=1e-4)
