@@ -58,9 +58,9 @@ def _number(text: str, number: str) -> float:
 
 
 def _value(comparison: Mapping[str, Any], function: str, measure: str) -> float | None:
-    run = comparison["runs"][-1]
+    run: Mapping[str, Any] = comparison["runs"][-1]
     if function in _COUNTS:
-        return sum(each["run"] == run["name"] for each in comparison[function])
+        return float(sum(each["run"] == run["name"] for each in comparison[function]))
     if function == "diff":
         names = (measure, f"scores.{measure}")
         for each in comparison["differences"]:
