@@ -78,6 +78,7 @@ MODULES = (
     dead_letters,
     deliveries,
     documents,
+    experiments,
     late_events,
     observations,
     rule_panes,
