@@ -21,6 +21,7 @@ from query_api.store.queries import (
     dead_letters,
     deliveries,
     documents,
+    experiments,
     late_events,
     observations,
     rule_panes,
