@@ -19,6 +19,9 @@ from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
 
 CHECK_INTERVAL_S: Final = 0.1
+STORE_CHECK_INTERVAL_S: Final = 1.0
+STORE_ANSWER_S: Final = 5.0
+"""Time after which a store that does not answer is not waited for."""
 LOG_AFTER_S: Final = 5.0
 LOG_INTERVAL_S: Final = 30.0
 GROUPS_TOPIC: Final = "__consumer_offsets"
@@ -49,6 +52,72 @@ async def until_prepared(
     if has_tables:
         await refuse_lost_log(kafka, store)
     return has_tables
+
+
+async def run_without_store(
+    process: ProcessSettings,
+    kafka: KafkaSettings,
+    store: Store,
+    stop: asyncio.Event,
+    run: Callable[[], Awaitable[None]],
+) -> None:
+    """Wait until ``tracemill migrate`` has run, then run a role that can begin without the store.
+
+    If the store does not answer, the role begins, and the store is checked as soon as it answers.
+
+    Raises:
+        NotPreparedError, MigrationError, LogLostError: like ``until_prepared``.
+    """
+    if not await until_prepared(process, kafka, None, stop):
+        return
+    checking = asyncio.create_task(_check_store(process, kafka, store, stop))
+    try:
+        if await _answers(store):
+            await checking
+        else:
+            log.warning("store_does_not_answer", effect="it is checked when it answers")
+        if not stop.is_set():
+            await _first_failure(asyncio.ensure_future(run()), checking)
+    finally:
+        checking.cancel()
+        await asyncio.gather(checking, return_exceptions=True)
+
+
+async def _first_failure(running: asyncio.Future[None], checking: asyncio.Future[None]) -> None:
+    """Wait until the role ends; end it if the check fails."""
+    try:
+        await asyncio.wait([running, checking], return_when=asyncio.FIRST_COMPLETED)
+        if checking.done():
+            checking.result()
+        await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _check_store(
+    process: ProcessSettings, kafka: KafkaSettings, store: Store, stop: asyncio.Event
+) -> None:
+    """Check the tables, and that the log is the one that the store was filled from."""
+    while not stop.is_set():
+        if await _answers(store):
+            try:
+                if await _wait_until_present(process, lambda: _missing_tables(store), stop):
+                    await refuse_lost_log(kafka, store)
+            except StoreUnavailable as error:
+                log.warning("store_unavailable", reason=str(error))
+            else:
+                return
+        await asyncio.sleep(STORE_CHECK_INTERVAL_S)
+
+
+async def _answers(store: Store) -> bool:
+    try:
+        async with asyncio.timeout(STORE_ANSWER_S):
+            await store.ping()
+    except (StoreUnavailable, TimeoutError):
+        return False
+    return True
 
 
 async def until_engines_respond(

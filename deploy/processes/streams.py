@@ -9,7 +9,7 @@ from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from deploy.own_ports import forbidden_ports
 from deploy.probes import Probe, ProbeServer
-from deploy.processes.prepared import until_prepared
+from deploy.processes.prepared import run_without_store
 from deploy.settings import ProcessSettings
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, OtlpGrpcSettings, WebhookSettings
@@ -25,13 +25,28 @@ from streams.runtime.worker import Streams
 
 async def main(process: ProcessSettings, stop: asyncio.Event) -> None:
     """Run the streams until ``stop`` is set."""
-    kafka = KafkaSettings()
+    kafka, store_settings = KafkaSettings(), StoreSettings()
+    store = Store(store_settings)
+    try:
+        await run_without_store(
+            process,
+            kafka,
+            store,
+            stop,
+            lambda: _run(process, kafka, store_settings, store, stop),
+        )
+    finally:
+        await store.close()
+
+
+async def _run(
+    process: ProcessSettings,
+    kafka: KafkaSettings,
+    store_settings: StoreSettings,
+    store: Store,
+    stop: asyncio.Event,
+) -> None:
     async with AsyncExitStack() as stack:
-        store_settings = StoreSettings()
-        store = Store(store_settings)
-        stack.push_async_callback(store.close)
-        if not await until_prepared(process, kafka, store, stop):
-            return
         control = ControlLog(kafka)
         await control.start()
         stack.push_async_callback(control.stop)

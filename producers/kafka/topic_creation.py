@@ -39,12 +39,14 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
     # all have the same clock, and no record is rejected because of a producer's wrong clock.
     config = {
         "max.message.bytes": str(kafka.record_max_bytes),
-        "cleanup.policy": topic.cleanup.value,
+        "cleanup.policy": "compact" if topic.cleanup is Cleanup.COMPACT else "delete",
         "compression.type": "producer",
         TIMESTAMP_TYPE: BROKER_TIME,
     }
     if topic.cleanup is Cleanup.DELETE:
         config["retention.ms"] = str(kafka.topic_retention_h * 3600 * 1000)
+    elif topic.cleanup is Cleanup.KEEP:
+        config |= {"retention.ms": "-1", "retention.bytes": "-1"}
     else:
         # Tombstones are kept long enough for every running process to read them.
         config["delete.retention.ms"] = str(COMPACTED_RETENTION_MS)

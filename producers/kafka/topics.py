@@ -20,6 +20,8 @@ class Cleanup(Enum):
 
     DELETE = "delete"
     """Delete records older than ``topic_retention_h``."""
+    KEEP = "keep"
+    """Delete no records."""
     COMPACT = "compact"
     """Delete records whose key has a newer record."""
 
@@ -87,6 +89,14 @@ class Topics:
     def traces(self) -> str:
         """Rows of the table ``traces``; same partitions as ``events``."""
         return f"{self.prefix}.traces"
+
+    @property
+    def trace_log(self) -> str:
+        """Hashes of all traces (``streams.core.observations.trace_log``); not JSON.
+
+        Same partitions as ``events``.
+        """
+        return f"{self.prefix}.trace-log"
 
     @property
     def scores(self) -> str:
@@ -174,6 +184,7 @@ CONTROL: Final = Topic("control", Partitions.ONE, Cleanup.COMPACT)
 OWN_TOPICS: Final = (
     Topic("events", Partitions.BY_TRACE),
     Topic("unplaced-updates", Partitions.ONE),
+    Topic("trace-log", Partitions.BY_TRACE, Cleanup.KEEP),
     Topic("deltas", Partitions.BY_PROJECT),
     Topic("deliveries", Partitions.ONE, Cleanup.COMPACT),
     Topic("jobs", Partitions.ONE, Cleanup.COMPACT),

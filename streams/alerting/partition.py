@@ -97,6 +97,11 @@ class AlertingPartition:
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
 
+    @property
+    def is_full(self) -> bool:
+        """Return false, because records are ignored."""
+        return False
+
     async def put(self, message: SourceMessage) -> None:
         """Ignore a record, because the worker reads its partition itself."""
 

@@ -70,6 +70,9 @@ READ_BACK_S = Histogram(
     "tracemill_observations_read_back_seconds",
     "Time to read traces back from the store, including the wait for the sink.",
 )
+TRACES_LOGGED = Counter(
+    "tracemill_observations_traces_logged_total", "Traces written to the log of traces."
+)
 RESTORED = Counter(
     "tracemill_observations_restored_total", "Traces restored when partitions were assigned."
 )

@@ -21,16 +21,17 @@ from streams.core.observations.failures import (
 from streams.core.observations.fold import Needs, ObservationsFold
 from streams.core.observations.isolation import Isolation
 from streams.core.observations.reading import ReadRecord, SourceRecord, read
-from streams.core.observations.seen import SeenTraces
 from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import Tokens
 from streams.errors import RecordGapError
 from streams.observations import metrics
 from streams.observations.inbox import Inbox
+from streams.observations.known_traces import known_traces
 from streams.observations.ports import History, Output
 from streams.observations.restoring import adopt_restored, complete_traces, restored_from
 from streams.observations.screen import ObservationsScreen
 from streams.observations.settings import StreamsSettings
+from streams.observations.trace_log import TraceLog
 from streams.observations.writer import ChunkWriter, summary_of
 from streams.quarantine.screen import Screen
 from streams.runtime.lag import THE_BROKER, THE_STORE, Backlog, Lag, Position
@@ -135,6 +136,11 @@ class PartitionStage:
             self._backlog.done(max(self._resume_after, self._writer.committed_offset) + 1)
 
     @property
+    def is_full(self) -> bool:
+        """Return whether ``put`` would wait."""
+        return self._inbox.is_full
+
+    @property
     def is_restored(self) -> bool:
         """Return whether the state is restored, so that records are processed."""
         return self.restored.is_set()
@@ -149,9 +155,9 @@ class PartitionStage:
         """Restore the state and fold events, until cancelled.
 
         1. Read the tail of the output: the last commit, and the traces that it contains completely.
-        2. Wait until the store has all rows before that tail; query which traces it has.
+        2. Find out which traces exist (``known_traces``).
         3. Fold chunks; traces that are not cached are read back first. ``ChunkWriter`` writes the
-        results.
+        results, and ``TraceLog`` the new traces.
 
         Raises:
             TooManyDeadLettersError: most of the input is unreadable.
@@ -161,7 +167,8 @@ class PartitionStage:
         restored, version = await restored_from(
             self._history, self._output, self._topics, partition
         )
-        seen = SeenTraces(await self._history.seen(partition), settings.seen_traces_max)
+        known = await known_traces(self._history, settings, partition, restored)
+        seen, traces_to = known.seen, restored.ends.traces
         fold = self._fold = ObservationsFold(
             self._topics.events,
             partition,
@@ -172,12 +179,16 @@ class PartitionStage:
             version,
         )
         adopt_restored(fold, complete_traces(restored, seen))
+        trace_log = TraceLog(
+            self._output, self._history, self._topics, partition, settings, known, traces_to
+        )
         self._writer = ChunkWriter(
             self._output,
             self._topics,
             partition,
             in_flight_max=settings.chunks_in_flight_max,
             ends=restored.ends,
+            on_traces=trace_log.written,
         )
         self._resume_after = restored.resume_after
         metrics.RESTORED.inc(len(fold.cache.traces))
@@ -194,6 +205,7 @@ class PartitionStage:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._writer.run())
+                tasks.create_task(trace_log.run())
                 self._folding = tasks.create_task(
                     self._fold_all(fold, self._writer, restored.resume_after)
                 )

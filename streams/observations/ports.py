@@ -11,6 +11,7 @@ from typing import Protocol
 from clickhouse.rows import ObservationRow, TraceRow
 from streams.core.observations.fold import Needs
 from streams.core.observations.trace_cache import TraceHistory
+from streams.core.observations.trace_log import LoggedTraces
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -74,6 +75,18 @@ class History(Protocol):
 
         Returns at most ``seen_traces_max`` of them.
         """
+
+    async def logged_traces(self, partition: int) -> LoggedTraces | None:
+        """Return the traces in the log of traces; None if it is not complete."""
+
+    async def traces_between(self, partition: int, begin: int, end: int) -> array[int] | None:
+        """Return the hashes of the traces with rows between two offsets of ``traces``.
+
+        Returns None if some of these rows cannot be read.
+        """
+
+    async def delete_logged(self, partition: int, before: int) -> None:
+        """Delete the records of the log of traces before an offset."""
 
     async def trace_version(self) -> int:
         """Return the highest version of a trace's row that the store has; 0 if it has none."""

@@ -22,11 +22,17 @@ from streams.core.dimensions.sources import OF_OBSERVATIONS
 from streams.core.observations.failures import TraceFailedError
 from streams.core.observations.fold import Needs
 from streams.core.observations.trace_cache import ObservationKey, TraceHistory
+from streams.core.observations.trace_log import LoggedTraces
 from streams.core.observations.traces import TraceKey
 from streams.observations import metrics
 from streams.observations.ports import Ends, Restored
 from streams.observations.settings import StreamsSettings
 from streams.observations.tail import restore
+from streams.observations.trace_log import (
+    delete_logged_before,
+    read_logged_traces,
+    read_traces_between,
+)
 from streams.runtime.log_gaps import next_record
 from streams.runtime.sink_progress import SinkProgress
 
@@ -142,6 +148,16 @@ class StoreHistory:
             metrics.LIMIT_REACHED.labels("seen_traces_max").inc()
             log.warning("limit_reached", limit="seen_traces_max", partition=partition)
         return hashes
+
+    async def logged_traces(self, partition: int) -> LoggedTraces | None:
+        return await read_logged_traces(self._kafka, partition)
+
+    async def traces_between(self, partition: int, begin: int, end: int) -> array[int] | None:
+        records_max = self._settings.trace_log_gap_records_max
+        return await read_traces_between(self._kafka, partition, begin, end, records_max)
+
+    async def delete_logged(self, partition: int, before: int) -> None:
+        await delete_logged_before(self._kafka, partition, before)
 
     async def trace_version(self) -> int:
         body = await self._retrying(

@@ -26,16 +26,16 @@ async def restored_from(
 ) -> tuple[Restored, RecordVersion]:
     """Read the tail of a partition's output; return it with the version of the last record.
 
-    1. Read the tail. 2. Wait until the store has all earlier rows. 3. If no commit has a version,
+    1. Read the tail. 2. If no commit has a version, wait until the store has all earlier rows,
     write an empty commit with the highest version of any trace row, and repeat from step 1. If
     several workers write such a commit, all of them use the first one in the log.
     """
     while True:
         restored = await history.restore(partition)
-        await history.stored(partition, restored.begin)
         offset, version = restored.resume_after, restored.trace_version
         if version is not None:
             return restored, RecordVersion(offset, version)
+        await history.stored(partition, restored.begin)
         known = [await history.trace_version(), *(row.row_version for row in restored.traces)]
         headers = commit_headers(RecordVersion(offset, max(known)))
         await (await output.send(topics.observations, partition, b"", headers))

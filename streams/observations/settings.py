@@ -75,6 +75,15 @@ class StreamsSettings(BaseSettings):
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
     """Stored traces whose hash (8 bytes) is kept in memory. Above the limit, the store is queried
     for every trace that is not in memory."""
+    trace_log_interval_s: float = Field(10.0, gt=0, le=3_600)
+    """Interval of writing new traces to the log of traces, from which a restarted worker knows
+    them without the store."""
+    trace_log_records_max: int = Field(20_000, ge=1)
+    """Records of the log of traces of a partition. Above the limit, it is written again as few
+    large records when the partition is assigned."""
+    trace_log_gap_records_max: int = Field(20_000, ge=1)
+    """Records of rows of traces that are read when a partition is assigned, because the log of
+    traces lacks them. Above the limit, the traces are read from the store."""
     restore_rows_max: int = Field(60_000, ge=1)
     """Rows of a partition's output that are read when the partition is assigned. Traces beyond the
     limit are read from the store when they change again."""

@@ -91,6 +91,10 @@ class PlacementPartition:
                 self._progress.cancel()
                 await asyncio.gather(self._progress, return_exceptions=True)
 
+    @property
+    def is_full(self) -> bool:
+        return self._inbox.full()
+
     async def put(self, message: SourceMessage) -> None:
         self._received_to = message.offset + 1
         self._backlog.received(message.offset, message.append_us / 1e6)

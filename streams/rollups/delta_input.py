@@ -48,6 +48,11 @@ class DeltaInput:
         self._sought_at_s = 0.0
         self._backlog = Backlog()
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether ``put`` would wait."""
+        return self._is_open and self._pending.full()
+
     async def put(self, message: SourceMessage) -> None:
         """Add the next record; wait while ``pending_records_max`` records are pending."""
         self.received_to = max(self.received_to, message.offset + 1)

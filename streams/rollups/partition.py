@@ -77,6 +77,11 @@ class ProjectPartition:
         """Return whether the state is restored, so that records are processed."""
         return self._running is not None
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether ``put`` would wait."""
+        return self._source.is_full
+
     async def put(self, message: SourceMessage) -> None:
         """Add the next record; wait while too many are pending."""
         await self._source.put(message)

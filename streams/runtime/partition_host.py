@@ -15,6 +15,7 @@ from faust.types import TP, EventT, StreamT
 from prometheus_client import Gauge
 
 from streams.runtime.lag import Watched
+from streams.runtime.overflow import Overflow
 from streams.runtime.partition_worker import PartitionWorker, SourceMessage
 from streams.runtime.restarts import keep_running
 
@@ -80,6 +81,8 @@ class PartitionHost(Generic[WorkerT]):
         self.workers: dict[int, WorkerT] = {}
         self._spec = spec
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._overflows: dict[int, Overflow] = {}
+        self._app: faust.App | None = None
         self._is_assigned = False
 
     @property
@@ -89,6 +92,7 @@ class PartitionHost(Generic[WorkerT]):
 
     def register(self, app: faust.App) -> None:
         """Add the stage's agent and rebalance listeners to ``app``."""
+        self._app = app
         name = self._spec.topic
         topic = app.topic(name, key_serializer="raw", value_serializer="raw", value_type=bytes)
 
@@ -119,7 +123,31 @@ class PartitionHost(Generic[WorkerT]):
         if worker is None:
             return
         append_us = round(message.timestamp * 1_000) * 1_000
-        await worker.put(SourceMessage(message.offset, append_us, message.value or b"", event.ack))
+        source = SourceMessage(message.offset, append_us, message.value or b"", event.ack)
+        overflow = self._overflows.get(message.partition)
+        if overflow is not None and not overflow.has_ended:
+            overflow.add(source)
+        elif worker.is_full:
+            self._new_overflow(message.partition).add(source)
+        else:
+            await worker.put(source)
+
+    def _new_overflow(self, number: int) -> Overflow:
+        """Begin to keep the records of a partition whose worker is full."""
+        assert self._app is not None, "register() was not called"
+        consumer, tp = self._app.consumer, TP(self._spec.topic, number)
+
+        async def put(message: SourceMessage) -> None:
+            if number in self.workers:
+                await self.workers[number].put(message)
+
+        overflow = self._overflows[number] = Overflow(
+            put,
+            pause=lambda: consumer.pause_partitions({tp}),
+            resume=lambda: consumer.resume_partitions({tp}),
+        )
+        overflow.task.add_done_callback(self._overflow_ended)
+        return overflow
 
     def assign(self, partitions: Iterable[int]) -> None:
         """Start workers for newly assigned partitions; the others keep running."""
@@ -141,6 +169,10 @@ class PartitionHost(Generic[WorkerT]):
         if not numbers:
             return
         log.info("partitions_revoked", stage=self._spec.name, partitions=numbers)
+        for number in numbers:
+            overflow = self._overflows.pop(number, None)
+            if overflow is not None:
+                overflow.task.cancel()
         ending = [(self.workers.pop(number), self._tasks.pop(number)) for number in numbers]
         try:
             async with asyncio.timeout(self._spec.finish_timeout_s):
@@ -190,7 +222,16 @@ class PartitionHost(Generic[WorkerT]):
         error = task.exception()
         if task in self._tasks.values() and error is None:
             error = RuntimeError(f"the task of partition {task.get_name()} ended unexpectedly")
-        if error is not None and not self.failed.done():
+        if error is not None:
+            self._fail(task, error)
+
+    def _overflow_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(task, error)
+
+    def _fail(self, task: asyncio.Task[None], error: BaseException) -> None:
+        if not self.failed.done():
             log.error("stage_failed", stage=self._spec.name, task=task.get_name(), exc_info=error)
             self.failed.set_exception(error)
 

@@ -39,6 +39,10 @@ class PartitionWorker(Protocol):
     def is_restored(self) -> bool:
         """Return whether the state is restored, so that records are processed."""
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether ``put`` would wait."""
+
     async def run(self) -> None:
         """Restore the last checkpoint, then process records until ``finish`` is called.
 

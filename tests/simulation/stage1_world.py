@@ -21,6 +21,12 @@ from streams.core.dimensions.keys import spend_key_of_delta, window_key_of_delta
 from streams.core.observations.fold import Needs
 from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceHistory
+from streams.core.observations.trace_log import (
+    LoggedTraces,
+    LogRecord,
+    hashes_of_rows,
+    logged_traces,
+)
 from streams.core.pricing.price_book import Priced
 from streams.core.pricing.valuation import NoTokens
 from streams.core.rollups.deltas import Delta
@@ -82,6 +88,10 @@ class World:
         self._sunk_more = asyncio.Condition()
         self.writes_late = False
         self._late: list[dict[Place, deque[Record]]] = []
+        self.trace_log_first = 0
+        self.outage_rate = 0.0
+        self.store_is_up = asyncio.Event()
+        self.store_is_up.set()
 
     # The broker.
 
@@ -128,6 +138,8 @@ class World:
     # The sink and the store.
 
     async def sink_one(self) -> None:
+        if not self.store_is_up.is_set():
+            return
         behind = [place for place, log in self.logs.items() if self.sunk[place] < len(log)]
         if behind:
             place = self.chance.choice(behind)
@@ -180,18 +192,37 @@ class World:
                 )
             )
 
-    async def seen(self, partition: int) -> array:
+    async def logged_traces(self, partition: int) -> LoggedTraces | None:
         await self._yield()
+        log = self.logs[TOPICS.trace_log, partition]
+        records = [LogRecord(at, each.value, each.headers) for at, each in enumerate(log)]
+        return logged_traces(records[self.trace_log_first :], self.trace_log_first)
+
+    async def traces_between(self, partition: int, begin: int, end: int) -> array | None:
+        await self._yield()
+        hashes = array("Q")
+        for record in self.logs[TOPICS.traces, partition][begin:end]:
+            found = hashes_of_rows(record.value)
+            assert found is not None
+            hashes.extend(found)
+        return None if self.chance.random() < 0.1 else hashes
+
+    async def delete_logged(self, partition: int, before: int) -> None:
+        await self._yield()
+        self.trace_log_first = max(self.trace_log_first, before)
+
+    async def seen(self, partition: int) -> array:
+        await self._answer()
         hashes = {trace_hash((row.project_id, row.id)) for row in self.rows(TOPICS.traces)}
         return array("Q", sorted(hashes)[: self.seen_traces_max])
 
     async def trace_version(self) -> int:
-        await self._yield()
+        await self._answer()
         rows = [row for key, row in self.store.items() if key[0] == TOPICS.traces]
         return max((row.row_version for row in rows), default=0)
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
-        await self._yield()
+        await self._answer()
         histories = {key: TraceHistory(key, None, []) for key in sorted(needs.traces)}
         for row in sorted(self.rows(TOPICS.traces), key=lambda row: row.row_version):
             if (row.project_id, row.id) in histories:
@@ -210,6 +241,11 @@ class World:
                     row = msgspec.structs.replace(row, input="", output="", metadata="")  # noqa: PLW2901
                 histories[key].observations.append(row)
         return [each for each in histories.values() if each.row or each.observations]
+
+    async def _answer(self) -> None:
+        """Wait until the store answers."""
+        await self._yield()
+        await self.store_is_up.wait()
 
     async def _yield(self) -> None:
         for _ in range(self.chance.randrange(3)):
@@ -261,7 +297,16 @@ class World:
             self.deliver_one()
         elif draw < delivers + self._sink_rate:
             await self.sink_one()
+        if self.outage_rate and self.chance.random() < self.outage_rate:
+            self.toggle_store()
         await asyncio.sleep(0)
+
+    def toggle_store(self) -> None:
+        """Begin or end an outage of the store."""
+        if self.store_is_up.is_set():
+            self.store_is_up.clear()
+        else:
+            self.store_is_up.set()
 
     async def _feed(self, stage: PartitionStage, first: int) -> None:
         for offset in range(first, len(self.source)):

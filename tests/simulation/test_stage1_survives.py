@@ -1,4 +1,4 @@
-"""Stage 1 is exact with duplicates, any order, crashes, a lagging sink and small caches.
+"""Stage 1 is exact with duplicates, any order, crashes, outages of the store and small caches.
 
 `TRACEMILL_SIMULATION_SEEDS=FIRST:LAST` runs other seeds.
 """
@@ -49,9 +49,14 @@ async def survive(seed: int) -> None:
         resident_scores_max=chance.choice((1, 3, 1000)),
         seen_traces_max=chance.choice((1, 4, 1000)),
         trace_observations_max=chance.choice((1, 2, 3, 1000)),
+        trace_log_interval_s=chance.choice((1e-6, 1e-3, 1_000)),
+        trace_log_records_max=chance.choice((1, 3, 1000)),
     )
+    world.outage_rate = chance.choice((0, 0, 0.02))
     for _ in range(chance.randrange(6)):
         await world.live(settings, chance.randrange(400), gracefully=chance.random() < 0.3)
+    world.outage_rate = 0.0
+    world.store_is_up.set()
     await world.live(settings, None, gracefully=True)
     await world.sink_all()
     events = check_refusals(world, settings.trace_observations_max)

@@ -78,6 +78,10 @@ class CountingPartition:
         )
         self._counts = counts
 
+    @property
+    def is_full(self) -> bool:
+        return self._pending.full()
+
     async def put(self, message: SourceMessage) -> None:
         self._received_to = message.offset + 1
         self._backlog.received(message.offset, message.append_us / 1e6)

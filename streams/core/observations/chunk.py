@@ -24,6 +24,7 @@ from streams.core.observations.reading import (
     full_traces,
 )
 from streams.core.observations.scores import LatestScores
+from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceCache
 from streams.core.observations.traces import DAY_US, Trace, TraceKey, deleted_row
 from streams.core.observations.versions import version_floor
@@ -228,7 +229,7 @@ class ChunkFold:
             effects.dead_letters.append(row)
 
     def _add_row(self, trace: Trace, version: int) -> None:
-        """Set the version of a changed trace; delete its row if its day has changed."""
+        """Set the version of a changed trace; note whether it is new, or its day has changed."""
         trace.row_version = version
         self._changed[trace.key] = trace
         day = trace.start_us // DAY_US
@@ -236,4 +237,6 @@ class ChunkFold:
             if trace.day >= 0:
                 deleted = deleted_row(trace, trace.day * DAY_US)
                 self._deletions.setdefault(trace.key, []).append(deleted)
+            else:
+                self.effects.new_traces.append(trace_hash(trace.key))
             trace.day = day

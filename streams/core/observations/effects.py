@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -29,6 +30,8 @@ class Effects:
     events: int = 0
     unchanged: int = 0
     """Events that changed nothing: duplicates, and updates older than those already merged."""
+    new_traces: array[int] = field(default_factory=lambda: array("Q"))
+    """Hashes of the traces that had no row before."""
     unpriced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """How often each field was dropped because another one contradicts it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from hashlib import md5
 from typing import Final
 
@@ -54,15 +55,43 @@ class SeenTraces:
     def __contains__(self, key: TraceKey) -> bool:
         if self._is_full:
             return True
-        wanted = trace_hash(key)
-        bucket = self._buckets[wanted >> _SHIFT]
-        at = bisect_left(bucket, wanted)
-        return at < len(bucket) and bucket[at] == wanted
+        return self.has_hash(trace_hash(key))
 
     @property
     def is_full(self) -> bool:
         """Return whether every trace counts as seen."""
         return self._is_full
+
+    def has_hash(self, wanted: int) -> bool:
+        """Return whether a hash was added."""
+        bucket = self._buckets[wanted >> _SHIFT]
+        at = bisect_left(bucket, wanted)
+        return at < len(bucket) and bucket[at] == wanted
+
+    def add_hashes(self, hashes: Iterable[int]) -> None:
+        """Add many hashes in any order; the limit takes effect afterwards."""
+        changed: dict[int, list[int]] = {}
+        for each in hashes:
+            at = each >> _SHIFT
+            if at in changed:
+                changed[at].append(each)
+            else:
+                changed[at] = [each]
+        for at, added in changed.items():
+            self._buckets[at] = array("Q", sorted({*self._buckets[at], *added}))
+        self._count = sum(map(len, self._buckets))
+        self._is_full = self._count >= self._traces_max
+
+    def hashes(self, count: int) -> Iterator[array[int]]:
+        """Yield all hashes, about ``count`` at a time; hashes added meanwhile may be missing."""
+        part = array("Q")
+        for bucket in self._buckets:
+            part.extend(bucket)
+            if len(part) >= count:
+                yield part
+                part = array("Q")
+        if part:
+            yield part
 
     def add(self, key: TraceKey) -> None:
         if self._is_full:
