@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from clickhouse.all_topics import ensure_topics
+from clickhouse.errors import StoreUnavailable
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
@@ -17,7 +18,7 @@ from deploy import broker_probe
 from deploy.embedded.ports import free_ports
 from deploy.errors import NotPreparedError
 from deploy.processes import prepared
-from deploy.processes.prepared import until_prepared
+from deploy.processes.prepared import run_without_store, until_prepared
 from deploy.settings import ProcessSettings
 from producers.settings import KafkaSettings
 
@@ -90,3 +91,43 @@ async def test_waiting_ends_when_topics_and_tables_are_there(
     assert not waiting.done()
     await migrate(bare_store, TieringSettings())
     assert await waiting
+
+
+async def test_a_role_that_can_begin_without_the_store_ends_if_its_later_check_fails(
+    kafka: KafkaSettings, bare_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ensure_topics(kafka)
+    monkeypatch.setattr(prepared, "STORE_CHECK_INTERVAL_S", 0.01)
+    ping, is_up, has_begun = bare_store.ping, asyncio.Event(), asyncio.Event()
+
+    async def ping_if_up() -> None:
+        if not is_up.is_set():
+            raise StoreUnavailable("down")
+        await ping()
+
+    async def run() -> None:
+        has_begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bare_store, "ping", ping_if_up)
+    running = asyncio.create_task(run_without_store(HASTY, kafka, bare_store, asyncio.Event(), run))
+    async with asyncio.timeout(60):
+        await has_begun.wait()
+        is_up.set()
+        with pytest.raises(NotPreparedError, match="migration 0001 is not applied"):
+            await running
+
+
+async def test_a_role_begins_only_after_the_check_if_the_store_answers(
+    kafka: KafkaSettings, bare_store: Store
+) -> None:
+    await ensure_topics(kafka)
+
+    async def run() -> None:
+        raise AssertionError("it has begun")
+
+    with pytest.raises(NotPreparedError, match="migration 0001 is not applied"):
+        await run_without_store(HASTY, kafka, bare_store, asyncio.Event(), run)
+    await migrate(bare_store, TieringSettings())
+    with pytest.raises(AssertionError, match="it has begun"):
+        await run_without_store(PATIENT, kafka, bare_store, asyncio.Event(), run)
