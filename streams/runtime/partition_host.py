@@ -143,8 +143,9 @@ class PartitionHost(Generic[WorkerT]):
 
         overflow = self._overflows[number] = Overflow(
             put,
-            pause=lambda: consumer.pause_partitions({tp}),
-            resume=lambda: consumer.resume_partitions({tp}),
+            # Unlike ``pause_partitions``, this does not drop records that were already fetched.
+            pause=lambda: consumer.on_buffer_full(tp),
+            resume=lambda: consumer.on_buffer_drop(tp),
         )
         overflow.task.add_done_callback(self._overflow_ended)
         return overflow

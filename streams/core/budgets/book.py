@@ -62,8 +62,6 @@ class BudgetBook:
         self._contained_to = -1
         self._expired_us = self._swept_us = 0
 
-    # ------------------------------------------------------------------ control and restoring
-
     def control_changed(self, change: Change, now_us: int) -> None:
         """Add, replace or remove a budget."""
         if isinstance(change, Tombstone):
