@@ -37,6 +37,7 @@ from query_api.langfuse.datasets_v1 import datasets_v1_router
 from query_api.langfuse.models import models_router
 from query_api.langfuse.observations import observations_router
 from query_api.langfuse.projects import projects_router
+from query_api.langfuse.score_configs import score_configs_router
 from query_api.langfuse.scores import scores_router
 from query_api.langfuse.scores_v3 import scores_v3_router
 from query_api.langfuse.traces import traces_router
@@ -83,6 +84,7 @@ ROUTERS: Final = (
     models_router,
     traces_router,
     observations_router,
+    score_configs_router,
     scores_router,
     scores_v3_router,
     comments_router,

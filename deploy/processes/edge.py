@@ -31,6 +31,7 @@ from producers.control.key_uses import KeyUses
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
+from producers.control.kinds.score_config import ScoreConfig
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.documents.log import DocumentLog
@@ -61,12 +62,16 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 METRICS: Final = "/metrics"
 OWN_PATHS: Final = frozenset({METRICS, "/healthz", "/readyz"})
 SCORES: Final = "/api/public/scores"
+_GATEWAY_KINDS: Final = (Project, ApiKey, Limits, ScoreConfig)
+"""Control records that a process needs if it only ingests."""
 
 
 def is_ingestion(method: str, path: str) -> bool:
     """Return whether a request belongs to the gateway; all others belong to the query API."""
     if path == SCORES:
         return method == "POST"
+    if path.startswith(f"{SCORES}/"):
+        return method == "DELETE"
     if path == "/v1/traces":
         return True
     return path.startswith(("/api/public/otel/", "/api/public/ingestion"))
@@ -153,7 +158,7 @@ async def _serve(
         if not await until_prepared(process, kafka, store if queries else None, stop):
             return
         disk = DiskFloor(DiskSettings())
-        control = ControlLog(kafka, disk, only=None if queries else (Project, ApiKey, Limits))
+        control = ControlLog(kafka, disk, only=None if queries else _GATEWAY_KINDS)
         await control.start()
         stack.push_async_callback(control.stop)
         probes: dict[str, Probe] = {"control log": control_is_current(control)}

@@ -23,11 +23,13 @@ from producers.gateway.http.admission import AdmissionGate
 from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.in_flight import InFlightBytes
 from producers.gateway.langfuse.ingestion import Ingestion
+from producers.gateway.langfuse.score_deletion import ScoreDeletion
 from producers.gateway.langfuse.scores import Scores
 from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
 from producers.gateway.recent_traces import RecentTraces
+from producers.gateway.score_configs import configs_of
 from producers.options_requests import ServeOptionsRequests
 from producers.settings import GatewaySettings, KafkaSettings, LimitsSettings
 from producers.usage.counts import UsageCounts
@@ -62,6 +64,7 @@ class Gateway:
             disk=disk or DiskFloor(DiskSettings(paths="")),
             limits=ProjectLimits(limits or LimitsSettings(), control, usage or UsageCounts()),
             recent_traces=RecentTraces(gateway.recent_traces_max_bytes),
+            score_configs=configs_of(control.view),
         )
         traces = Traces(context)
         self._app = Starlette(
@@ -72,6 +75,11 @@ class Gateway:
                 Route("/api/public/otel/v1/metrics", Metrics(context), methods=["POST"]),
                 Route("/api/public/ingestion", Ingestion(context), methods=["POST"]),
                 Route("/api/public/scores", Scores(context), methods=["POST"]),
+                Route(
+                    "/api/public/scores/{scoreId:path}",
+                    ScoreDeletion(context),
+                    methods=["DELETE"],
+                ),
             ],
             middleware=[
                 Middleware(ServeOptionsRequests),

@@ -114,6 +114,9 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
             "post": _operation("Send events of the older SDKs", "send_events", _ingestion())
         },
         "/api/public/scores": {"post": _operation("Send scores", "send_scores", _scores())},
+        "/api/public/scores/{scoreId}": {
+            "delete": _operation("Delete a score", "delete_score", _score_deletion())
+        },
     }
 
 
@@ -211,6 +214,7 @@ def _scores() -> dict[str, Any]:
         | {
             "value": {"type": ["number", "string", "boolean"]},
             "dataType": {"type": "string", "enum": kinds},
+            "configId": _TEXT,
             "environment": _TEXT,
             "timestamp": _TEXT | {"format": "date-time"},
             "metadata": {},
@@ -243,7 +247,33 @@ def _scores() -> dict[str, Any]:
                 "content": _json(some_accepted, refused),
             },
         },
-        "description": "A score with the id of an existing score replaces it.",
+        "description": "A score with the id of an existing score replaces it. A score with a"
+        " `configId` must have the name and the type of this score config, and a value that it"
+        " allows.",
+    }
+
+
+def _score_deletion() -> dict[str, Any]:
+    message = {"type": "object", "required": ["message"], "properties": {"message": _TEXT}}
+    example = {"message": "Score deletion request received successfully"}
+    return {
+        "parameters": [
+            {
+                "name": "scoreId",
+                "in": "path",
+                "required": True,
+                "schema": _TEXT
+                | {"minLength": 1, "maxLength": 800, "examples": ["5f0c8a1e9d3b4c72"]},
+            }
+        ],
+        "responses": {
+            "202": {
+                "description": "The score is deleted, or there is none.",
+                "content": _json(message, example),
+            }
+        },
+        "description": "Requires the scope `ingest`. A score that is sent later may have the same"
+        " id.",
     }
 
 

@@ -108,7 +108,10 @@ async def gateway(kafka_broker: str) -> AsyncIterator[httpx.AsyncClient]:
 async def test_every_example_of_what_is_sent_is_taken(gateway: httpx.AsyncClient) -> None:
     for name, operation in OPERATIONS:
         if name in INGESTION:
-            answer = await gateway.post(name.split(" ")[1], json=example_of_body(operation))
+            method, path = name.split(" ")
+            answer = await gateway.request(
+                method, path.format(scoreId="s1"), json=example_of_body(operation)
+            )
             assert answer.is_success, (name, answer.text)
             assert not answer.json().get("errors"), name
             assert "partialSuccess" not in answer.json(), name

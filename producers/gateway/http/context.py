@@ -11,6 +11,7 @@ from producers.gateway.http.in_flight import InFlightBytes
 from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.publisher import EventPublisher
 from producers.gateway.recent_traces import RecentTraces
+from producers.gateway.score_configs import ScoreConfigs
 from producers.settings import GatewaySettings
 
 
@@ -26,3 +27,4 @@ class GatewayContext:
     disk: DiskFloor
     limits: ProjectLimits
     recent_traces: RecentTraces
+    score_configs: ScoreConfigs

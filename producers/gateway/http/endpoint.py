@@ -125,7 +125,9 @@ class Endpoint(ABC):
                 received_us = now_us()
                 if meter is not None and len(body) > declared:
                     meter.check(1, len(body))
-                call = Call(principal, request.headers, body, received_us, meter)
+                call = Call(
+                    principal, request.headers, body, received_us, meter, request.path_parameters
+                )
                 return await self.serve(call)
 
     async def publish(self, call: Call, batch: EventBatch) -> None:

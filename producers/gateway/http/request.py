@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from starlette.types import Receive, Scope
 
 from producers.control.auth import Principal, authorization_of, note_authenticated
 from producers.gateway.limits.meter import Meter
+
+NO_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Request(Protocol):
@@ -21,6 +25,10 @@ class Request(Protocol):
     @property
     def receive(self) -> Receive:
         """Return the ASGI function that receives the next part of the body."""
+
+    @property
+    def path_parameters(self) -> Mapping[str, str]:
+        """Return the values of the route's parameters."""
 
     def authorization(self) -> bytes | None:
         """Return the ``Authorization`` header; raise as ``authorization_of``."""
@@ -43,6 +51,11 @@ class HttpRequest:
         """Headers by lower-case name; a repeated header has its last value."""
         self.receive = receive
 
+    @property
+    def path_parameters(self) -> Mapping[str, str]:
+        parameters: Mapping[str, str] = self._scope.get("path_params", NO_PARAMETERS)
+        return parameters
+
     def authorization(self) -> bytes | None:
         return authorization_of(self._scope["headers"])
 
@@ -63,3 +76,4 @@ class Call:
     received_us: int
     meter: Meter | None = None
     """The limits of the caller; None if it has none."""
+    path_parameters: Mapping[str, str] = field(default_factory=lambda: NO_PARAMETERS)

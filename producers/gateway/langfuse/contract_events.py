@@ -8,14 +8,13 @@ event with the same timestamp.
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from producers.errors import BodyError
-from producers.gateway.langfuse.bodies import ObservationBody, ScoreBody, TraceBody
+from producers.gateway.langfuse.bodies import ObservationBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
 from producers.gateway.values.first_token import first_token_within
@@ -36,8 +35,6 @@ from tracemill.contract import (
     AppCache,
     Observation,
     ObservationType,
-    Score,
-    ScoreDataType,
     TraceAttributes,
     TraceUpdate,
 )
@@ -47,8 +44,6 @@ from tracemill.reconciliation.objects import tier_in
 
 UPDATE_DELAY_US: Final = 1
 QUOTED_CHARS_MAX: Final = 64
-TEXT_SCORE_MAX_CHARS: Final = 500
-CORRECTION_NAME: Final = "output"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -198,74 +193,6 @@ def observation_of(
         prompt_name=body.prompt_name,
         prompt_version=body.prompt_version,
     )
-
-
-def score_of(body: ScoreBody, times: Times, *, project_id: str, score_id: str, ts_us: int) -> Score:
-    """Convert a score.
-
-    Raises:
-        BodyError: it does not have exactly one target, or the value does not fit the data type.
-    """
-    targets = [body.trace_id, body.session_id, body.dataset_run_id]
-    if sum(target is not None for target in targets) != 1:
-        message = "traceId, sessionId, datasetRunId: set exactly one"
-        raise BodyError(message)
-    if body.observation_id is not None and body.trace_id is None:
-        message = "observationId: requires a traceId"
-        raise BodyError(message)
-    data_type, value, string_value = _score_value(body)
-    name = CORRECTION_NAME if data_type == "CORRECTION" else body.name
-    if not name:
-        message = "name: missing"
-        raise BodyError(message)
-    if data_type == "CORRECTION" and body.config_id is not None:
-        message = "configId: not allowed for corrections"
-        raise BodyError(message)
-    return Score(
-        project_id=project_id,
-        id=body.id or score_id,
-        ts_us=times.read_optional(body.timestamp, "timestamp") or ts_us,
-        name=name,
-        data_type=data_type,
-        value=value,
-        string_value=string_value,
-        trace_id=body.trace_id,
-        observation_id=body.observation_id,
-        session_id=body.session_id,
-        dataset_run_id=body.dataset_run_id,
-        source=body.source or "API",
-        environment=environment_of(body.environment),
-        comment=body.comment,
-        metadata=metadata_of(body.metadata),
-        config_id=body.config_id,
-        queue_id=body.queue_id,
-        author_user_id=body.author_user_id,
-    )
-
-
-def _score_value(body: ScoreBody) -> tuple[ScoreDataType, float | None, str | None]:
-    value, data_type = body.value, body.data_type
-    if isinstance(value, bool):
-        data_type = data_type or "BOOLEAN"
-        value = float(value)
-    data_type = data_type or ("CATEGORICAL" if isinstance(value, str) else "NUMERIC")
-    if data_type in ("NUMERIC", "BOOLEAN"):
-        if isinstance(value, str) or not math.isfinite(value):
-            message = f"value: {data_type} takes a number"
-            raise BodyError(message)
-        if data_type == "NUMERIC":
-            return data_type, value, None
-        if value not in (0.0, 1.0):
-            message = "value: BOOLEAN takes 0 or 1"
-            raise BodyError(message)
-        return data_type, value, "True" if value else "False"
-    if not isinstance(value, str):
-        message = f"value: {data_type} takes a string"
-        raise BodyError(message)
-    if data_type == "TEXT" and not 1 <= len(value) <= TEXT_SCORE_MAX_CHARS:
-        message = f"value: TEXT takes 1 to {TEXT_SCORE_MAX_CHARS} characters"
-        raise BodyError(message)
-    return data_type, None, value
 
 
 def _tier_in(metadata: msgspec.Raw) -> str:

@@ -28,6 +28,7 @@ from producers.errors import (
 )
 from producers.gateway.event_batch import EventBatch
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refusing_body
+from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
 from producers.gateway.http.request import Call
 from producers.gateway.http.response import Response
@@ -43,7 +44,6 @@ from producers.gateway.langfuse.ingestion_events import (
     lacks_trace,
     read_event,
 )
-from producers.gateway.recent_traces import RecentTraces
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_text import (
     check_utf8,
@@ -98,7 +98,7 @@ class Ingestion(Endpoint):
         published = self.context.publisher.batch(
             call.principal.quota_key, call.principal.public_key
         )
-        kinds = _add_events(batch.batch, call, published, outcome, self.context.recent_traces)
+        kinds = _add_events(batch.batch, call, published, outcome, self.context)
         for rejected in outcome.dead_letters:
             published.add_dead_letter(rejected)
         return published, outcome, kinds
@@ -157,10 +157,10 @@ def _add_events(
     call: Call,
     published: EventBatch,
     outcome: _Outcome,
-    recent: RecentTraces,
+    context: GatewayContext,
 ) -> Counter[str]:
     """Add valid events to ``published``; return the number of events of each kind."""
-    times = Times(call.received_us)
+    times, recent = Times(call.received_us), context.recent_traces
     scores_only = "ingest" not in call.principal.scopes
     read: list[tuple[msgspec.Raw, ReadEvent]] = []
     for raw in raws:
@@ -177,7 +177,7 @@ def _add_events(
             if lacks_trace(event):
                 trace_id = traces.trace_of(event)
                 is_unplaced = trace_id is None
-            entry = event_of(event, times, project_id, trace_id)
+            entry = event_of(event, times, context.score_configs, project_id, trace_id)
             if entry is not None:
                 published.add(entry, is_unplaced=is_unplaced)
                 kinds[type(entry).__name__.lower()] += 1

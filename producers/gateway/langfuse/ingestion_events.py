@@ -23,9 +23,10 @@ from producers.gateway.langfuse.contract_events import (
     TYPE_OF_EVENT,
     Times,
     observation_of,
-    score_of,
     trace_update_of,
 )
+from producers.gateway.langfuse.score_events import score_of
+from producers.gateway.score_configs import ScoreConfigs
 from producers.gateway.values.json_text import check_raw
 from tracemill.contract import Event, ObservationType
 
@@ -138,7 +139,13 @@ def lacks_trace(event: ReadEvent) -> bool:
     )
 
 
-def event_of(event: ReadEvent, times: Times, project_id: str, trace_id: str | None) -> Event | None:
+def event_of(
+    event: ReadEvent,
+    times: Times,
+    configs: ScoreConfigs,
+    project_id: str,
+    trace_id: str | None,
+) -> Event | None:
     """Convert an event to the contract; return None for an event that is only logged.
 
     ``trace_id`` is the trace of an event that does not name it. If that is not known, the event is
@@ -166,7 +173,9 @@ def event_of(event: ReadEvent, times: Times, project_id: str, trace_id: str | No
     if isinstance(body, ScoreBody):
         if lacks_trace(event):
             body.trace_id = trace_id or body.observation_id
-        return score_of(body, times, project_id=project_id, score_id=event.id, ts_us=event.ts_us)
+        return score_of(
+            body, times, configs, project_id=project_id, score_id=event.id, ts_us=event.ts_us
+        )
     entry = bytes(body.log)[:LOGGED_CHARS_MAX].decode(errors="replace")
     log.info("sdk-log received", project=project_id, entry=entry)
     return None

@@ -25,7 +25,9 @@ from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
 from producers.gateway.http.request import Call
 from producers.gateway.http.response import Response
 from producers.gateway.langfuse.bodies import ScoreBody
-from producers.gateway.langfuse.contract_events import Times, score_of
+from producers.gateway.langfuse.contract_events import Times
+from producers.gateway.langfuse.score_events import score_of
+from producers.gateway.score_configs import ScoreConfigs
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_text import check_raw, without_lone_surrogates
 
@@ -92,7 +94,7 @@ class Scores(Endpoint):
         for index, raw in enumerate(raws):
             prefix = f"[{index}]: " if is_list else ""
             try:
-                score_id = _add_score(scores.batch, raw, call)
+                score_id = _add_score(scores.batch, raw, call, self.context.score_configs)
             except BatchTooLargeError:
                 raise
             except RequestError as error:
@@ -142,7 +144,7 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
         raise BodyError(str(error)) from error
 
 
-def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
+def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call, configs: ScoreConfigs) -> str:
     """Add a score to the batch; return its id, which is new if the client sent none."""
     check_raw(raw)
     try:
@@ -152,6 +154,7 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call) -> str:
     score = score_of(
         body,
         Times(call.received_us),
+        configs,
         project_id=call.principal.project_id,
         score_id=str(uuid.uuid4()),
         ts_us=call.received_us,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
@@ -16,6 +16,7 @@ from producers.gateway.failures import describe_failure
 from producers.gateway.http.body import too_large
 from producers.gateway.http.body_quota import BodyQuota
 from producers.gateway.http.endpoint import Endpoint
+from producers.gateway.http.request import NO_PARAMETERS
 from producers.gateway.otlp_grpc.status import failure_of
 
 PROTOBUF: Final = b"application/x-protobuf"
@@ -96,6 +97,10 @@ class GrpcRequest:
                 self._credentials.append(text)
             if name not in _OWN_HEADERS:
                 self.headers[name] = text
+
+    @property
+    def path_parameters(self) -> Mapping[str, str]:
+        return NO_PARAMETERS
 
     def authorization(self) -> bytes | None:
         if len(self._credentials) > 1:

@@ -157,8 +157,9 @@ class Score(
     """A score of a trace, an observation, a session or a dataset run.
 
     A later score with the same ``id`` replaces it. ``value`` is set for numeric scores, and for
-    boolean ones (0 or 1); ``string_value`` is the text of the others, and
-    optionally ``True`` or ``False`` for boolean ones.
+    boolean ones (0 or 1), and optionally for categories; ``string_value`` is the text of the
+    others, and optionally ``True`` or ``False`` for boolean ones. With ``deleted``, the event
+    deletes all versions of the score until ``ts_us``, and its other fields are empty.
     """
 
     project_id: str
@@ -179,6 +180,7 @@ class Score(
     config_id: str | None = None
     queue_id: str | None = None
     author_user_id: str | None = None
+    deleted: bool = False
 
 
 Event = Observation | TraceUpdate | Score

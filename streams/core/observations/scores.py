@@ -12,7 +12,12 @@ _TIE_BITS = 12
 
 
 def version_of(score: Score) -> int:
-    """Return the version of a score; its content decides between scores made at the same time."""
+    """Return the version of a score; its content decides between scores made at the same time.
+
+    A deletion outranks all of them.
+    """
+    if score.deleted:
+        return (max(score.ts_us, 0) + 1) << _TIE_BITS
     tie = crc32(encode_event(score)) & ((1 << _TIE_BITS) - 1)
     return (max(score.ts_us, 0) << _TIE_BITS) | tie
 
@@ -23,6 +28,7 @@ def row_of(score: Score) -> ScoreRow:
         id=score.id,
         event_us=score.ts_us,
         row_version=version_of(score),
+        is_deleted=int(score.deleted),
         name=score.name,
         data_type=score.data_type,
         value=score.value,

@@ -299,6 +299,20 @@ def test_a_score_passes_through_and_the_latest_stays():
     assert (newer.value, newer.row_version > row.row_version) == (2.0, True)
 
 
+def test_a_deleted_score_stays_deleted_until_a_later_one_has_its_id():
+    def score(ts: int, **fields: object) -> Score:
+        given = {"name": "n", "data_type": "NUMERIC", "value": 1.0, **fields}
+        return Score(project_id="p", id="s", ts_us=NOW_US + ts, **given)  # type: ignore[arg-type]
+
+    deletion = score(5, name="", value=None, deleted=True)
+    for events in ((score(0), score(5), deletion), (deletion, score(5), score(0))):
+        rows = [row for event in events for row in Folding().fold(event).scores]
+        newest = max(rows, key=lambda row: row.row_version)
+        assert (newest.is_deleted, newest.id) == (1, "s")
+    rows = Folding().fold(score(0), deletion, score(6)).scores
+    assert max(rows, key=lambda row: row.row_version).is_deleted == 0
+
+
 def test_a_score_that_was_forgotten_is_written_again_in_the_same_version():
     def score(id_: str) -> Score:
         return Score(project_id="p", id=id_, ts_us=NOW_US, name="n", data_type="NUMERIC")

@@ -31,7 +31,6 @@ async def test_one_score_is_answered_with_its_id(client: httpx.AsyncClient, log:
             comment="fine",
             metadata={"by": "me"},
             environment="Prod",
-            configId="c",
             source="EVAL",
             timestamp="2024-11-21T02:45:22.921597Z",
         ),
@@ -52,7 +51,6 @@ async def test_one_score_is_answered_with_its_id(client: httpx.AsyncClient, log:
             environment="prod",
             comment="fine",
             metadata='{"by":"me"}',
-            config_id="c",
         )
     ]
 
