@@ -40,6 +40,7 @@ from query_api.langfuse.projects import projects_router
 from query_api.langfuse.score_configs import score_configs_router
 from query_api.langfuse.scores import scores_router
 from query_api.langfuse.scores_v3 import scores_v3_router
+from query_api.langfuse.sessions import sessions_router
 from query_api.langfuse.traces import traces_router
 from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
@@ -67,6 +68,7 @@ from query_api.v1.deliveries import deliveries_router
 from query_api.v1.experiments import experiments_router
 from query_api.v1.late_events import late_events_router
 from query_api.v1.owner_totals import owner_totals_router
+from query_api.v1.owners import owners_router
 from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
@@ -93,9 +95,11 @@ ROUTERS: Final = (
     datasets_router,
     dataset_runs_router,
     datasets_v1_router,  # after runs, because names of datasets may have slashes
+    sessions_router,
     tree_router,
     trace_totals_router,
     owner_totals_router,
+    owners_router,
     windows_router,
     prometheus_router,
     cache_router,

@@ -80,6 +80,11 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     trace_ids_max: int = Field(default=1_000, ge=1)
     """Maximum number of observation ids, and of score ids, of each trace in lists; traces with more
     are marked ``truncated``."""
+    session_traces_max: int = Field(default=1_000, ge=1)
+    """Maximum number of traces of a session in a response of the Langfuse API."""
+    owner_score_names_max: int = Field(default=50, ge=1, le=1_000)
+    """Maximum number of names of scores of each user or session in responses, those with most
+    scores."""
     tree_depth_max: int = Field(default=200, ge=1, le=400)
     """Maximum depth of a call tree in JSON, which protects recursive parsers of clients."""
     window_steps_max: int = Field(default=11_000, ge=1)

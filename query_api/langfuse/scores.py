@@ -17,6 +17,7 @@ from query_api.langfuse.parameters import (
     PageParameters,
     Text,
     Texts,
+    chosen_groups,
     parts_of,
 )
 from query_api.langfuse.shapes.score import ScoreOut, score_out, score_trace
@@ -41,6 +42,8 @@ _OPERATORS: Final[dict[str, Operator]] = {
     ">=": "ge",
 }
 _OF_TRACES: Final = (Condition(SCORE_COLUMNS["traceId"], "set"), NOT_CORRECTIONS)
+
+_GROUPS: Final = ("score", "trace")
 
 ScoreId = Annotated[str, Path(max_length=800, examples=["5f0c8a1e9d3b4c72"])]
 
@@ -68,6 +71,9 @@ class ScoreListParameters(PageParameters):
     queue_id: Text | None = None
     data_type: Text | None = None
     trace_tags: Texts = []
+    fields: Text | None = Field(
+        None, description="Groups of fields: score, trace; by default both.", examples=["score"]
+    )
     filter: FilterText | None = None
 
     def conditions(self) -> tuple[Condition, ...]:
@@ -106,12 +112,12 @@ def scores_router(context: AppContext) -> APIRouter:
         count = CountScores(project_id, conditions)
         total = await total_of(reader, count, parameters, len(rows))
         trace_ids = (row.trace_id for row in rows if row.trace_id)
-        traces = await read_traces(reader, project_id, trace_ids, TRACE_CONTEXT)
-        data = []
-        for row in rows:
-            score, trace = score_out(row), traces.get(row.trace_id)
-            score.trace = score_trace(trace) if trace else None
-            data.append(score)
+        data = [score_out(row) for row in rows]
+        if "trace" in chosen_groups(parameters.fields, _GROUPS, frozenset(_GROUPS)):
+            traces = await read_traces(reader, project_id, trace_ids, TRACE_CONTEXT)
+            for score in data:
+                trace = traces.get(score.trace_id or "")
+                score.trace = score_trace(trace) if trace else None
         meta = page_meta(parameters.page, parameters.limit, total)
         return json_response(ScoreList(data, meta))
 

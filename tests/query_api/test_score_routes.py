@@ -86,11 +86,27 @@ async def test_a_score_shows_its_value_by_its_type(scored: Api) -> None:
     assert by_id["s"]["trace"] is None
 
 
+async def test_a_deleted_score_is_not_found(api: Api) -> None:
+    await api.insert(score("gone", trace_id="t1"), score("kept", trace_id="t1"))
+    await api.insert(score("gone", NOON_US + SECOND_US, row_version=2, is_deleted=1))
+    assert await ids(api, "/api/public/v2/scores") == "kept"
+    assert await ids(api, "/api/public/v3/scores") == "kept"
+    assert (await api.client.get("/api/public/scores/gone")).status_code == 404
+
+
 async def test_a_trace_names_and_shows_its_scores_without_corrections(scored: Api) -> None:
     """The models with which clients read traces have none, and would refuse the trace."""
     detail = (await scored.client.get("/api/public/traces/t1")).json()
     listed = (await scored.client.get("/api/public/traces")).json()["data"]
     assert {each["id"] for each in detail["scores"]} == {"n", "b", "c"} == set(listed[0]["scores"])
+
+
+async def test_the_trace_of_scores_is_left_out_unless_its_fields_are_requested(
+    scored: Api,
+) -> None:
+    for fields, has_trace in (("score", False), ("score,trace", True)):
+        answer = await scored.client.get("/api/public/v2/scores", params={"fields": fields})
+        assert all(("trace" in each) == has_trace for each in answer.json()["data"])
 
 
 async def test_a_score_is_found_by_its_id(scored: Api) -> None:

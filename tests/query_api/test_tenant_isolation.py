@@ -23,6 +23,7 @@ from producers.control.kinds.budget import Budget
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.price import Price
 from producers.control.kinds.route import Route
+from producers.control.kinds.score_config import ScoreConfig
 from producers.control.kinds.silence import Silence
 from producers.control.kinds.webhook import Webhook
 from producers.control.record import ProjectRecord
@@ -40,6 +41,7 @@ PRICE = {"match": "m", "usd_per_million": {"input": "1"}}
 RULE = {"metric": "cost", "threshold": 1, "window": "1d"}
 SILENCE = {"matchers": {"team": "a"}, "duration": "1h"}
 CHANNEL = {"type": "slack", "url": "https://93.184.216.34/x"}
+SCORE_CONFIG = {"dataType": "BOOLEAN"}
 WEBHOOK = {"events": ["budget.threshold_crossed"]}
 
 
@@ -49,7 +51,7 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
     given: dict[str, Any] = {"project_id": project_id, "row_version": version}
     yield TraceRow(
         id="t", start_us=NOON_US, end_us=NOON_US + 9, name=mark, user_id="u", session_id="s",
-        root_observation_id="o", observation_count=1, tags=(mark,), **given,
+        root_observation_id="o", observation_count=1, tags=(mark,), environment=mark, **given,
     )  # fmt: skip
     yield ObservationRow(
         id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark,
@@ -98,10 +100,11 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 ("/v1/silences", SILENCE | {"reason": mark}),
                 ("/v1/prices", PRICE | {"name": mark}),
                 ("/v1/channels", CHANNEL | {"name": mark}),
+                ("/api/public/score-configs", SCORE_CONFIG | {"name": mark}),
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
             ):
                 created = await client.post(path, json=body)
-                assert created.status_code == 201
+                assert created.status_code == (200 if path.startswith("/api/") else 201)
                 if path == "/v1/channels":
                     route = {"name": mark, "channel_ids": [created.json()["id"]]}
                     assert (await client.post("/v1/routes", json=route)).status_code == 201
@@ -172,6 +175,7 @@ def filled(path: str, api: Api, project_id: str) -> str:
         "webhook_id": of_kind(Webhook),
         "price_id": of_kind(Price),
         "model_id": of_kind(Price),
+        "config_id": of_kind(ScoreConfig),
     }
     for name, value in (ID_OF | records).items():
         path = path.replace(f"{{{name}}}", value)

@@ -63,6 +63,11 @@ class TraceList(msgspec.Struct):
     meta: PageMeta
 
 
+def trace_out(row: StoredTrace) -> TraceOut:
+    """Return a trace with its input, output and metrics, without observations and scores."""
+    return TraceOut(**_common(row, frozenset(GROUPS)))
+
+
 def trace_in_list(
     row: StoredTrace,
     groups: frozenset[str],

@@ -32,7 +32,9 @@ class CountTraces(StoreQuery):
 class FindTraces(StoreQuery):
     """Select the ids of a page of traces, in order.
 
-    ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` is the earliest start.
+    ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` is the earliest start. A
+    page begins at ``offset``, or for ascending starts ``after`` the start (µs) and id at the end of
+    the previous page.
     """
 
     name: ClassVar[str] = "find_traces"
@@ -42,11 +44,15 @@ class FindTraces(StoreQuery):
     limit: int = 50
     offset: int = 0
     since_us: int | None = None
+    after: tuple[int, str] | None = None
 
     def write(self, binder: Binder) -> str:
         since = ""
         if self.since_us is not None:
             since = f"\n  AND start_time >= {binder.instant(self.since_us)}"
+        if self.after is not None:
+            position = f"({binder.instant(self.after[0])}, {binder.text(self.after[1])})"
+            since += f"\n  AND (start_time, id) > {position}"
         direction = "DESC" if self.descending else "ASC"
         return (
             f"SELECT id\nFROM traces FINAL\nWHERE {OF_PROJECT}"
