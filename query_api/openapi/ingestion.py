@@ -248,8 +248,8 @@ def _scores() -> dict[str, Any]:
             },
         },
         "description": "A score with the id of an existing score replaces it. A score with a"
-        " `configId` must have the name and the type of this score config, and a value that it"
-        " allows.",
+        " `configId` must have the type of this score config and a value that it allows; a single"
+        " score must also have its name.",
     }
 
 

@@ -27,8 +27,9 @@ def score_of(
     project_id: str,
     score_id: str,
     ts_us: int,
+    must_have_name_of_config: bool = False,
 ) -> Score:
-    """Convert a score.
+    """Convert a score; SDKs send scores whose name is not that of their config.
 
     Raises:
         BodyError: it does not have exactly one target, or the value does not fit the data type or
@@ -45,7 +46,10 @@ def score_of(
     data_type, value, string_value = _score_value(body, config)
     name = CORRECTION_NAME if data_type == "CORRECTION" else body.name
     if config is not None:
-        name = _name_by(config, name)
+        name = name or config.name
+        if must_have_name_of_config and name != config.name:
+            message = f"name: must be {config.name!r}, the name of the score config"
+            raise BodyError(message)
         value = _value_by(config, value, string_value)
     if not name:
         message = "name: missing"
@@ -101,13 +105,6 @@ def _config_of(body: ScoreBody, configs: ScoreConfigs, project_id: str) -> Score
         message = f"dataType: must be {config.data_type}, as in the score config {config.name!r}"
         raise BodyError(message)
     return config
-
-
-def _name_by(config: ScoreConfig, name: str | None) -> str:
-    if name and name != config.name:
-        message = f"name: must be {config.name!r}, the name of the score config"
-        raise BodyError(message)
-    return config.name
 
 
 def _value_by(config: ScoreConfig, value: float | None, text: str | None) -> float | None:

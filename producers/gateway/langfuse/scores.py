@@ -94,7 +94,9 @@ class Scores(Endpoint):
         for index, raw in enumerate(raws):
             prefix = f"[{index}]: " if is_list else ""
             try:
-                score_id = _add_score(scores.batch, raw, call, self.context.score_configs)
+                score_id = _add_score(
+                    scores.batch, raw, call, self.context.score_configs, is_list=is_list
+                )
             except BatchTooLargeError:
                 raise
             except RequestError as error:
@@ -144,7 +146,9 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
         raise BodyError(str(error)) from error
 
 
-def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call, configs: ScoreConfigs) -> str:
+def _add_score(
+    batch: EventBatch, raw: msgspec.Raw, call: Call, configs: ScoreConfigs, *, is_list: bool
+) -> str:
     """Add a score to the batch; return its id, which is new if the client sent none."""
     check_raw(raw)
     try:
@@ -158,6 +162,7 @@ def _add_score(batch: EventBatch, raw: msgspec.Raw, call: Call, configs: ScoreCo
         project_id=call.principal.project_id,
         score_id=str(uuid.uuid4()),
         ts_us=call.received_us,
+        must_have_name_of_config=not is_list,
     )
     batch.add(score)
     return score.id

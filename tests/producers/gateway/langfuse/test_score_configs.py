@@ -82,7 +82,6 @@ def test_a_config_determines_the_type_and_the_number_of_a_category(
         ({"configId": "stars", "value": 6}, "value: must be at most 5 by the score config 'stars'"),
         ({"configId": "stars", "value": 0}, "value: must be at least 1 by the score config"),
         ({"configId": "stars", "value": "5"}, "value: NUMERIC takes a number"),
-        ({"configId": "stars", "value": 2, "name": "moons"}, "name: must be 'stars'"),
         ({"configId": "stars", "value": 1, "dataType": "BOOLEAN"}, "dataType: must be NUMERIC"),
         ({"configId": "ok", "value": 2}, "value: BOOLEAN takes 0 or 1"),
         ({"configId": "tone", "value": "loud"}, "value: must be one of 'kind', 'rude'"),
@@ -106,15 +105,23 @@ async def test_configs_of_other_projects_are_unknown(
     for each in (own, config("foreign", name="stars", data_type="NUMERIC")):
         await control.create(each)
     body = {"traceId": "t", "name": "stars", "value": 9}
-    sent = [body | {"configId": each} for each in ("own", "foreign")]
+    sent = [
+        body | {"configId": "own"},
+        body | {"configId": "foreign"},
+        body | {"configId": "own", "value": 1, "name": "moons"},
+    ]
     answers = [await client.post("/api/public/scores", json=each) for each in sent]
-    assert [each.status_code for each in answers] == [400, 400]
+    assert [each.status_code for each in answers] == [400, 400, 400]
+    assert "name" in answers[2].text
+    as_list = await client.post("/api/public/scores", json=sent)
+    assert (as_list.status_code, as_list.json()["accepted"]) == (207, 1)
+    await log.begin()
     (issue,) = answers[1].json()["error"]
     assert (issue["path"], issue["message"]) == (["configId"], "no score config 'foreign'")
 
     batch = [
         {"id": f"e{value}", "type": "score-create", "timestamp": "2026-11-21T12:00:00Z",
-            "body": body | {"configId": "own", "value": value}}
+            "body": body | {"configId": "own", "value": value, "name": "moons"}}
         for value in (9, 4)
     ]  # fmt: skip
     outcome = (await client.post("/api/public/ingestion", json={"batch": batch})).json()
