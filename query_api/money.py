@@ -8,6 +8,7 @@ from typing import Final
 from producers.money import PICO_PER_USD, usd_text
 
 _DECIMALS: Final = 12
+_WHOLE_DIGITS: Final = 15
 
 __all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_text"]
 
@@ -23,6 +24,12 @@ def pico_of(amount: str) -> int:
     Raises:
         ValueError: The text is not a decimal number, or has more than 12 decimals.
     """
+    whole, point, part = amount.partition(".")
+    if amount.isascii() and whole.isdigit() and len(whole) <= _WHOLE_DIGITS:
+        if not point:
+            return int(whole) * PICO_PER_USD
+        if part.isdigit() and len(part) <= _DECIMALS:
+            return int(whole) * PICO_PER_USD + int(part.ljust(_DECIMALS, "0"))
     try:
         number = Decimal(amount)
     except InvalidOperation as error:

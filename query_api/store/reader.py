@@ -139,6 +139,7 @@ def _bounds(settings: QuerySettings) -> str:
         "max_result_rows": settings.result_rows_max,
         "max_result_bytes": settings.result_bytes_max,
         "do_not_merge_across_partitions_select_final": 1,
+        "optimize_move_to_prewhere_if_final": 1,
         "output_format_json_quote_64bit_integers": 0,
         "output_format_json_validate_utf8": 1,
     }

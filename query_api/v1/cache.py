@@ -18,13 +18,8 @@ from query_api.times import SECOND_US, iso
 from query_api.v1.caches import ApplicationCache, CacheTotals, PromptCache
 from query_api.v1.parameters import native_router
 from query_api.v1.window_reading import read_windows
-from query_api.v1.windows import (
-    DIMENSIONS,
-    GroupedStep,
-    WindowParameters,
-    WindowsMeta,
-    meta_of,
-)
+from query_api.v1.window_rows import DIMENSIONS, GroupedStep
+from query_api.v1.windows import WindowParameters, WindowsMeta, meta_of
 from tracemill.clock import now_us
 
 

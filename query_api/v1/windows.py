@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -14,21 +13,26 @@ from producers.dimensions.dimension import Dimension
 from query_api import metrics
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
-from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import WINDOWS_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS
-from query_api.store.steps import STEP_S, Step, end_s
-from query_api.store.window_measures import MEASURES
+from query_api.store.steps import STEP_S, Step
 from query_api.times import SECOND_US, Instant, TimeZone, iso
-from query_api.v1.caches import Caches, CacheTotals
 from query_api.v1.parameters import Names, NativeParameters, native_router
 from query_api.v1.window_reading import WindowRequest, read_windows
+from query_api.v1.window_rows import (
+    DIMENSIONS,
+    FIELDS,
+    WindowOut,
+    WindowRow,
+    fields_of,
+    measures_of,
+    shown_rows,
+)
 from tracemill.clock import now_us
 
 DEFAULT_STEPS: Final = 60
-DIMENSIONS: Final = tuple(each.name for each in WINDOW_DIMENSIONS)
 Dimensions = Annotated[
     list[Annotated[str, Field(max_length=500, examples=["model"])]], Field(max_length=100)
 ]
@@ -141,48 +145,12 @@ class WindowParameters(_Filtered):
         return from_s, to_s
 
 
-class Percentiles(msgspec.Struct):
-    """Percentiles; null if no observation has the value."""
-
-    p50: float | None
-    p90: float | None
-    p95: float | None
-    p99: float | None
-
-
-class _Step(msgspec.Struct, kw_only=True, gc=False):
-    start: str
-    end: str
-
-
-if TYPE_CHECKING:
-    GroupedStep = _Step
-else:
-    GroupedStep = msgspec.defstruct(
-        "GroupedStep",
-        [(name, str | msgspec.UnsetType, msgspec.UNSET) for name in DIMENSIONS],
-        bases=(_Step,),
-        kw_only=True,
-        gc=False,
+class WindowListParameters(WindowParameters):
+    fields: Dimensions = Field(
+        default=[],
+        description=f"Any of {', '.join(FIELDS)}, by default all; separate several by commas or"
+        " repeat it. Percentiles are the largest part of the cost of a long chart.",
     )
-
-
-class WindowOut(GroupedStep, kw_only=True, gc=False):
-    count: int
-    errors: int
-    cost_usd: str
-    tokens: dict[str, int]
-    latency_ms: Percentiles
-    """Milliseconds from start to end."""
-    ttft_ms: Percentiles
-    """Milliseconds from the start to the first output token."""
-    output_tokens_per_s: Percentiles
-    """Output tokens divided by the seconds from start to end."""
-    unpriced: int
-    """Observations with usage but without a price."""
-    error_types: dict[str, int]
-    """Errors by class."""
-    cache: Caches
 
 
 class WindowsMeta(msgspec.Struct, rename={"from_": "from"}):
@@ -197,32 +165,6 @@ class WindowsMeta(msgspec.Struct, rename={"from_": "from"}):
 class WindowList(msgspec.Struct):
     data: list[WindowOut]
     meta: WindowsMeta
-
-
-class _Amounts(msgspec.Struct):
-    start_s: int
-    count: int
-    errors: int
-    error_types: dict[str, int]
-    cost_usd: str
-    unpriced: int
-    tokens: dict[str, int]
-    latency_us: list[float | None]
-    ttft_us: list[float | None]
-    milli_rate: list[float | None]
-    cache_exact: int
-    cache_semantic: int
-    cache_miss: int
-    cached_saved_usd: str
-    app_saved_usd: str
-
-
-if TYPE_CHECKING:
-    _Row = _Amounts
-else:
-    _Row = msgspec.defstruct(
-        "_Row", [(name, str, "") for name in DIMENSIONS], bases=(_Amounts,), module=__name__
-    )
 
 
 def meta_of(request: WindowRequest) -> WindowsMeta:
@@ -247,7 +189,7 @@ def windows_router(context: AppContext) -> APIRouter:
         },
     )
     async def list_windows(
-        project_id: ProjectId, parameters: Annotated[WindowParameters, Query()]
+        project_id: ProjectId, parameters: Annotated[WindowListParameters, Query()]
     ) -> Response:
         """Return totals and percentiles of each step.
 
@@ -257,31 +199,9 @@ def windows_router(context: AppContext) -> APIRouter:
         first ten seconds of their minute, without values of the dimensions that were added then.
         """
         request = parameters.request(project_id, now_us(), settings.window_steps_max)
-        read = await read_windows(context, request, tuple(MEASURES), _Row)
-        data = [_shown(row, read.bounds_s, request.dimensions) for row in read.rows]
+        fields = fields_of(parameters.fields)
+        read = await read_windows(context, request, measures_of(fields), WindowRow)
+        data = shown_rows(read.rows, read.bounds_s, request.dimensions, fields)
         return json_response(WindowList(data, meta_of(request)))
 
     return router
-
-
-def _shown(row: _Row, bounds_s: Sequence[int], dimensions: tuple[str, ...]) -> WindowOut:
-    grouped: dict[str, Any] = {dimension: getattr(row, dimension) for dimension in dimensions}
-    return WindowOut(
-        start=iso(row.start_s * SECOND_US),
-        end=iso(end_s(bounds_s, row.start_s) * SECOND_US),
-        count=row.count,
-        errors=row.errors,
-        cost_usd=usd_text(pico_of(row.cost_usd)),
-        tokens=row.tokens,
-        latency_ms=_thousandths(row.latency_us),
-        ttft_ms=_thousandths(row.ttft_us),
-        output_tokens_per_s=_thousandths(row.milli_rate),
-        unpriced=row.unpriced,
-        error_types=row.error_types,
-        cache=CacheTotals.of([row]).shown(),
-        **grouped,
-    )
-
-
-def _thousandths(values: Sequence[float | None]) -> Percentiles:
-    return Percentiles(*(None if value is None else round(value / 1000, 3) for value in values))

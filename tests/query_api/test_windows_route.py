@@ -146,6 +146,22 @@ async def test_rows_are_grouped_and_filtered_by_dimensions(windows: Api) -> None
 NEXT_DAY = {"from": "2026-11-22T12:00:00Z", "to": "2026-11-22T12:01:00Z"}
 
 
+async def test_only_the_selected_fields_are_shown(windows: Api) -> None:
+    whole = (await asked(windows, step="1d", group_by="model"))[0]
+    part = (await asked(windows, step="1d", group_by="model", fields="cost,count"))[0]
+    assert list(part) == ["start", "end", "model", "count", "cost_usd"]
+    assert part == {name: whole[name] for name in part}
+    repeated = await asked(windows, step="1d", fields=["latency_ms", "cache, errors"])
+    assert [list(row)[2:] for row in repeated[:1]] == [["errors", "latency_ms", "cache"]]
+
+
+async def test_an_unknown_field_is_refused(windows: Api) -> None:
+    answer = await windows.client.get("/v1/windows", params={"fields": "count,price"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["field"] == "fields"
+    assert "cost_usd" in answer.json()["error"]["allowed"]
+
+
 async def test_a_window_shows_all_measures(windows: Api) -> None:
     (minute,) = await asked(windows, **NEXT_DAY)
     assert minute["error_types"] == {"429": 3, "Timeout": 1}
@@ -221,7 +237,7 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
         ({"from": "2020-01-01T00:00:00Z"}, "from", None),
         ({"time_zone": "Factory"}, "time_zone", None),
         ({"mode": "m1"}, "mode", ["from", "to", "step", "group_by", *DIMENSIONS,
-            "time_zone"]),
+            "time_zone", "fields"]),
     ],
 )  # fmt: skip
 async def test_the_error_for_an_invalid_query_names_the_field(
