@@ -146,7 +146,7 @@ class WindowParameters(_Filtered):
 
 
 class WindowListParameters(WindowParameters):
-    fields: Dimensions = Field(
+    fields: Names = Field(
         default=[],
         description=f"Any of {', '.join(FIELDS)}, by default all; separate several by commas or"
         " repeat it. Percentiles are the largest part of the cost of a long chart.",
