@@ -12,6 +12,7 @@ from producers.notifications.alert import Alert
 from producers.tiers.record import Tier
 from streams.alerting import metrics
 from streams.core.alerting.evaluator import (
+    BeginsAfter,
     ComparesEarlier,
     Evaluator,
     FollowsTiers,
@@ -23,7 +24,7 @@ from streams.core.alerting.evaluator import (
 )
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.source_order import Applied, SourceOrder
-from streams.core.budgets.meters import SpendQuery, SpendResult
+from streams.core.budgets.sums import SpendQuery, SpendResult
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import Delta
 
@@ -85,7 +86,7 @@ class Evaluation:
         self.input_offset = input_offset
         self._order = SourceOrder(applied)
         for each in self._evaluators:
-            if isinstance(each.evaluator, ReadsHistory):
+            if isinstance(each.evaluator, BeginsAfter):
                 each.evaluator.begins_after(input_offset)
             self._call(each, lambda it: it.restored(now_us))
 

@@ -18,8 +18,8 @@ from producers.settings import KafkaSettings
 from streams.alerting import metrics
 from streams.alerting.evaluation import Evaluation
 from streams.alerting.settings import AlertingSettings
-from streams.core.budgets.meters import SpendQuery, SpendResult
 from streams.core.budgets.stored_spend import query_of, result_of
+from streams.core.budgets.sums import SpendQuery, SpendResult
 from streams.core.dead_letters.texts import describe_error
 from streams.rollups.checkpoint import read_progress
 from streams.runtime.sink_progress import SinkProgress

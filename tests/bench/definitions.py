@@ -29,13 +29,14 @@ SPEND_METRICS = frozenset({"cost", "tokens", "rate", "error_count", "error_rate"
 
 async def create_definitions(client: httpx.AsyncClient, budgets: int, rules: int) -> None:
     """Create budgets and rules that match all of the load, each with a ``group_by``."""
-    for body in _budgets(budgets):
+    for body in budget_bodies(budgets):
         await _create(client, "/v1/budgets", body)
-    for body in _rules(rules):
+    for body in rule_bodies(rules):
         await _create(client, "/v1/alert-rules", body)
 
 
-def _budgets(count: int) -> Iterator[dict[str, object]]:
+def budget_bodies(count: int) -> Iterator[dict[str, object]]:
+    """Yield the bodies of requests that create budgets."""
     for index in range(count):
         yield {
             "name": f"budget {index}",
@@ -47,7 +48,8 @@ def _budgets(count: int) -> Iterator[dict[str, object]]:
         }
 
 
-def _rules(count: int) -> Iterator[dict[str, object]]:
+def rule_bodies(count: int) -> Iterator[dict[str, object]]:
+    """Yield the bodies of requests that create rules."""
     for index in range(count):
         metric, threshold = RULES[index % len(RULES)]
         groups = SPEND_RULE_GROUPS if metric in SPEND_METRICS else RULE_GROUPS

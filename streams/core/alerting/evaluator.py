@@ -39,7 +39,7 @@ from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.rules.panes import Group, Pane
-from streams.core.budgets.meters import SpendQuery, SpendResult
+from streams.core.budgets.sums import SpendQuery, SpendResult
 from streams.core.rollups.deltas import Delta
 
 
@@ -115,15 +115,20 @@ class History(NamedTuple):
 
 
 @runtime_checkable
-class ReadsHistory(Protocol):
+class BeginsAfter(Protocol):
+    """An evaluator that needs the position of the checkpoint."""
+
+    def begins_after(self, offset: int) -> None:
+        """Note before ``restored`` that ``apply`` begins after this offset."""
+
+
+@runtime_checkable
+class ReadsHistory(BeginsAfter, Protocol):
     """An evaluator that needs deltas again that the stage applied before, such as for new rules.
 
     They are read in the background, the latest ones first: several ranges, each in the order of the
     log. ``apply_history`` and ``apply`` together see each delta once.
     """
-
-    def begins_after(self, offset: int) -> None:
-        """Note before ``restored`` that ``apply`` begins after this offset."""
 
     def begin_history(self, now_us: int) -> History | None:
         """Return what is needed and not being read; None if nothing is."""

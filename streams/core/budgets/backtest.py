@@ -12,7 +12,8 @@ from producers.control.periods import QUARTER_US
 from producers.notifications.alert import Alert
 from streams.core.budgets.groups import LimitGroups
 from streams.core.budgets.limits import Group, LimitRule, rules_of
-from streams.core.budgets.meters import QUARTER_S, SECOND_US, Meter, PeriodSums
+from streams.core.budgets.meters import QUARTER_S, SECOND_US, Meter
+from streams.core.budgets.sums import GroupSum, PeriodSums
 
 SeriesKey = tuple[str, Group]
 """The name of a limit, and a group."""
@@ -131,9 +132,7 @@ class _Limit:
         self._found = found
         self._meter = Meter(rule.meter, complete_from_us=0)
         self._meter.complete.add(0)
-        self._groups = LimitGroups(
-            rule, self._meter, tier_of, found.alerts.append, lambda _alert: False
-        )
+        self._groups = LimitGroups(rule, self._meter, tier_of, found.alerts.append)
         self._step_s = step_s
         self._next_s: dict[SeriesKey, int] = {}
 
@@ -141,13 +140,13 @@ class _Limit:
         """Add the spend before the range; what it crosses is not reported."""
         self._add(rows)
         for sums in self._meter.periods.values():
-            for group in list(sums.spent):
+            for group in sums.groups:
                 self._evaluate(sums, group, 0, from_s)
 
     def add(self, rows: Iterable[PastSpend], end_s: int) -> None:
         """Add the spend of a quarter of an hour, and evaluate the groups that changed."""
         for sums, group, before_pico in self._add(rows):
-            self._meter.expire(sums, group, end_s * SECOND_US)
+            self._meter.expire(sums.groups[group], end_s * SECOND_US)
             self._evaluate(sums, group, before_pico, end_s)
             self._point(sums, group, end_s)
 
@@ -156,10 +155,10 @@ class _Limit:
         for row in rows:
             if row.tier and self._groups.rule.limit.tiers:
                 self._groups.trace_tiers[row.group] = row.tier
-            sums = self._meter.add(row.start_s, (), row.group, row.cost_pico, "", 0)
-            if sums is not None:
-                before_pico = sums.spent[row.group] - row.cost_pico
-                changed.setdefault((sums.start_us, row.group), (sums, row.group, before_pico))
+            sums = self._meter.period_at(row.start_s)
+            total = sums.groups.setdefault(row.group, GroupSum())
+            changed.setdefault((sums.start_us, row.group), (sums, row.group, total.spent_pico))
+            total.add(row.start_s, row.cost_pico, "", is_rolling=self._meter.rolling_us > 0)
         return list(changed.values())
 
     def pass_time(self, from_s: int, to_s: int) -> None:
@@ -168,9 +167,9 @@ class _Limit:
             return
         for end_s in range(from_s + QUARTER_S, to_s + 1, QUARTER_S):
             for sums in self._meter.periods.values():
-                for group in list(sums.panes):
-                    before_pico = sums.spent[group]
-                    if self._meter.expire(sums, group, end_s * SECOND_US):
+                for group, total in sums.groups.items():
+                    before_pico = total.spent_pico
+                    if self._meter.expire(total, end_s * SECOND_US):
                         self._evaluate(sums, group, before_pico, end_s)
                         self._point(sums, group, end_s)
 
@@ -182,7 +181,7 @@ class _Limit:
         self._found.amounts[key] = self._groups.limit_of(group)[1]
         points = self._found.series.setdefault(key, [])
         if points and end_s < self._next_s[key]:
-            points[-1] = (end_s, sums.spent[group])
+            points[-1] = (end_s, sums.spent_of(group))
             return
         self._next_s[key] = end_s - end_s % self._step_s + self._step_s
-        points.append((end_s, sums.spent[group]))
+        points.append((end_s, sums.spent_of(group)))

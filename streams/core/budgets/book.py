@@ -1,8 +1,9 @@
 """The budgets of the projects of one partition, as an evaluator of the alerting stage.
 
-Each limit has a meter (``streams.core.budgets.meters``).
-Thresholds are compared after each delta, when all of its changes are added: a change that moves
-spend from one cell to another does not cross a threshold in between.
+The limits of budgets are evaluated on the sums of meters (``streams.core.budgets.meters``), which
+limits on the same spend share. Thresholds are compared after each delta, when all of its changes
+are added: a change that moves spend from one cell to another does not cross a threshold in between.
+What a delta produces does not depend on which other deltas are applied before the next flush.
 
 ``spend_queries`` returns the missing readings of stored spend; the stage passes their results to
 ``spend_read``. Until then, a period is incomplete: its spend is a lower bound, and a threshold that
@@ -11,30 +12,32 @@ it has reached is not taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from sys import intern
 from typing import Any, Final
 
 from producers.control.kinds.budget import Budget
-from producers.control.periods import FOREVER_US, QUARTER_US
+from producers.control.periods import QUARTER_US
 from producers.control.record import Change, Tombstone
 from producers.notifications.alert import Alert
 from producers.tiers.record import Tier
 from streams.core.alerting.evaluator import EvaluatorContext, State
-from streams.core.budgets.groups import LimitGroups
+from streams.core.budgets.groups import LimitGroups, set_range
+from streams.core.budgets.limit_set import LimitSet
 from streams.core.budgets.limits import TIER_AT, Group, LimitRule, rules_of
-from streams.core.budgets.meters import (
-    SECOND_US,
-    Meter,
-    PeriodSums,
-    SpendQuery,
-    SpendResult,
-)
+from streams.core.budgets.meters import SECOND_US, Meter
 from streams.core.budgets.notices import BUDGET
 from streams.core.budgets.past_alerts import PastAlerts
+from streams.core.budgets.replay import LATEST_US, Replay, continue_from_alerts
 from streams.core.budgets.restoring import RestoredStates
-from streams.core.budgets.spend_meters import SpendMeters
-from streams.core.budgets.states import GroupFlags, group_row, limit_row, state_key
+from streams.core.budgets.spend_meters import Changed
+from streams.core.budgets.sums import PeriodSums, SpendQuery, SpendResult
+from streams.core.budgets.writing import (
+    Position,
+    has_changes,
+    removed_states,
+    state_of_limit,
+    states_of_groups,
+)
 from streams.core.rollups.deltas import Delta
 
 MINUTE_US: Final = 60 * SECOND_US
@@ -48,9 +51,8 @@ class BudgetBook:
         self._settings = context.settings
         self._correction_delay_us = int(context.settings.budget_correction_delay_s * SECOND_US)
         self._budgets: dict[str, Budget] = {}
-        self._limits: dict[str, dict[str, LimitGroups]] = {}
-        """By budget and name of the limit."""
-        self._meters = SpendMeters()
+        self._limits = LimitSet(context.tiers.tier_of, self._send)
+        self._meters = self._limits.meters
         self._dirty_limits: dict[tuple[str, str], None] = {}
         self._removed: list[State] = []
         self._alerts: list[Alert] = []
@@ -60,6 +62,10 @@ class BudgetBook:
         self._offset = -1
         self._version = 0
         self._contained_to = -1
+        """Offset up to which some restored states contain changes."""
+        self._replay = Replay()
+        self._unsettled: list[tuple[Meter, PeriodSums]] = []
+        """Periods whose sums contain changes that are not applied yet."""
         self._expired_us = self._swept_us = 0
 
     def control_changed(self, change: Change, now_us: int) -> None:
@@ -73,68 +79,100 @@ class BudgetBook:
             if self._restored is None:
                 self._put(change, now_us)
 
+    def begins_after(self, offset: int) -> None:
+        """Note that all states contain the deltas up to this offset."""
+        self._offset = offset
+        if self._restored is not None:
+            self._restored.checkpoint = offset
+
     def restore(self, key: str, value: bytes) -> None:
         """Keep a state until ``restored``."""
         assert self._restored is not None
         self._restored.add(key, value)
+        self._replay.after_us = max(0, self._restored.written_us - LATEST_US)
 
     def restore_alert(self, alert: Alert) -> None:
         """Remember the id of an alert, which is not sent again."""
         if alert.rule_kind == BUDGET:
             self._alerted.add(alert.id)
+            self._replay.add(alert)
 
     def restored(self, now_us: int) -> None:
         """Create the meters, with their restored states."""
         states, self._restored = self._restored, None
         assert states is not None
         self._now_us, self._version = now_us, states.version
-        self._contained_to = states.input_offset
+        if states.input_offset > states.checkpoint:
+            self._contained_to = states.input_offset
+        if len(self._alerted):
+            self._replay.ends_us = now_us
+        new: list[LimitRule] = []
         for budget in self._budgets.values():
             for rule in self._rules_of(budget):
-                limit = self._add_limit(rule, now_us, is_known=states.has(rule))
-                states.load(limit)
+                if states.has(rule):
+                    self._limits.attach(rule)
+                else:
+                    new.append(rule)
+        for meter in self._meters:
+            states.load(meter)
+            meter.assign_all()
+        for rule in new:
+            self._add_limit(rule)
         self._removed += states.stale(now_us)
-        for limit in list(self._all_limits()):
-            self._evaluate_all(limit, now_us, correction_delay_us=self._correction_delay_us)
+        self._evaluate_all()
 
     def tier_changed(self, tier: Tier, now_us: int) -> None:
         """Evaluate the groups of a user whose tier has changed."""
         if self._restored is not None:
             return
-        for limit in self._all_limits():
+        self._now_us = max(self._now_us, now_us)
+        for limit in self._limits:
             rule = limit.rule
             if rule.budget.project_id != tier.project_id or not rule.limit.tiers:
                 continue
-            for sums in limit.meter.periods.values():
-                for group in self._groups_of_user(limit, sums, tier.user_id):
+            for sums in limit.periods():
+                for group in limit.groups_of_user(sums, tier.user_id):
                     limit.mark(sums, group)
-                    spent_pico = sums.spent[group]
-                    limit.evaluate(sums, group, spent_pico, now_us)
-
-    # ------------------------------------------------------------------ deltas and time
+                    self._evaluate(limit, sums, group, sums.spent_of(group))
 
     def apply(self, delta: Delta, offset: int, now_us: int) -> None:
         """Add the changes of spend, then evaluate the groups that have changed."""
-        self._now_us, self._offset = max(self._now_us, now_us), offset
-        for each in self._meters.add(delta, offset):
-            meter, sums, group = each.meter, each.sums, each.group
-            if meter.rolling_us:
-                meter.expire(sums, group, self._now_us)
-            if len(sums.recorded) > self._settings.budget_recorded_changes_max:
-                self._context.limit_reached("budget_recorded_changes_max", 1)
-                meter.end_reading(sums)
-            for limit in self._limits_of(meter):
-                if TIER_AT is not None and each.key[TIER_AT] and limit.rule.limit.tiers:
-                    limit.trace_tiers[group] = intern(each.key[TIER_AT])
-                limit.mark(sums, group)
-                self._evaluate(
-                    limit, sums, group, each.before_pico, added_pico=each.added_pico,
-                    is_lowered=each.is_lowered, correction_delay_us=self._correction_delay_us,
-                )  # fmt: skip
+        self._now_us = max(self._now_us, now_us)
+        self._release(offset - 1, now_us)
+        self._offset = offset
+        changes = self._meters.add(delta, offset)
+        if self._meters.joined:
+            self._join()
+        for each in changes:
+            self._evaluate_change(each)
+
+    def _evaluate_change(self, change: Changed) -> None:
+        """Evaluate a group, if its spend has left the range in which nothing changes."""
+        sums, group, total = change.sums, change.group, change.total
+        if change.meter.rolling_us:
+            change.meter.expire(total, self._now_us)
+        if len(sums.recorded) > self._settings.budget_recorded_changes_max:
+            self._context.limit_reached("budget_recorded_changes_max", 1)
+            sums.end_reading()
+        if TIER_AT is not None and sums.tiered and change.key[TIER_AT]:
+            for limit in sums.tiered:
+                limit.trace_tiers[group] = intern(change.key[TIER_AT])
+            total.forget_range()
+        limits = sums.limits
+        if total.low_pico <= total.spent_pico < total.high_pico:
+            limits = sums.eager
+        for limit in limits:
+            self._evaluate(
+                limit, sums, group, change.before_pico, added_pico=change.added_pico,
+                is_lowered=change.is_lowered, correction_delay_us=self._correction_delay_us,
+            )  # fmt: skip
+        if limits is sums.limits and not self._waits(sums):
+            set_range(sums, group)
 
     def tick(self, now_us: int) -> None:
         """Take back thresholds, remove spend of rolling periods, and forget old periods."""
         self._now_us = max(self._now_us, now_us)
+        self._release(self._offset, now_us)
         self._correct()
         if self._now_us // QUARTER_US > self._expired_us // QUARTER_US:
             self._expired_us = self._now_us
@@ -151,47 +189,64 @@ class BudgetBook:
     def take_states(self) -> list[State]:
         """Return the states that have changed since the last call."""
         removed, self._removed = self._removed, []
-        if not (removed or self._dirty_limits or any(limit.dirty for limit in self._all_limits())):
+        if not (removed or self._dirty_limits or any(map(has_changes, self._meters))):
             return []
         self._version = max(self._version + 1, self._now_us)
-        self._forget_contained()
-        return [*removed, *self._limit_states(), *self._group_states()]
-
-    def _limit_states(self) -> list[State]:
-        states = []
+        at = self._position()
+        states = [*removed, *states_of_groups(self._meters, at)]
         for budget_id, name in self._dirty_limits:
-            limit = self._limits.get(budget_id, {}).get(name)
+            limit = self._limits.get(budget_id, name)
             if limit is not None:
-                row = limit_row(limit.rule, limit.meter, self._now_us, self._version)
-                states.append(State(state_key(budget_id, name, 0, ""), row))
+                states.append(state_of_limit(limit, at))
         self._dirty_limits.clear()
         return states
 
-    def _group_states(self) -> list[State]:
-        states: list[State] = []
-        written: dict[int, PeriodSums] = {}
-        for limit in self._all_limits():
-            for start_us, groups in limit.dirty.items():
-                sums = limit.meter.periods.get(start_us)
-                if sums is not None:
-                    written[id(sums)] = sums
-                    states += [self._state(limit, sums, group) for group in groups]
-            limit.dirty.clear()
-        for sums in written.values():
-            sums.traces.clear()
-            if sums.newer and self._offset >= max(sums.newer.values()):
-                sums.newer.clear()
-        return states
+    def _position(self) -> Position:
+        return Position(self._offset, self._now_us, self._version)
 
-    def _forget_contained(self) -> None:
-        """Forget what restored sums contain, when all of it was applied."""
-        if self._offset >= self._contained_to >= 0:
+    def _release(self, applied_to: int, now_us: int) -> None:
+        """Evaluate what has waited for the deltas up to an offset, or for the end of a replay."""
+        if self._unsettled:
+            self._end_unsettled(applied_to)
+        if applied_to >= self._contained_to >= 0:
             self._contained_to = -1
-            for meter in self._meters:
-                for sums in meter.periods.values():
-                    sums.contained.clear()
+            self._meters.end_contained()
+        if self._replay.ends_us and now_us >= self._replay.ends_us:
+            for limit in self._limits:
+                for sums in limit.periods():
+                    for group in self._replay.groups_of(limit, sums):
+                        continue_from_alerts(limit, sums, group, self._alerted)
+                        limit.mark(sums, group)
+            self._replay.end()
+            self._evaluate_all()
 
-    # ------------------------------------------------------------------ stored spend
+    def _end_unsettled(self, applied_to: int) -> None:
+        """Evaluate periods whose sums have caught up with the stored spend."""
+        waiting, self._unsettled = self._unsettled, []
+        for meter, sums in waiting:
+            if sums.newer and applied_to < max(sums.newer.values()):
+                self._unsettled.append((meter, sums))
+                continue
+            sums.newer = {}
+            before, sums.before = sums.before, {}
+            sums.dirty |= sums.groups.keys()
+            for limit in meter.limits:
+                self._dirty_limits[limit.rule.id] = None
+            for limit in sums.limits:
+                for group in sums.groups:
+                    self._evaluate(limit, sums, group, before.get(group, 0))
+
+    def _join(self) -> None:
+        """Include periods that have changed in the limits that were created after them."""
+        joined, self._meters.joined = self._meters.joined, {}
+        for meter, sums in joined.values():
+            limits = sums.others
+            for limit in limits:
+                limit.excluded.discard(sums.start_us)
+                self._dirty_limits[limit.rule.id] = None
+            meter.assign(sums)
+            for limit in limits:
+                self._mark_and_evaluate(limit, sums)
 
     def spend_queries(self, count_max: int, input_offset: int) -> list[SpendQuery]:
         """Begin up to ``count_max`` readings of stored spend, and return them.
@@ -209,22 +264,16 @@ class BudgetBook:
             return
         meter, sums = found
         if result is None:
-            meter.end_reading(sums)
+            sums.end_reading()
             return
-        before = dict(sums.spent)
-        groups = meter.settle(sums, result)
-        for limit in self._limits_of(meter):
-            self._dirty_limits[limit.rule.budget.id, limit.rule.limit.name] = None
-            for group in groups:
-                limit.mark(sums, group)
-                self._evaluate(limit, sums, group, before.get(group, 0))
+        meter.settle(sums, result)
+        self._unsettled.append((meter, sums))
+        self._end_unsettled(self._offset)
 
     @property
     def is_complete(self) -> bool:
         """Return whether all spend of all periods is known."""
         return next(self._meters.incomplete(self._now_us), None) is None
-
-    # ------------------------------------------------------------------ budgets
 
     def _rules_of(self, budget: Budget) -> list[LimitRule]:
         try:
@@ -235,165 +284,115 @@ class BudgetBook:
 
     def _put(self, budget: Budget, now_us: int) -> None:
         """Add or replace a budget; states of limits whose spend is the same are kept."""
-        now_us = self._now_us = max(self._now_us, now_us)
+        self._now_us = max(self._now_us, now_us)
         rules = {rule.limit.name: rule for rule in self._rules_of(budget)}
-        before = self._limits.get(budget.id, {})
+        before = self._limits.of_budget(budget.id)
         same = {
             name for name, rule in rules.items()
             if name in before and before[name].rule.meter == rule.meter
         }  # fmt: skip
         self._remove(budget.id, same)
         for name, rule in rules.items():
-            if name in same:
-                limit = self._limits[budget.id][name]
-                limit.rule = rule
-            else:
-                limit = self._add_limit(rule, now_us, is_known=False)
-            for sums in limit.meter.periods.values():
-                for group in sums.spent:
-                    limit.mark(sums, group)
-            self._evaluate_all(limit, now_us)
+            limit = self._limits.get(budget.id, name)
+            if limit is None:
+                self._add_limit(rule)
+                continue
+            limit.rule = rule
+            limit.meter.assign_all()
+            for sums in limit.periods():
+                self._mark_and_evaluate(limit, sums)
 
-    def _add_limit(self, rule: LimitRule, now_us: int, *, is_known: bool) -> LimitGroups:
-        meter = self._meters.get(rule.meter)
-        if meter is None:
-            meter = self._meters.create(rule.meter)
-            if not is_known:
-                self._begin(meter, rule.budget, now_us)
-        tier_of = self._context.tiers.tier_of
-        limit = LimitGroups(rule, meter, tier_of, self._send, self._is_sent)
-        self._limits.setdefault(rule.budget.id, {})[rule.limit.name] = limit
-        if not is_known:
-            self._dirty_limits[rule.budget.id, rule.limit.name] = None
-        return limit
-
-    def _begin(self, meter: Meter, budget: Budget, now_us: int) -> None:
-        """Begin with the current period, and the previous one if the budget is older than it."""
-        start_us, end_us = meter.bounds(now_us)
-        meter.period(start_us, end_us)
-        horizon_us = max(now_us, self._meters.horizon_s(budget.project_id) * SECOND_US)
-        if meter.rolling_us:
-            meter.complete_from_us = horizon_us
-        elif end_us < FOREVER_US:
-            meter.complete_from_us = meter.bounds(horizon_us)[1]
-            if budget.created_us < start_us:
-                meter.period(*meter.bounds(start_us - 1))
+    def _add_limit(self, rule: LimitRule) -> None:
+        limit = self._limits.add(rule, self._now_us)
+        self._dirty_limits[rule.id] = None
+        for sums in limit.periods():
+            self._mark_and_evaluate(limit, sums)
 
     def _remove(self, budget_id: str, kept: set[str]) -> None:
         """Remove the limits of a budget but ``kept``, and their states."""
-        limits = self._limits.get(budget_id, {})
-        for name in [name for name in limits if name not in kept]:
-            limit = limits.pop(name)
+        for name, limit in list(self._limits.of_budget(budget_id).items()):
+            if name in kept:
+                continue
             self._version = max(self._version + 1, self._now_us)
-            for sums in limit.meter.periods.values():
-                self._removed += [
-                    self._state(limit, sums, group, is_deleted=True) for group in sums.spent
-                ]
-            row = limit_row(limit.rule, limit.meter, self._now_us, self._version)
-            self._removed.append(State(state_key(budget_id, name, 0, ""), row, is_deleted=True))
-            self._meters.remove(limit.rule.meter)
-        if not limits:
-            self._limits.pop(budget_id, None)
+            at = self._position()
+            for sums in limit.periods():
+                self._removed += removed_states(limit, sums, at)
+            self._removed.append(state_of_limit(limit, at, is_deleted=True))
+            self._limits.remove(limit)
 
-    # ------------------------------------------------------------------ evaluation
+    def _evaluate_all(self) -> None:
+        for limit in self._limits:
+            for sums in limit.periods():
+                for group in sums.groups:
+                    self._evaluate(
+                        limit, sums, group, sums.spent_of(group),
+                        correction_delay_us=self._correction_delay_us,
+                    )  # fmt: skip
 
-    def _limits_of(self, meter: Meter) -> tuple[LimitGroups]:
-        return (self._limits[meter.key.budget_id][meter.key.limit_name],)
-
-    def _all_limits(self) -> Iterator[LimitGroups]:
-        for limits in self._limits.values():
-            yield from limits.values()
-
-    def _evaluate_all(self, limit: LimitGroups, now_us: int, **details: Any) -> None:
-        for sums in limit.meter.periods.values():
-            for group in list(sums.spent):
-                if limit.evaluate(sums, group, sums.spent[group], now_us, **details):
-                    limit.mark(sums, group)
+    def _mark_and_evaluate(self, limit: LimitGroups, sums: PeriodSums) -> None:
+        for group in sums.groups:
+            limit.mark(sums, group)
+            self._evaluate(limit, sums, group, sums.spent_of(group))
 
     def _evaluate(
         self, limit: LimitGroups, sums: PeriodSums, group: Group, before_pico: int, **details: Any
     ) -> None:
-        """Evaluate a group; a limit that raises does not stop the others."""
+        """Evaluate a group unless it waits; a limit that raises does not stop the others."""
+        if self._waits(sums):
+            return
         try:
-            limit.evaluate(sums, group, before_pico, self._now_us, **details)
+            if limit.evaluate(sums, group, before_pico, self._now_us, **details):
+                limit.mark(sums, group)
         except Exception:  # noqa: BLE001  # the other limits are still evaluated
             self._context.limit_reached("budgets_not_evaluated", 1)
-
-    def _is_sent(self, alert: Alert) -> bool:
-        return alert.id in self._alerted
-
-    def _send(self, alert: Alert) -> None:
-        if not self._is_sent(alert):
-            self._alerted.add(alert.id)
-            self._alerts.append(alert)
-
-    def _state(
-        self, limit: LimitGroups, sums: PeriodSums, group: Group, *, is_deleted: bool = False
-    ) -> State:
-        tier, limit_pico = limit.limit_of(group)
-        row = group_row(
-            limit.rule,
-            limit.meter,
-            sums,
-            group,
-            limit.flags.get(sums.start_us, {}).get(group) or GroupFlags(),
-            tier=tier,
-            trace_tier=limit.trace_tiers.get(group, ""),
-            limit_pico=limit_pico,
-            input_offset=self._offset,
-            now_us=self._now_us,
-            version=self._version,
-        )
-        key = state_key(row.budget_id, row.limit_name, row.period_start_us, row.group)
-        return State(key, row, is_deleted)
-
-    def _groups_of_user(self, limit: LimitGroups, sums: PeriodSums, user_id: str) -> list[Group]:
-        if len(limit.rule.meter.group_by) == 1:
-            return [(user_id,)] if (user_id,) in sums.spent else []
-        return [group for group in sums.spent if limit.rule.user_of(group) == user_id]
+        sums.groups[group].forget_range()
 
     def _correct(self) -> None:
         """Take back thresholds that the spend is below for long enough."""
-        for limit in self._all_limits():
+        for limit in self._limits:
             for start_us, group in limit.due_below(self._now_us - self._correction_delay_us):
                 sums = limit.meter.periods[start_us]
                 limit.mark(sums, group)
-                self._evaluate(limit, sums, group, sums.spent.get(group, 0))
+                self._evaluate(limit, sums, group, sums.spent_of(group))
+
+    def _waits(self, sums: PeriodSums) -> bool:
+        """Return whether a period is not evaluated yet."""
+        return bool(self._replay.ends_us or sums.newer)
+
+    def _send(self, alert: Alert) -> None:
+        if alert.id not in self._alerted:
+            self._alerted.add(alert.id)
+            self._alerts.append(alert)
 
     def _expire(self) -> None:
         """Remove spend that has left rolling periods."""
         for meter in self._meters:
             for sums in meter.periods.values() if meter.rolling_us else ():
-                for group in list(sums.panes):
-                    before_pico = sums.spent[group]
-                    if not meter.expire(sums, group, self._now_us):
-                        continue
-                    for limit in self._limits_of(meter):
-                        limit.mark(sums, group)
-                        self._evaluate(limit, sums, group, before_pico)
+                for group, total in sums.groups.items():
+                    before_pico = total.spent_pico
+                    if meter.expire(total, self._now_us):
+                        sums.dirty.add(group)
+                        for limit in sums.limits:
+                            self._evaluate(limit, sums, group, before_pico)
 
     def _sweep(self) -> None:
         """Remove periods that ended long ago, and further ones if there are too many groups."""
         settings = self._settings
         keep_us = settings.budget_periods_keep_days * 86_400 * SECOND_US
-        too_many = self._meters.groups() - settings.budget_groups_max
-        for end_us, meter, sums in self._meters.ended(self._now_us):
-            if end_us < self._now_us - keep_us or too_many > 0:
-                too_many -= len(sums.spent)
-                self._forget(meter, sums)
-        self._meters.is_full = too_many > 0
+        for meter, sums in self._meters.outdated(self._now_us, keep_us, settings.budget_groups_max):
+            self._forget(meter, sums)
+        if dropped := self._alerted.take_dropped():
+            self._context.limit_reached("budget_alerts_max", dropped)
         if self._meters.ignored:
             self._context.limit_reached("budget_groups_max", self._meters.ignored)
             self._meters.ignored = 0
-        if dropped := self._alerted.take_dropped():
-            self._context.limit_reached("budget_alerts_max", dropped)
 
     def _forget(self, meter: Meter, sums: PeriodSums) -> None:
         self._version = max(self._version + 1, self._now_us)
-        for limit in self._limits_of(meter):
-            self._removed += [
-                self._state(limit, sums, group, is_deleted=True) for group in sums.spent
-            ]
+        at = self._position()
+        for limit in sums.limits:
+            self._removed += removed_states(limit, sums, at)
+        for limit in meter.limits:
             limit.forget(sums.start_us)
-            self._dirty_limits[limit.rule.budget.id, limit.rule.limit.name] = None
+            self._dirty_limits[limit.rule.id] = None
         meter.forget(sums.start_us)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -15,9 +15,10 @@ from producers.notifications.alert import Alert
 from streams.core.budgets import notices
 from streams.core.budgets.burning import RecentSpend, rates_of
 from streams.core.budgets.limits import Group, LimitRule
-from streams.core.budgets.meters import SECOND_US, Meter, PeriodSums
+from streams.core.budgets.meters import SECOND_US, Meter
 from streams.core.budgets.notices import Subject
 from streams.core.budgets.states import GroupFlags
+from streams.core.budgets.sums import UNBOUNDED_PICO, PeriodSums
 
 REARM_TENTHS: Final = 9
 """A threshold of a rolling period can be crossed again after the spend was below this many tenths
@@ -41,17 +42,20 @@ class Below:
     is_lowered: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LimitGroups:
-    """The groups of one limit: their flags by period, and which have changed."""
+    """The groups of one limit: their flags by period, and which have changed.
+
+    Attributes:
+        excluded: starts of periods of the meter that the limit does not include, because they were
+            there before it and have not changed since.
+    """
 
     rule: LimitRule
     meter: Meter
     tier_of: Callable[[str, str], str]
     """Returns the tier that a project's user is mapped to."""
     send: Callable[[Alert], None]
-    is_sent: Callable[[Alert], bool]
-    """Returns whether an alert was sent, also before a restart."""
     flags: dict[int, dict[Group, GroupFlags]] = field(default_factory=dict)
     dirty: dict[int, set[Group]] = field(default_factory=dict)
     below: dict[tuple[int, Group, str], Below] = field(default_factory=dict)
@@ -60,6 +64,27 @@ class LimitGroups:
     trace_tiers: dict[Group, str] = field(default_factory=dict)
     """Tiers in the metadata of traces."""
     recent: dict[Group, RecentSpend] = field(default_factory=dict)
+    excluded: set[int] = field(default_factory=set)
+
+    def periods(self) -> Iterator[PeriodSums]:
+        """Yield the periods that the limit includes."""
+        for sums in self.meter.periods.values():
+            if sums.start_us not in self.excluded:
+                yield sums
+
+    def forget(self, start_us: int) -> None:
+        """Forget a period."""
+        self.flags.pop(start_us, None)
+        self.dirty.pop(start_us, None)
+        self.excluded.discard(start_us)
+        for at in [at for at in self.below if at[0] == start_us]:
+            del self.below[at]
+
+    def groups_of_user(self, sums: PeriodSums, user_id: str) -> list[Group]:
+        """Return the groups of a user in a period."""
+        if len(self.rule.meter.group_by) == 1:
+            return [(user_id,)] if (user_id,) in sums.groups else []
+        return [group for group in sums.groups if self.rule.user_of(group) == user_id]
 
     def limit_of(self, group: Group) -> tuple[str, int]:
         """Return the tier and the limit of a group in picodollars."""
@@ -77,12 +102,20 @@ class LimitGroups:
         """Note that the state of a group has changed."""
         self.dirty.setdefault(sums.start_us, set()).add(group)
 
-    def forget(self, start_us: int) -> None:
-        """Forget a period."""
-        self.flags.pop(start_us, None)
-        self.dirty.pop(start_us, None)
-        for at in [at for at in self.below if at[0] == start_us]:
-            del self.below[at]
+    def range_of(self, sums: PeriodSums, group: Group) -> tuple[int, int] | None:
+        """Return the range of spend in which the crossed thresholds stay the same.
+
+        None if the next evaluation may have another result although the spend is the same.
+        """
+        steps = self.rule.steps(self.limit_of(group)[1])
+        flags = self.flags.get(sums.start_us, {}).get(group)
+        level = bisect_right(steps.pico, sums.groups[group].spent_pico)
+        if steps.thresholds[:level] != (flags.crossed if flags else ()):
+            return None
+        return (
+            steps.pico[level - 1] if level else -UNBOUNDED_PICO,
+            steps.pico[level] if level < len(steps.pico) else UNBOUNDED_PICO,
+        )
 
     def evaluate(
         self,
@@ -109,7 +142,8 @@ class LimitGroups:
         """
         tier, limit_pico = self.limit_of(group)
         steps = self.rule.steps(limit_pico)
-        spent_pico = sums.spent.get(group, 0)
+        total = sums.groups.get(group)
+        spent_pico = 0 if total is None else total.spent_pico
         level = bisect_right(steps.pico, spent_pico)
         flags = self.flags.get(sums.start_us, {}).get(group)
         crossed = steps.thresholds[:level]
@@ -118,7 +152,7 @@ class LimitGroups:
             return False
         subject = Subject(
             self.rule, sums.start_us, sums.end_us, group, tier, limit_pico, spent_pico,
-            sums.traces.get(group, ""), now_us,
+            "" if total is None else total.trace_id, now_us,
         )  # fmt: skip
         is_changed = False
         if crossed != (flags.crossed if flags else ()):
@@ -155,7 +189,7 @@ class LimitGroups:
             for share, each in changes.items()
             if share not in steps.thresholds
             or (
-                self._is_due(subject, flags, share, each, correction_delay_us)
+                subject.now_us >= each.since_us + correction_delay_us
                 and not self._stays(subject, sums, share, each.is_lowered)
             )
         }
@@ -185,14 +219,6 @@ class LimitGroups:
         first = self.below.setdefault((subject.start_us, subject.group, share), change)
         first.is_lowered = first.is_lowered or change.is_lowered
         return first
-
-    def _is_due(
-        self, subject: Subject, flags: GroupFlags, share: str, change: Below, delay_us: int
-    ) -> bool:
-        """Return whether a threshold is taken back now, or was taken back before a restart."""
-        if subject.now_us >= change.since_us + delay_us:
-            return True
-        return self.is_sent(notices.corrected(subject, share, flags.counts.get(share, 1) - 1, 0))
 
     def _forget_below(self, start_us: int, group: Group, crossed: tuple[str, ...]) -> None:
         """Forget thresholds that the spend has reached again."""
@@ -253,3 +279,18 @@ class LimitGroups:
             self.send(notices.burn_rate(subject, fast, slow, flags.burns - 1))
         elif fast < factor:
             flags.is_burning = False
+
+
+def set_range(sums: PeriodSums, group: Group) -> None:
+    """Set the range of spend in which no limit needs to be evaluated, if there is one."""
+    low_pico, high_pico = -UNBOUNDED_PICO, UNBOUNDED_PICO
+    for limit in sums.limits:
+        try:
+            found = limit.range_of(sums, group)
+        except Exception:  # noqa: BLE001  # the evaluation counts it
+            return
+        if found is None:
+            return
+        low_pico, high_pico = max(low_pico, found[0]), min(high_pico, found[1])
+    total = sums.groups[group]
+    total.low_pico, total.high_pico = low_pico, high_pico

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from producers.budgets.groups import limit_of_group
 from producers.control.kinds.budget import USER, Budget, BudgetLimit
 from producers.control.periods import CALENDAR
+from streams.core.dimensions.compiling import compiled, tuple_of
 from streams.core.dimensions.keys import CellKey, Scope, scope_of
 from streams.core.dimensions.sources import SPEND_DIMENSIONS
 
@@ -25,25 +27,19 @@ TIER_AT: Final = _NAMES.index(_TIER) if _TIER in _NAMES else None
 
 
 class MeterKey(NamedTuple):
-    """What the meter of a limit adds up.
-
-    Each limit has a meter of its own. If limits shared sums, a crash during a flush could leave a
-    sum that is newer than what is known of the thresholds of one of them.
-    """
+    """What a meter adds up; limits with the same key share a meter."""
 
     project_id: str
-    budget_id: str
-    limit_name: str
     scope: Scope
     group_by: tuple[str, ...]
     period: str
     time_zone: str
     """``UTC`` for periods without a calendar."""
 
-    @property
-    def positions(self) -> tuple[int, ...]:
-        """Return the positions of the group's values in keys of spend."""
-        return tuple(map(_NAMES.index, self.group_by))
+    def group_getter(self) -> Callable[[CellKey], Group]:
+        """Return a function that returns the group of a spend cell."""
+        parts = [f"key[{_NAMES.index(name)}]" for name in self.group_by]
+        return compiled("key", tuple_of(parts))  # type: ignore[no-any-return]
 
 
 class Steps(NamedTuple):
@@ -63,6 +59,26 @@ class LimitRule:
     meter: MeterKey
     scope_json: msgspec.Raw
     _steps: dict[int, Steps] = field(default_factory=dict)
+    _hash: str = ""
+
+    @property
+    def id(self) -> tuple[str, str]:
+        """Return the id of the budget, and the name of the limit."""
+        return self.budget.id, self.limit.name
+
+    @property
+    def hash(self) -> str:
+        """Return a hash that changes with the definition of what the limit adds up."""
+        if not self._hash:
+            project_id, *added_up = self.meter
+            identity = repr((project_id, *self.id, *added_up))
+            self._hash = sha256(identity.encode()).hexdigest()[:12]
+        return self._hash
+
+    @property
+    def is_eager(self) -> bool:
+        """Return whether changes matter that cross no threshold."""
+        return self.budget.forecast or self.budget.burn_rate is not None
 
     @property
     def depends_on_user(self) -> bool:
@@ -113,18 +129,11 @@ def rules_of(budget: Budget) -> list[LimitRule]:
     ]
 
 
-def group_of_key(key: CellKey, positions: tuple[int, ...]) -> Group:
-    """Return the group of a spend cell."""
-    return tuple([key[at] for at in positions])
-
-
 def _meter_key(budget: Budget, limit: BudgetLimit) -> MeterKey:
     scope: Mapping[str, str] = budget.scope
     zone = budget.time_zone if limit.period in CALENDAR else "UTC"
     return MeterKey(
         budget.project_id,
-        budget.id,
-        limit.name,
         scope_of(scope),
         budget.group_by,
         limit.period,

@@ -47,13 +47,6 @@ class Subject:
         """Return the end of the period; 0 if it has none."""
         return self.end_us if self.end_us < FOREVER_US else 0
 
-    @property
-    def names(self) -> str:
-        """Return what distinguishes the group and limit; empty if there is only one."""
-        group = group_text(self.rule.named(self.group)) if self.group else ""
-        name = self.rule.limit.name
-        return "\n".join(filter(None, (name and f"limit={name}", group)))
-
 
 def crossed(subject: Subject, threshold: str, sequence: int) -> Alert:
     """Return the alert of a crossed threshold.
@@ -148,6 +141,34 @@ def burn_rate(subject: Subject, fast: float, slow: float, sequence: int) -> Aler
     return _alert(subject, BudgetBurnRate.name, payload, "burn_rate", sequence, "critical")
 
 
+def crossed_id(rule: LimitRule, start_us: int, group: Group, threshold: str, sequence: int) -> str:
+    """Return the id of the alert of a crossed threshold."""
+    return _id(rule, start_us, _names(rule, group), _share(threshold), sequence)
+
+
+def corrected_id(
+    rule: LimitRule, start_us: int, group: Group, threshold: str, sequence: int
+) -> str:
+    """Return the id of the alert that takes back the one of a crossed threshold."""
+    return _id(rule, start_us, _names(rule, group), f"corrected\n{_share(threshold)}", sequence)
+
+
+def _names(rule: LimitRule, group: Group) -> str:
+    """Return what distinguishes a group and limit; empty if there is only one."""
+    text = group_text(rule.named(group)) if group else ""
+    name = rule.limit.name
+    return "\n".join(filter(None, (name and f"limit={name}", text)))
+
+
+def _id(rule: LimitRule, start_us: int, names: str, cause: str, sequence: int) -> str:
+    parts = [rule.budget.project_id, rule.budget.id, str(start_us), cause]
+    if names:
+        parts.append(names)
+    if sequence:
+        parts.append(f"sequence={sequence}")
+    return f"alert_{sha256(chr(10).join(parts).encode()).hexdigest()[:32]}"
+
+
 def _share(threshold: str) -> str:
     """Return the normal form of a threshold; all its spellings have the same alert ids."""
     return format(Decimal(threshold).normalize(), "f")
@@ -162,18 +183,13 @@ def _alert(
     severity: Severity,
     state: str = "firing",
 ) -> Alert:
-    budget, names = subject.rule.budget, subject.names
-    parts = [budget.project_id, budget.id, str(subject.start_us), cause]
-    if names:
-        parts.append(names)
-    if sequence:
-        parts.append(f"sequence={sequence}")
+    budget, names = subject.rule.budget, _names(subject.rule, subject.group)
     episode = f"{budget.id}/{subject.start_us}"
     if names:
         episode += f"/{sha256(names.encode()).hexdigest()[:16]}"
     return Alert(
         project_id=budget.project_id,
-        id=f"alert_{sha256(chr(10).join(parts).encode()).hexdigest()[:32]}",
+        id=_id(subject.rule, subject.start_us, names, cause, sequence),
         event=event,
         rule_kind=BUDGET,
         rule_id=budget.id,

@@ -1,14 +1,14 @@
-"""Find the meters that a change of spend belongs to, and add it to them."""
+"""Find the meters that the changes of spend of a delta belong to, and add them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 from producers.control.periods import QUARTER_US
-from streams.core.budgets.limits import Group, MeterKey, group_of_key
-from streams.core.budgets.meters import QUARTER_S, Meter, PeriodSums, SpendQuery
+from streams.core.budgets.limits import Group, MeterKey
+from streams.core.budgets.meters import QUARTER_S, Meter
+from streams.core.budgets.sums import GroupSum, PeriodSums, SpendQuery
 from streams.core.dimensions.keys import (
     CellKey,
     Scope,
@@ -16,9 +16,7 @@ from streams.core.dimensions.keys import (
     scopes_of_shape,
     spend_key_of_delta,
 )
-from streams.core.rollups.deltas import Delta, SpendDelta
-
-_NONE: Final[tuple[Meter, ...]] = ()
+from streams.core.rollups.deltas import Delta
 
 
 @dataclass(slots=True)
@@ -28,12 +26,41 @@ class Changed:
     meter: Meter
     sums: PeriodSums
     group: Group
-    key: CellKey
-    """Dimensions of the last change."""
+    total: GroupSum
     before_pico: int
     added_pico: int = 0
     is_lowered: bool = False
     """Whether a change was negative."""
+    key: CellKey = ()
+    """Dimensions of the last change."""
+
+    def add(self, change: Gathered, pico: int) -> None:
+        """Add changes, of which ``pico`` is new."""
+        self.added_pico += pico
+        self.is_lowered = self.is_lowered or change.is_lowered
+        self.key = change.changes[-1][0]
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The changes of a delta in one quarter of an hour and group."""
+
+    pico: int = 0
+    is_lowered: bool = False
+    trace_id: str = ""
+    changes: list[tuple[CellKey, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Bundle:
+    """The meters of a scope and ``group_by``, whose periods differ.
+
+    The changes of a delta are added up once for all of them.
+    """
+
+    group_of: Callable[[CellKey], Group]
+    meters: list[Meter] = field(default_factory=list)
+    gathered: dict[tuple[int, Group], Gathered] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,24 +68,50 @@ class ProjectMeters:
     """The meters of a project by scope, and the dimensions that scopes use."""
 
     meters: dict[MeterKey, Meter] = field(default_factory=dict)
-    by_scope: dict[Scope, list[Meter]] = field(default_factory=dict)
+    bundles: list[Bundle] = field(default_factory=list)
+    by_scope: dict[Scope, list[Bundle]] = field(default_factory=dict)
     shapes: tuple[Shape, ...] = ()
     horizon_s: int = 0
     """The latest quarter of an hour with a change, as far as known."""
 
     def index(self) -> None:
         """Build the index of meters by scope."""
+        found: dict[tuple[Scope, tuple[str, ...]], Bundle] = {}
         self.by_scope = {}
-        for meter in self.meters.values():
-            self.by_scope.setdefault(meter.key.scope, []).append(meter)
+        for key, meter in self.meters.items():
+            bundle = found.get((key.scope, key.group_by))
+            if bundle is None:
+                bundle = found[key.scope, key.group_by] = Bundle(key.group_getter())
+                self.by_scope.setdefault(key.scope, []).append(bundle)
+            bundle.meters.append(meter)
+        self.bundles = list(found.values())
         shapes = {tuple(part is not None for part in scope) for scope in self.by_scope}
         self.shapes = tuple(sorted(shapes))
 
-    def of_key(self, key: CellKey) -> Iterator[Meter]:
-        """Yield the meters whose scope includes a spend cell."""
-        for shape in self.shapes:
-            for scope in scopes_of_shape(shape, key):
-                yield from self.by_scope.get(scope, _NONE)
+    def gather(self, delta: Delta) -> None:
+        """Add up the changes of a delta in each bundle."""
+        for bundle in self.bundles:
+            bundle.gathered = {}  # an earlier delta may have raised
+        by_scope = self.by_scope
+        for change in delta.spend:
+            pico = change.cost_pico
+            if not pico:
+                continue
+            start_s = change.bucket_s // QUARTER_S * QUARTER_S
+            self.horizon_s = max(self.horizon_s, start_s)
+            key = spend_key_of_delta(change)
+            for shape in self.shapes:
+                for scope in scopes_of_shape(shape, key):
+                    for bundle in by_scope.get(scope, ()):
+                        place = (start_s, bundle.group_of(key))
+                        found = bundle.gathered.get(place)
+                        if found is None:
+                            found = bundle.gathered[place] = Gathered()
+                        found.pico += pico
+                        if pico < 0:
+                            found.is_lowered = True
+                        found.trace_id = change.trace_id
+                        found.changes.append((key, pico))
 
 
 @dataclass(slots=True)
@@ -68,10 +121,12 @@ class SpendMeters:
     Attributes:
         is_full: whether new groups are ignored, because there are too many.
         ignored: number of changes that were ignored for this reason.
+        joined: periods that have changed and that not all limits of their meter include.
     """
 
     is_full: bool = False
     ignored: int = 0
+    joined: dict[int, tuple[Meter, PeriodSums]] = field(default_factory=dict)
     _projects: dict[str, ProjectMeters] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Meter]:
@@ -107,68 +162,87 @@ class SpendMeters:
         project = self._projects.get(delta.project_id)
         if project is None:
             return []
-        changed: dict[tuple[int, int, Group], Changed] = {}
-        for change in delta.spend:
-            if not change.cost_pico:
+        project.gather(delta)
+        changed: dict[tuple[int, Group], Changed] = {}
+        for bundle in project.bundles:
+            if not bundle.gathered:
                 continue
-            start_s = change.bucket_s // QUARTER_S * QUARTER_S
-            project.horizon_s = max(project.horizon_s, start_s)
-            key = spend_key_of_delta(change)
-            groups: dict[tuple[int, ...], Group] = {}
-            for meter in project.of_key(key):
-                group = groups.get(meter.positions)
-                if group is None:
-                    group = groups[meter.positions] = group_of_key(key, meter.positions)
-                self._add(meter, start_s, key, group, change, offset, changed)
+            for meter in bundle.meters:
+                for (start_s, group), change in bundle.gathered.items():
+                    self._add(meter, start_s, group, change, offset, changed)
         return list(changed.values())
 
     def _add(
         self,
         meter: Meter,
         start_s: int,
-        key: CellKey,
         group: Group,
-        change: SpendDelta,
+        change: Gathered,
         offset: int,
-        changed: dict[tuple[int, int, Group], Changed],
+        changed: dict[tuple[int, Group], Changed],
     ) -> None:
-        pico = change.cost_pico
-        try:
-            sums = meter.add(
-                start_s, key, group, pico, change.trace_id, offset, only_known=self.is_full
-            )
-        except ValueError:
-            return  # outside the calendar
+        sums = meter.of_quarter.get(start_s)
         if sums is None:
-            self.ignored += self.is_full
+            try:
+                sums = meter.period_at(start_s)
+            except ValueError:
+                return  # outside the calendar
+        if sums.others:
+            self.joined[id(sums)] = meter, sums
+        pico: int | None = change.pico
+        if sums.query is not None or sums.newer:
+            pico = _read_change(sums, start_s, group, change, offset)
+        total = sums.groups.get(group)
+        if total is None and pico is not None:
+            if self.is_full:
+                self.ignored += len(change.changes)
+                return
+            total = sums.groups[group] = GroupSum()
+        if pico is None or total is None or offset <= total.contained:
             return
-        at = (id(meter), sums.start_us, group)
+        at = (id(sums), group)
         each = changed.get(at)
         if each is None:
-            each = changed[at] = Changed(meter, sums, group, key, sums.spent[group] - pico)
-        each.key = key
-        each.added_pico += pico
-        each.is_lowered = each.is_lowered or pico < 0
+            each = changed[at] = Changed(meter, sums, group, total, total.spent_pico)
+        each.add(change, pico)
+        total.add(start_s, pico, change.trace_id, is_rolling=meter.rolling_us > 0)
+        sums.dirty.add(group)
+
+    def end_contained(self) -> None:
+        """Note that all changes that restored sums contain were applied."""
+        for meter in self:
+            for sums in meter.periods.values():
+                for total in sums.groups.values():
+                    total.contained = -1
 
     def groups(self) -> int:
         """Return the number of groups of all periods."""
-        return sum(len(sums.spent) for meter in self for sums in meter.periods.values())
+        return sum(len(sums.groups) for meter in self for sums in meter.periods.values())
 
-    def ended(self, now_us: int) -> list[tuple[int, Meter, PeriodSums]]:
-        """Return the periods that have ended, with their ends, earliest first."""
-        found = [
-            (sums.end_us, meter, sums)
+    def outdated(
+        self, now_us: int, keep_us: int, groups_max: int
+    ) -> list[tuple[Meter, PeriodSums]]:
+        """Return the periods that ended long ago, and further ones if there are too many groups."""
+        too_many = self.groups() - groups_max
+        ended = [
+            (meter, sums)
             for meter in self
             for sums in meter.periods.values()
             if sums.end_us < now_us
         ]
-        return sorted(found, key=lambda each: each[0])
+        found = []
+        for meter, sums in sorted(ended, key=lambda each: each[1].end_us):
+            if sums.end_us < now_us - keep_us or too_many > 0:
+                too_many -= len(sums.groups)
+                found.append((meter, sums))
+        self.is_full = too_many > 0
+        return found
 
     def incomplete(self, now_us: int) -> Iterator[tuple[Meter, PeriodSums]]:
         """Yield the periods whose sums may lack spend."""
         for meter in self:
             for sums in meter.periods.values():
-                if not meter.is_complete(sums, now_us):
+                if not sums.newer and not meter.is_complete(sums, now_us):
                     yield meter, sums
 
     def begin_readings(self, count_max: int, input_offset: int, now_us: int) -> list[SpendQuery]:
@@ -194,3 +268,20 @@ class SpendMeters:
             return None
         sums = meter.periods.get(0 if meter.rolling_us else query.start_us)
         return None if sums is None or sums.query is not query else (meter, sums)
+
+
+def _read_change(
+    sums: PeriodSums, start_s: int, group: Group, change: Gathered, offset: int
+) -> int | None:
+    """Record a change while stored spend is read; return what of it is new, or None.
+
+    After the reading, what the stored rows contained is not new.
+    """
+    if sums.query is not None:
+        sums.recorded += [(offset, start_s, key, group, pico) for key, pico in change.changes]
+    if not sums.newer:
+        return change.pico
+    added = [
+        pico for key, pico in change.changes if offset > sums.newer.get((start_s, key), -1)
+    ]  # fmt: skip
+    return sum(added) if added else None

@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import BudgetStateRow
-from producers.budgets.groups import group_text
-from streams.core.budgets.limits import Group, LimitRule, MeterKey
-from streams.core.budgets.meters import Meter, PeriodSums
+from streams.core.budgets.limits import Group, LimitRule
+from streams.core.budgets.meters import Meter
+from streams.core.budgets.sums import GroupSum, PeriodSums
 from streams.core.rollups.amounts import row_amount
 
 COMPLETE_MAX: Final = 200
@@ -25,7 +25,7 @@ class Memory(msgspec.Struct, omit_defaults=True):
     """What a row contains for the evaluation after a restart."""
 
     meter: str = ""
-    """Hash of the meter; states of an earlier definition of the budget have another one."""
+    """Hash of what is added up; states of an earlier definition of the budget have another one."""
     counts: dict[str, int] = {}
     """How often each threshold was crossed in the period."""
     trace_tier: str = ""
@@ -52,15 +52,14 @@ class GroupFlags:
     is_burning: bool = False
 
 
-def state_key(budget_id: str, limit_name: str, start_us: int, group: str) -> str:
-    """Return the key of a state's record; ``group`` is JSON."""
-    digest = sha256(group.encode()).hexdigest()[:16]
+def group_hash(group: str) -> str:
+    """Return the hash of a group, which is JSON, in the keys of states."""
+    return sha256(group.encode()).hexdigest()[:16]
+
+
+def state_key(budget_id: str, limit_name: str, start_us: int, digest: str) -> str:
+    """Return the key of a state's record; ``digest`` is its ``group_hash``."""
     return f"{budget_id}/{limit_name}/{start_us}/{digest}"
-
-
-def meter_hash(key: MeterKey) -> str:
-    """Return a hash that changes with the definition of a meter."""
-    return sha256(repr(tuple(key)).encode()).hexdigest()[:12]
 
 
 def decode_row(value: bytes) -> tuple[BudgetStateRow, Memory]:
@@ -83,7 +82,8 @@ def group_row(
     rule: LimitRule,
     meter: Meter,
     sums: PeriodSums,
-    group: Group,
+    group: str,
+    total: GroupSum,
     flags: GroupFlags,
     *,
     tier: str,
@@ -93,14 +93,14 @@ def group_row(
     now_us: int,
     version: int,
 ) -> BudgetStateRow:
-    """Return the row of a group."""
+    """Return the row of a group, which is JSON."""
     memory = Memory(
-        meter=meter_hash(rule.meter),
+        meter=rule.hash,
         counts=flags.counts,
         trace_tier=trace_tier,
         has_forecast=flags.has_forecast,
         burns=flags.burns,
-        panes=sorted(sums.panes.get(group, {}).items()),
+        panes=sorted(total.panes.items()) if total.panes else [],
     )
     return BudgetStateRow(
         project_id=rule.budget.project_id,
@@ -109,15 +109,15 @@ def group_row(
         period=rule.limit.period,
         period_start_us=sums.start_us,
         period_end_us=sums.end_us,
-        group=group_text(rule.named(group)),
+        group=group,
         tier=tier,
-        spent_pico=row_amount(sums.spent.get(group, 0)),
+        spent_pico=row_amount(total.spent_pico),
         limit_pico=limit_pico,
         crossed=flags.crossed,
         incomplete=int(not meter.is_complete(sums, now_us)),
-        trace_id=sums.traces.get(group, ""),
+        trace_id=total.trace_id,
         evaluation=msgspec.json.encode(memory).decode(),
-        input_offset=input_offset,
+        input_offset=max(input_offset, total.contained),
         updated_us=now_us,
         row_version=version,
     )
@@ -125,10 +125,15 @@ def group_row(
 
 def limit_row(rule: LimitRule, meter: Meter, now_us: int, version: int) -> BudgetStateRow:
     """Return the row that describes the evaluation of a whole limit."""
+    complete = [
+        start_us
+        for start_us in sorted(meter.complete)
+        if start_us not in meter.periods or not meter.periods[start_us].newer
+    ]
     memory = Memory(
-        meter=meter_hash(rule.meter),
+        meter=rule.hash,
         complete_from_us=meter.complete_from_us,
-        complete=sorted(meter.complete)[-COMPLETE_MAX:],
+        complete=complete[-COMPLETE_MAX:],
     )
     return BudgetStateRow(
         project_id=rule.budget.project_id,

@@ -9,7 +9,8 @@ import msgspec
 
 from clickhouse.spend_conditions import has_value_sql
 from producers.control.periods import FOREVER_US, rolling_us
-from streams.core.budgets.meters import SECOND_US, SpendQuery, SpendResult
+from streams.core.budgets.meters import SECOND_US
+from streams.core.budgets.sums import SpendQuery, SpendResult
 from streams.core.dimensions.keys import CellKey
 from streams.core.dimensions.sources import SPEND_DIMENSIONS
 

@@ -12,7 +12,7 @@ from producers.tiers.book import TierBook
 from streams.alerting.settings import AlertingSettings
 from streams.core.alerting.evaluator import EvaluatorContext
 from streams.core.budgets.book import BudgetBook
-from streams.core.budgets.meters import Cell, SpendQuery, SpendResult
+from streams.core.budgets.sums import Cell, SpendQuery, SpendResult
 from streams.core.dimensions.keys import spend_key_of_delta
 from streams.core.rollups.deltas import Delta, SpendDelta
 
@@ -66,7 +66,9 @@ class Running:
             0, lambda _: True, self.settings,
             lambda name, n: self.limits.update({name: self.limits.get(name, 0) + n}), self.tiers,
         )  # fmt: skip
+        self.now_us += bool(self.log)
         self.book = BudgetBook(context)
+        self.book.begins_after(self.checkpoint)
         for each in self.budgets.values():
             self.book.control_changed(each, self.now_us)
         for key, value in self.states.items():

@@ -8,7 +8,7 @@ from producers.control.kinds.budget import BudgetLimit, BurnRate
 from producers.control.record import Tombstone
 from producers.notifications.registry import EVENT_TYPES
 from producers.tiers.record import Tier
-from streams.core.budgets.meters import SpendResult
+from streams.core.budgets.sums import SpendResult
 from tests.streams.budgets.budget_world import (
     DAY_US,
     NOON_S,
@@ -78,6 +78,7 @@ def test_spend_that_is_lower_for_a_moment_does_not_repeat_an_alert() -> None:
     running.add(spend(-USD // 10), now_us=running.now_us + 4_000_000)
     running.flush()
     running.start()
+    assert running.tick(running.now_us) == []
     assert running.tick(running.now_us + 4_900_000) == []
     assert events(running.tick(running.now_us + 100_000)) == [(CORRECTED, "1")]
 

@@ -51,7 +51,7 @@ def crash(running: Running, at: int, lost: bool) -> None:
     if lost:
         del running.alerts[len(running.alerts) // 2 :]
     running.start()
-    running.take_alerts()
+    running.tick(running.now_us)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -72,6 +72,7 @@ def test_sums_and_alerts_are_those_without_crashes(log, seed, grouped) -> None: 
     steady.flush()
     crashing.flush()
     crashing.start()
+    crashing.tick(crashing.now_us)
     crashing.flush()
     assert states(crashing) == states(steady)
     found = [alert.id for alert in crashing.alerts]
