@@ -89,6 +89,8 @@ class World:
         self.writes_late = False
         self._late: list[dict[Place, deque[Record]]] = []
         self.trace_log_first = 0
+        self.lost_rows_rate = 0.1
+        """How often rows that the log of traces lacks are not there any more."""
         self.outage_rate = 0.0
         self.store_is_up = asyncio.Event()
         self.store_is_up.set()
@@ -205,7 +207,7 @@ class World:
             found = hashes_of_rows(record.value)
             assert found is not None
             hashes.extend(found)
-        return None if self.chance.random() < 0.1 else hashes
+        return None if self.chance.random() < self.lost_rows_rate else hashes
 
     async def delete_logged(self, partition: int, before: int) -> None:
         await self._yield()

@@ -43,6 +43,7 @@ def check_exact(world: World, events: list[Observation]) -> None:
 
 async def survive_outage(seed: int) -> None:
     world = World(Random(seed))
+    world.lost_rows_rate = 0.0
     old = [call(f"old-{n}", n) for n in range(20)]
     append(world, *old)
     await world.live(SETTINGS, None, gracefully=False)
