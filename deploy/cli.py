@@ -17,6 +17,7 @@ from deploy.limits_cli import limits
 from deploy.notifications_cli import channels, webhooks
 from deploy.output import safe_output
 from deploy.prices_unpriced_cli import prices
+from deploy.prompts_cli import prompts
 from deploy.quarantine_cli import quarantine
 from deploy.tenants_cli import keys, projects
 
@@ -372,6 +373,7 @@ app.add_typer(prices)
 app.add_typer(quarantine)
 app.add_typer(alerts)
 app.add_typer(experiments)
+app.add_typer(prompts)
 add_examples(app)
 
 

@@ -37,18 +37,20 @@ from query_api.langfuse.datasets_v1 import datasets_v1_router
 from query_api.langfuse.models import models_router
 from query_api.langfuse.observations import observations_router
 from query_api.langfuse.projects import projects_router
+from query_api.langfuse.prompts import PROMPT_PATHS, prompts_router
 from query_api.langfuse.score_configs import score_configs_router
 from query_api.langfuse.scores import scores_router
 from query_api.langfuse.scores_v3 import scores_v3_router
 from query_api.langfuse.sessions import sessions_router
 from query_api.langfuse.traces import traces_router
-from query_api.middleware import CountRequests, LimitBodies, UnbracketLists
+from query_api.middleware import DOCUMENT_PATHS, CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
 from query_api.prices.defaults import NO_DEFAULT_PRICES, DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.routes import prometheus_router
 from query_api.prometheus.sketches import SketchCounts, no_counts
+from query_api.prompts.library import PromptLibrary
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -70,6 +72,9 @@ from query_api.v1.late_events import late_events_router
 from query_api.v1.owner_totals import owner_totals_router
 from query_api.v1.owners import owners_router
 from query_api.v1.price_resolution import price_resolution_router
+from query_api.v1.prompt_comparison import prompt_comparison_router
+from query_api.v1.prompt_split import prompt_split_router
+from query_api.v1.protected_labels import protected_labels_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tiers import tiers_router
@@ -96,6 +101,10 @@ ROUTERS: Final = (
     dataset_runs_router,
     datasets_v1_router,  # after runs, because names of datasets may have slashes
     sessions_router,
+    prompts_router,
+    protected_labels_router,
+    prompt_split_router,
+    prompt_comparison_router,
     tree_router,
     trace_totals_router,
     owner_totals_router,
@@ -164,6 +173,7 @@ def create_query_api(
         budget_backtester=budget_backtester or NoBudgetBacktester(),
         tiers=tiers,
         documents=Documents(documents, reader, settings),
+        prompts=PromptLibrary(control, settings),
         decisions=decisions,
     )
     app = FastAPI(
@@ -188,7 +198,10 @@ def create_query_api(
     app.add_middleware(
         LimitBodies,
         max_bytes=settings.body_max_bytes,
-        document_max_bytes=settings.document_body_max_bytes,
+        of_paths=(
+            (DOCUMENT_PATHS, "document_body_max_bytes", settings.document_body_max_bytes),
+            (PROMPT_PATHS, "prompt_body_max_bytes", settings.prompt_body_max_bytes),
+        ),
         timeout_s=settings.body_timeout_s,
     )
     app.add_middleware(CountRequests)

@@ -29,6 +29,7 @@ from query_api.documents.documents import Documents
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.sketches import SketchCounts
+from query_api.prompts.library import PromptLibrary
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -58,6 +59,7 @@ class AppContext:
     budget_backtester: BudgetBacktester
     tiers: Tiers
     documents: Documents
+    prompts: PromptLibrary
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
 
@@ -157,6 +159,27 @@ async def admin_of(request: Request) -> Principal:
     return principal_of(request, "admin")
 
 
+async def caller_of(request: Request, _: ProjectId) -> Principal:
+    """Return the caller, whose credential must have the scope that ``project_of`` requires.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    return authenticated(request)
+
+
+async def project_admin_of(request: Request) -> Principal:
+    """Return the caller, a project's key with the scope ``admin``.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    principal = principal_of(request, "admin")
+    if principal.owner is None:
+        raise ForbiddenError(f"{DENIED}: this requires a key of the project")
+    return principal
+
+
 async def installation_of(request: Request) -> Principal:
     """Return the caller, who must have the installation's admin key.
 
@@ -173,7 +196,9 @@ DECIDER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "read")
 METRICS_SCOPES: Final[tuple[Scope, ...]] = ("read", "metrics")
 ProjectId = Annotated[str, Depends(project_of)]
 Author = Annotated[str, Depends(author_of)]
+Caller = Annotated[Principal, Depends(caller_of)]
 Decider = Annotated[Principal, Depends(decider_of)]
 AnyReader = Annotated[Principal, Depends(reader_of)]
 Admin = Annotated[Principal, Depends(admin_of)]
+ProjectAdmin = Annotated[Principal, Depends(project_admin_of)]
 Installation = Annotated[Principal, Depends(installation_of)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -66,18 +67,27 @@ class LimitBodies:
     """Refuse bodies that are too large or arrive too slowly, while they are being received."""
 
     def __init__(
-        self, app: ASGIApp, max_bytes: int, document_max_bytes: int, timeout_s: float
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        timeout_s: float,
+        of_paths: Sequence[tuple[tuple[str, ...], str, int]] = (),
     ) -> None:
+        """Limit bodies to ``max_bytes``.
+
+        ``of_paths`` has other limits: beginnings of paths, the setting and its value.
+        """
         self._app = app
         self._max_bytes = max_bytes
-        self._document_max_bytes = document_max_bytes
+        self._of_paths = of_paths
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received_bytes = 0
         limit, max_bytes = "body_max_bytes", self._max_bytes
-        if scope.get("path", "").startswith(DOCUMENT_PATHS):
-            limit, max_bytes = "document_body_max_bytes", self._document_max_bytes
+        for beginnings, setting, value in self._of_paths:
+            if scope.get("path", "").startswith(beginnings):
+                limit, max_bytes = setting, value
         # After the body, the application only waits for the end of the connection, without a limit.
         deadline_s: float | None = asyncio.get_running_loop().time() + self._timeout_s
         late = False

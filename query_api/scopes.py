@@ -16,6 +16,7 @@ from query_api.context import (
     decider_of,
     installation_of,
     metrics_reader_of,
+    project_admin_of,
     project_of,
     project_scope,
     reader_of,
@@ -36,7 +37,7 @@ def scopes_of(app: FastAPI) -> Iterator[tuple[APIRoute, str, tuple[Scope, ...]]]
 
 def _scopes_of(route: APIRoute, method: str) -> tuple[Scope, ...]:
     calls = {each.call for each in _dependencies(route.dependant)}
-    if not calls.isdisjoint((admin_of, installation_of)):
+    if not calls.isdisjoint((admin_of, installation_of, project_admin_of)):
         return ("admin",)
     if decider_of in calls:
         return DECIDER_SCOPES

@@ -163,6 +163,14 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Time for which the number of a project's documents is cached, to check limits."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Maximum time from the head of a request to the end of its body; after it: 408."""
+    prompt_max_bytes: int = Field(default=200_000, ge=1_024, le=240_000)
+    """Maximum size of a version of a prompt with its config, as JSON; above it: 400."""
+    prompt_body_max_bytes: int = Field(default=1_048_576, ge=1_024)
+    """Maximum size of the body of a request that creates a prompt; above it: 413."""
+    prompts_of_project_max_bytes: int = Field(default=64_000_000, ge=1_024)
+    """Maximum size of all prompts of a project, which are kept in memory; above it: 409."""
+    prompt_resolved_max_chars: int = Field(default=1_000_000, ge=1_024)
+    """Maximum length of a prompt with the prompts that it includes; above it: 400."""
     projects_max: int = Field(default=1_000, ge=1)
     """Maximum number of projects of the installation, without deleted ones."""
     key_overlap_max_s: int = Field(default=604_800, ge=0)

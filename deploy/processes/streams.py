@@ -47,7 +47,7 @@ async def _run(
     stop: asyncio.Event,
 ) -> None:
     async with AsyncExitStack() as stack:
-        control = ControlLog(kafka)
+        control = ControlLog(kafka, outlines=True)
         await control.start()
         stack.push_async_callback(control.stop)
         tiers = TierLog(kafka)

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from producers import metrics
-from producers.errors import ControlError, ControlUnavailableError
+from producers.errors import ControlUnavailableError
 from producers.kafka.clients import new_producer, started, stopped
 from producers.kafka.log_reader import LogReader
 from producers.settings import KafkaSettings
@@ -193,7 +193,7 @@ class ExclusiveWriter:
         """Return the records to write; if ``change`` raises, read the log to its end and retry."""
         try:
             records = change()
-        except ControlError:
+        except Exception:  # noqa: BLE001  # it is raised again below if the view is current
             records = ()
         if not records:
             # Another writer may have fenced this one, which only a write would show.

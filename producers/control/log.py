@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Final
 
 import structlog
@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 
 from producers import metrics
 from producers.control.exclusive_writer import ExclusiveWriter, LogRecord
-from producers.control.record import Change, ControlRecord
+from producers.control.record import Change, ControlRecord, Tombstone
 from producers.control.registry import KINDS, ControlKinds
 from producers.control.state import ControlState, identity, value_of
 from producers.control.view import ControlView, RecordT
@@ -56,6 +56,7 @@ class ControlLog:
         *,
         kinds: ControlKinds = KINDS,
         only: Collection[type[ControlRecord]] | None = None,
+        outlines: bool = False,
     ) -> None:
         """Prepare to read the log of a broker; ``start`` connects.
 
@@ -64,11 +65,12 @@ class ControlLog:
             disk: refuses writes while the broker's disk is nearly full; None: no disk is watched.
             kinds: kinds that can be read.
             only: kinds that this process keeps in memory; None: all.
+            outlines: keep only the outlines of records, as this process does not serve contents.
         """
         self._kafka = kafka
         self._disk = disk
         self._partition = TopicPartition(kafka.topics.control, 0)
-        self._state = ControlState(kinds, only)
+        self._state = ControlState(kinds, only, outlines=outlines)
         self._checks = WriteChecks(self._state, kafka)
         self._subscribers: list[Callable[[Change], None]] = []
         self._reader = LogReader(
@@ -160,8 +162,7 @@ class ControlLog:
             ControlLimitError: the record is too large, or there are too many records.
             ControlUnavailableError: the log was not written or read in time.
         """
-        if not self._state.keeps(record.kind):
-            raise ValueError(f"this process does not keep records of kind {record.kind!r}")
+        self._check_kept(record)
         conflict = ControlConflictError(f"{identity(record)}: another writer was first")
         for _ in range(WRITE_ATTEMPTS_MAX):
             if expected is None and self._state.holder(identity(record)) is None:
@@ -209,9 +210,34 @@ class ControlLog:
             ControlLimitError: as for ``put``.
             ControlUnavailableError: as for ``put``.
         """
-        if not self._state.keeps(record.kind):
-            raise ValueError(f"this process does not keep records of kind {record.kind!r}")
+        self._check_kept(record)
         return await self._create(record)
+
+    async def transact(self, planned: Callable[[], Sequence[Change]]) -> None:
+        """Write and delete several records in one transaction, and wait until the view has them.
+
+        ``planned`` returns the new records and the tombstones of those to delete. It is called
+        when all earlier records have been read, and no other transaction takes effect between.
+        Readers apply the changes in this order, but never a part of them after a crash of the
+        writer. ``planned`` may be called several times; its exceptions are raised.
+
+        Raises:
+            ValueError: this process does not keep records of a kind.
+            ControlConflictError, ControlLimitError, ControlUnavailableError: as for ``put``.
+        """
+
+        def change() -> list[LogRecord]:
+            found: list[LogRecord] = []
+            for each in planned():
+                if isinstance(each, Tombstone):
+                    claim = f"{each.kind}/{each.id}"
+                    found += [(log_key, None) for log_key in self._state.log_keys(claim)]
+                else:
+                    self._check_kept(each)
+                    found += self._replacement(each, None) or self._addition(each)
+            return found
+
+        await self._change(change)
 
     async def delete(self, kind: str, record_id: str, *, expected: int | None = None) -> bool:
         """Delete a record and wait for its tombstone; return whether the record existed.
@@ -238,16 +264,25 @@ class ControlLog:
         if self._state.holder(claim) is not None:
             message = f"{claim} already exists"
             raise ControlConflictError(message)
-        log_key = f"{claim}/{secrets.token_hex(8)}"
-        self._checks.check_unique_keys(record, log_key)
-        self._checks.check_limits(record, is_new=True)
-        await self._append(log_key, value_of(record, None))
+        ((log_key, value),) = self._addition(record)
+        await self._append(log_key, value)
         winner = self._state.holder(claim)
         if winner is not None and winner.log_key == log_key:
             return record
         await self._append(log_key, None)
         message = f"{claim}: another writer was first"
         raise ControlConflictError(message)
+
+    def _check_kept(self, record: ControlRecord) -> None:
+        if not self._state.keeps(record.kind):
+            raise ValueError(f"this process does not keep records of kind {record.kind!r}")
+
+    def _addition(self, record: ControlRecord) -> list[LogRecord]:
+        """Return the log record that adds a record."""
+        log_key = f"{identity(record)}/{secrets.token_hex(8)}"
+        self._checks.check_unique_keys(record, log_key)
+        self._checks.check_limits(record, is_new=True)
+        return [(log_key, value_of(record, None))]
 
     def _replacement(self, record: ControlRecord, expected: int | None) -> list[LogRecord]:
         """Return the log record that replaces a record; an empty list if there is none."""

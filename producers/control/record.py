@@ -7,7 +7,7 @@ integer picodollars; times are integer microseconds since the epoch, UTC.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +49,10 @@ class ControlRecord(BaseModel):
     def unique_keys(self) -> tuple[str, ...]:
         """Return keys that no other record of the kind may have, in addition to the id."""
         return ()
+
+    def outline(self) -> Self:
+        """Return the record as processes keep it that do not serve its contents."""
+        return self
 
 
 class ProjectRecord(ControlRecord):

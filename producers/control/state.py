@@ -52,9 +52,15 @@ class ControlState:
         self,
         kinds: ControlKinds = KINDS,
         only: Collection[type[ControlRecord]] | None = None,
+        *,
+        outlines: bool = False,
     ) -> None:
-        """Fold records of ``kinds``, and keep those of the kinds ``only``; None: all."""
+        """Fold records of ``kinds``, and keep those of the kinds ``only``; None: all.
+
+        With ``outlines``, only ``ControlRecord.outline`` of each record is kept.
+        """
         self.view = ControlView()
+        self._outlines = outlines
         self._kinds = kinds
         kept = None if only is None else {record.kind for record in only}
         self._ignored = frozenset() if kept is None else frozenset(kinds.keys() - kept)
@@ -63,8 +69,10 @@ class ControlState:
         self._holder: dict[str, str] = {}
 
     def keeps(self, kind: str) -> bool:
-        """Return whether records of a kind are kept."""
-        return kind in self._kinds and kind not in self._ignored
+        """Return whether records of a kind are kept, with all their fields."""
+        if kind not in self._kinds or kind in self._ignored:
+            return False
+        return not self._outlines or self._kinds[kind].outline is ControlRecord.outline
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -153,6 +161,8 @@ class ControlState:
         except (msgspec.DecodeError, ValidationError) as error:
             message = f"{log_key}: {type(error).__name__}"
             raise ValueError(message) from error
+        if self._outlines:
+            record = record.outline()
         born = offset if envelope.born is None else envelope.born
         return Entry(
             log_key=log_key, born=born, version=offset, record=record, claims=claims_of(record)

@@ -45,6 +45,8 @@ class EventType(Generic[PayloadT]):
     name: ClassVar[str]
     payload: type[PayloadT]
     """Struct with the fields of this type that alerts have in addition to the generic ones."""
+    is_alert: ClassVar[bool] = True
+    """False for events that need no attention: only routes that name the event select them."""
     shape: ClassVar[type[msgspec.Struct]] = AlertShape
     """Struct of an alert of this type in ``/v1/alerts``."""
 

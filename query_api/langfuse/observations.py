@@ -171,6 +171,7 @@ def observations_router(context: AppContext) -> APIRouter:
             total_of(reader, count, parameters, len(rows)),
             mark_summaries(reader, project_id, rows),
         )
+        context.prompts.mark(project_id, rows)
         meta = page_meta(parameters.page, parameters.limit, total)
         return json_response(ObservationList([observation_v1(row) for row in rows], meta))
 
@@ -187,6 +188,7 @@ def observations_router(context: AppContext) -> APIRouter:
         if not rows:
             raise NotFoundError("Observation not found within authorized project")
         await mark_summaries(reader, project_id, rows[:1])
+        context.prompts.mark(project_id, rows[:1])
         return json_response(observation_v1(rows[0]))
 
     @router.get(
@@ -229,6 +231,8 @@ def observations_router(context: AppContext) -> APIRouter:
         )
         rows = found[: parameters.limit]
         traces = {}
+        if "prompt" in groups:
+            context.prompts.mark(project_id, rows)
         if "usage" in groups:
             await mark_summaries(reader, project_id, rows)
         if groups & _OF_TRACE:

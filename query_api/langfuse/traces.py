@@ -186,6 +186,7 @@ def traces_router(context: AppContext) -> APIRouter:
             _scores(reader, trace, groups, settings.trace_scores_max),
         )
         mark_summaries_of(trace, observations)
+        context.prompts.mark(project_id, observations)
         if "io" in groups:
             await fill_io_from_root_observation(reader, [trace], observations)
         return json_response(

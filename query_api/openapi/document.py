@@ -69,6 +69,8 @@ _LANGFUSE_REASONS: Final = _NATIVE_REASONS | {
 }
 _OPEN_REASONS: Final = ("400", "408", "413", "431", "503")
 """Statuses that every path may return, also without credentials."""
+_OF_PROJECT_ADMINS: Final = frozenset({"/v1/protected-labels"})
+"""Paths that the admin key of the installation cannot use, because it belongs to no project."""
 _OF_THE_SERVER: Final = frozenset({"431"})
 """Statuses that are returned before routing, in one format for both APIs."""
 
@@ -132,7 +134,8 @@ def _complete(path: str, operation: dict[str, Any], scopes: tuple[Scope, ...]) -
         operation["security"] = []
         reasons = {status: reasons[status] for status in _OPEN_REASONS}
     else:
-        keys = ["adminKey", "projectKey"] if "admin" in scopes else ["projectKey"]
+        is_shared = "admin" in scopes and path not in _OF_PROJECT_ADMINS
+        keys = ["adminKey", "projectKey"] if is_shared else ["projectKey"]
         operation["security"] = [{key: []} for key in keys]
         needed = " or ".join(f"`{scope}`" for scope in scopes)
         reasons = reasons | {"403": f"The credential lacks the scope {needed}."}

@@ -20,6 +20,8 @@ class StoredObservation(ObservationRow, kw_only=True, gc=False):
 
     Set by ``store.summaries``; None for other observations, whose reported amounts all count.
     """
+    prompt_id: str | None = None
+    """Id of the version of the prompt; set by ``PromptLibrary.mark``."""
 
 
 class StoredTrace(TraceRow, kw_only=True, gc=False):

@@ -22,8 +22,12 @@ class NodeEnvironments:
     def __init__(self) -> None:
         self._root = cache_dir("sdk-environments")
 
-    def command(self, source: Path) -> list[str]:
-        """Run the program ``source`` in a directory with the packages of its lock file."""
+    def command(self, source: Path, program: Path | None = None) -> list[str]:
+        """Run a program in a directory with the packages of the lock file in ``source``.
+
+        By default, it is the one in ``source``.
+        """
+        written = program or source / "program.mjs"
         content = b"".join((source / name).read_bytes() for name in LOCKED)
         digest = hashlib.sha256(content).hexdigest()[:12]
         home = self._root / f"node-{source.name}-{digest}"
@@ -32,9 +36,9 @@ class NodeEnvironments:
                 self._install(source, home)
                 (home / "complete").touch()
             # Replaced, not written over: another process may be running it.
-            copied = shutil.copy(source / "program.mjs", home / "program.new.mjs")
-            program = Path(copied).replace(home / "program.mjs")
-        return [str(NODE), str(program)]
+            copied = shutil.copy(written, home / f"{written.stem}.new.mjs")
+            placed = Path(copied).replace(home / written.name)
+        return [str(NODE), str(placed)]
 
     def _install(self, source: Path, home: Path) -> None:
         shutil.rmtree(home, ignore_errors=True)

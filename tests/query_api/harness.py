@@ -96,6 +96,16 @@ class ControlInMemory:
             self.keep(held)
         return held
 
+    async def transact(self, planned: Callable[[], Sequence[Change]]) -> None:
+        if self.broken:
+            raise ControlUnavailableError("the log does not answer")
+        await asyncio.sleep(0)
+        for change in planned():
+            if isinstance(change, Tombstone):
+                await self.delete(change.kind, change.id)
+            else:
+                self.keep(change)
+
     async def delete(self, kind: str, record_id: str, *, expected: int | None = None) -> bool:
         for record in self.view.records():
             if (record.kind, record.id) == (kind, record_id):

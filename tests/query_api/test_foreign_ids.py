@@ -35,6 +35,7 @@ NEEDED: dict[str, dict[str, str]] = {
     "/v1/windows": DAY | {"step": "1h"},
     "/v1/prices/unpriced": DAY,
     "/v1/prices/resolve": {"model": "m", "at": DAY["from"]},
+    "/v1/prompts/{name}/assign": {"key": "u"},
 }
 """Parameters without which an answer depends on the time, or is refused."""
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -64,9 +65,13 @@ BODIES_WITH_IDS: dict[str, Any] = {
     "/v1/channels/{channel_id}": {"name": THEIRS},
     "/v1/channels/{channel_id}/preview": {"text_template": THEIRS},
     "/v1/routes/{route_id}": {"name": THEIRS},
+    "/api/public/v2/prompts/{name}/versions/{version}": {"newLabels": ["a"]},
+    "/v1/prompts/{name}/split": {"weights": {"a": 1}},
     "/v1/webhooks/{webhook_id}/redeliver": {"since": "2026-11-21T00:00:00Z"},
 }
 """Bodies for the record that a path names."""
+OF_NUMBERS = {"{version}": "1"}
+"""Parts of paths that are no ids."""
 CREATES = {
     ("get", "/v1/users/{user_id}/cost"): 200,
     ("get", "/v1/users/{user_id}/totals"): 200,
@@ -165,11 +170,15 @@ def comparable(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
 
 
 async def asked(api: Api, method: str, path: str, value: str) -> httpx.Response:
-    parts = [value if part.startswith("{") else part for part in path.split("/")]
+    parts = [
+        OF_NUMBERS.get(part, value) if part.startswith("{") else part for part in path.split("/")
+    ]
     created_at = path.partition("/{")[0] if method in ("put", "patch") else path
     given = BODIES_WITH_IDS.get(path, BODIES.get(created_at, {"id": THEIRS}))
     body = json.loads(json.dumps(given).replace(THEIRS, value))
-    content = {} if method in ("get", "delete") else {"json": body}
+    content: dict[str, Any] = {} if method in ("get", "delete") else {"json": body}
+    if path in NEEDED:
+        content["params"] = NEEDED[path]
     return await api.client.request(method, "/".join(parts), **content)  # type: ignore[arg-type]
 
 

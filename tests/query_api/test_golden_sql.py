@@ -24,6 +24,7 @@ from query_api.store.queries import (
     experiments,
     late_events,
     observations,
+    prompt_usage,
     rule_panes,
     scores,
     spend,
@@ -54,6 +55,7 @@ from query_api.store.queries.observations import (
     Position,
     ReadObservations,
 )
+from query_api.store.queries.prompt_usage import FindPromptScores, FindPromptUsage
 from query_api.store.queries.rule_panes import ReadRulePanes
 from query_api.store.queries.scores import CountScores, FindScores, ListScoreIds
 from query_api.store.queries.spend import SumSpend
@@ -82,6 +84,7 @@ MODULES = (
     experiments,
     late_events,
     observations,
+    prompt_usage,
     rule_panes,
     scores,
     spend,
@@ -683,6 +686,85 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
         LIMIT {p5:UInt32}
         """,
         {"project_id": "acme", "p1": 5, "p2": 9, "p3": 12, "p4": NASTY, "p5": 51, "p6": 0, "p7": 9},
+    ),
+    (
+        FindPromptUsage("acme", NASTY, (1, 2), 5, 9),
+        """
+        WITH
+          toInt256(toInt128(total_cost * 1000000000000)) AS pico,
+          cost_source NOT IN ('none', 'unpriced') OR total_cost != 0 AS is_priced,
+          toInt256(toUnixTimestamp64Micro(end_time) - toUnixTimestamp64Micro(start_time))
+              AS latency_us,
+          end_time >= start_time AS is_ended
+        SELECT prompt_version AS version,
+          count() AS calls,
+          countIf(level = 'ERROR') AS errors,
+          countIf(is_priced) AS priced,
+          toString(sumIf(pico, is_priced)) AS cost_sum,
+          toString(sumIf(pico * pico, is_priced)) AS cost_squares,
+          countIf(is_ended) AS ended,
+          toString(sumIf(latency_us, is_ended)) AS latency_sum,
+          toString(sumIf(latency_us * latency_us, is_ended)) AS latency_squares,
+          quantilesExactInclusiveIf(0.5, 0.95, 0.99)(toInt64(latency_us), is_ended)
+              AS latency_quantiles_us,
+          sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND prompt_name = {p3:String}
+          AND prompt_version IN {p4:Array(Int32)}
+        GROUP BY prompt_version
+        """,
+        {"project_id": "acme", "p1": 5, "p2": 9, "p3": NASTY, "p4": [1, 2]},
+    ),
+    (
+        FindPromptScores("acme", NASTY, (1, 2), 5, 9),
+        """
+        SELECT version, name, data_type,
+          length(sorted) AS count,
+          countEqual(arrayMap(x -> x != 0, sorted), 1) AS hits,
+          arraySum(sorted) / count AS mean,
+          if(count > 1, arraySum(x -> (x - mean) * (x - mean), sorted) / (count - 1), 0)
+              AS variance
+        FROM (
+        SELECT version, name, data_type,
+          arraySort(groupArray(assumeNotNull(value))) AS sorted
+        FROM (
+        SELECT trace_id, observation_id, name, data_type, value
+        FROM scores FINAL
+        WHERE project_id = {project_id:String}
+          AND trace_id IN (
+        SELECT trace_id
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND prompt_name = {p3:String}
+          AND prompt_version IN {p4:Array(Int32)}
+        )
+          AND data_type IN ('NUMERIC', 'BOOLEAN') AND isNotNull(value)
+        ) AS given
+        INNER JOIN (
+        SELECT trace_id, target.1 AS observation_id, target.2 AS version
+        FROM (
+        SELECT trace_id, groupArray((id, prompt_version)) AS calls,
+          uniqExact(prompt_version) AS different
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p1:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND prompt_name = {p3:String}
+          AND prompt_version IN {p4:Array(Int32)}
+        GROUP BY trace_id
+        )
+        ARRAY JOIN arrayConcat(calls, if(different = 1, [('', calls[1].2)], [])) AS target
+        ) AS targets USING (trace_id, observation_id)
+        GROUP BY version, name, data_type
+        )
+        ORDER BY name, data_type, version
+        """,
+        {"project_id": "acme", "p1": 5, "p2": 9, "p3": NASTY, "p4": [1, 2]},
     ),
     (
         FindDeadLetters("acme", 3, (5, "d1"), "gateway", ""),

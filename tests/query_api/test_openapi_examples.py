@@ -10,7 +10,10 @@ import pytest
 
 from clickhouse.all_topics import ensure_topics
 from producers.control.bootstrap import bootstrap
+from producers.control.keys import new_api_key
 from producers.control.kinds.channel import Channel
+from producers.control.kinds.prompt import Prompt, prompt_id
+from producers.control.kinds.prompt_version import PromptVersion
 from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from query_api.openapi.channel_examples import CHANNEL_EXAMPLE
@@ -38,6 +41,16 @@ DATASET = (
     ("dataset-run-items", RUN_ITEM_REQUEST_EXAMPLE),
 )
 """What the examples of other resources refer to."""
+PROMPT = Prompt(
+    id=prompt_id(PROJECT, "support/answer"), project_id=PROJECT, name="support/answer", type="text",
+    key="pv_5c1d0e8f7a6b4c3d", versions={1: NOON_US, 2: NOON_US}, last_version=2,
+    labels={"production": 1, "staging": 2, "latest": 2},
+    split=(("production", 9_000), ("staging", 1_000)), created_us=NOON_US, updated_us=NOON_US,
+)  # fmt: skip
+PROMPT_VERSION = PromptVersion(
+    id="pv_5c1d0e8f7a6b4c3d.1", project_id=PROJECT, prompt_id=PROMPT.id, name=PROMPT.name,
+    version=1, type="text", content='"Hello"', created_us=NOON_US,
+)  # fmt: skip
 PUBLIC_ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))
 
 
@@ -50,6 +63,17 @@ def examples_of(schema: dict[str, Any]) -> list[Any]:
 def example_of_body(operation: dict[str, Any]) -> Any:
     body = operation.get("requestBody")
     return body and body["content"]["application/json"]["example"]
+
+
+def project_admin(api: Api) -> httpx.AsyncClient:
+    """Return a client with a key of the project that has the scope ``admin``."""
+    key = new_api_key(
+        key_id="admin", project_id=PROJECT, public_key="pk-admin", secret="sk-admin",
+        created_us=NOON_US, scopes=("admin",),
+    )  # fmt: skip
+    api.control.keep(key)
+    api.client.auth = httpx.BasicAuth("pk-admin", "sk-admin")
+    return api.client
 
 
 @pytest.fixture
@@ -72,7 +96,11 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
     api.control.keep(CHANNEL)
     for at, earlier in DATASET:
         assert (await api.client.post(f"/api/public/{at}", json=earlier)).is_success
+    api.control.keep(PROMPT)
+    api.control.keep(PROMPT_VERSION)
     client = api.admin if {"adminKey": []} in operation["security"] else api.client
+    if "`admin`" in operation["responses"].get("403", {}).get("description", ""):
+        client = api.admin if client is api.admin else project_admin(api)
     answer = await client.request(method, path, params=query, json=body)
     made_up = "{" in name and answer.status_code == 404
     assert answer.is_success or made_up, answer.text

@@ -22,6 +22,7 @@ from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.budget import Budget
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.price import Price
+from producers.control.kinds.protected_labels import ProtectedLabels
 from producers.control.kinds.route import Route
 from producers.control.kinds.score_config import ScoreConfig
 from producers.control.kinds.silence import Silence
@@ -125,6 +126,16 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 assert (await client.post(f"/api/public/{path}", json=body)).status_code == 200
             comment = {"objectType": "TRACE", "objectId": "t", "content": mark}
             assert (await client.post("/api/public/comments", json=comment)).status_code == 200
+            prompt = {"name": "p", "prompt": mark, "labels": ["production", mark]}
+            assert (await client.post("/api/public/v2/prompts", json=prompt)).status_code == 201
+            weights = {"weights": {mark: 1}}
+            assert (await client.put("/v1/prompts/p/split", json=weights)).status_code == 200
+            project_id = PROJECT if client is api.client else OTHER
+            api.control.keep(
+                ProtectedLabels(
+                    id=project_id, project_id=project_id, labels=(mark,), created_us=NOON_US
+                )
+            )
         yield api
 
 
@@ -140,6 +151,7 @@ SAY_NOTHING_OF_ROWS = {
     "/api/public/ready",
     "/api/public/projects",
     "/v1/prices/defaults",
+    "/v1/prompts/{name}/compare",
 }
 ID_OF = {
     "episode_id": f"b%2F{NOON_US}",
@@ -153,6 +165,7 @@ ID_OF = {
     "dataset_name": "set",
     "item_id": "item",
     "run_name": "run",
+    "name": "p",
 }
 RANGE = {
     "from": "2026-11-21T00:00:00Z",
@@ -193,6 +206,8 @@ async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Res
         "/api/public/dataset-run-items": {"datasetId": dataset_id(own, "set"), "runName": "run"},
         "/v1/windows": RANGE,
         "/v1/cache": RANGE,
+        "/api/public/prompts": {"name": "p"},
+        "/v1/prompts/p/assign": {"key": "u"},
         "/v1/prices/resolve": {"model": "m"},
         "/v1/late-events": {name: RANGE[name] for name in ("from", "to")},
         "/v1/prices/unpriced": {name: RANGE[name] for name in ("from", "to")},

@@ -113,7 +113,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         model=row.model or None,
         model_parameters=parameters(row.model_parameters),
         model_id=row.price_id or None,
-        prompt_id=None,
+        prompt_id=row.prompt_id,
         prompt_name=row.prompt_name or None,
         prompt_version=row.prompt_version or None,
         usage_uncertain=row.usage_uncertain or None,

@@ -185,7 +185,7 @@ def _usage(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
 
 def _prompt(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
     return {
-        "prompt_id": None,
+        "prompt_id": row.prompt_id,
         "prompt_name": row.prompt_name or None,
         "prompt_version": row.prompt_version or None,
     }

@@ -28,9 +28,16 @@ def labels_of(alert: Alert) -> dict[str, str]:
 
 
 def groups_of(
-    alert: Alert, channels: Iterable[Channel], routes: Iterable[Route]
+    alert: Alert,
+    channels: Iterable[Channel],
+    routes: Iterable[Route],
+    *,
+    is_named_only: bool = False,
 ) -> Iterator[tuple[GroupKey, Timing]]:
-    """Yield the groups of an alert: one per matching channel and route that existed before it."""
+    """Yield the groups of an alert: one per matching channel and route that existed before it.
+
+    With ``is_named_only``, a route without a list of events does not match.
+    """
     labels = labels_of(alert)
     enabled = {
         each.id: each
@@ -43,6 +50,8 @@ def groups_of(
             yield GroupKey(channel.id, EVENTS, episode), Timing(is_single=True)
     for route in routes:
         if route.created_us > alert.created_us or not route.matches(labels):
+            continue
+        if is_named_only and not route.events:
             continue
         group = tuple((name, labels.get(name, "")) for name in sorted(route.group_by))
         timing = Timing(

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from clickhouse.alert_rows import row_of_alert
 from producers.alerting.trial_alerts import alert_of_test
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
 from producers.control.record import Change
-from producers.kafka.clients import new_producer, started, stopped
 from producers.kafka.topics import Topics
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Dropped, Outcome, Succeeded
+from streams.jobs.alert_writer import AlertWriter
 from streams.jobs.kind import JobContext, JobKind
 from streams.jobs.settings import JobSettings
 
@@ -50,8 +46,7 @@ class AlertTests(JobKind[AlertTestJob]):
 
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
-        self._producer: AIOKafkaProducer | None = None
-        self._starting = asyncio.Lock()
+        self._writer = AlertWriter(context.kafka)
 
     @classmethod
     def source(cls, topics: Topics) -> str:
@@ -81,23 +76,10 @@ class AlertTests(JobKind[AlertTestJob]):
         control = self.context.control
         rule = control.view.in_project(AlertRule, job.project_id).get(job.test.rule_id)
         if rule is not None:
-            await self._write(job.test, rule)
+            alert = alert_of_test(job.test, rule)
+            await self._writer.write(alert, self.context.event_types[alert.event])
         await control.delete(AlertTest.kind, job.test.id)
         return Dropped("the rule is deleted") if rule is None else Succeeded()
-
-    async def _write(self, test: AlertTest, rule: AlertRule) -> None:
-        kafka = self.context.kafka
-        async with self._starting:
-            if self._producer is None:
-                batch_bytes = kafka.control_record_max_bytes
-                self._producer = await started(
-                    lambda: new_producer(kafka, batch_bytes=batch_bytes), kafka
-                )
-        alert = alert_of_test(test, rule)
-        value = msgspec.json.encode(row_of_alert(alert, self.context.event_types[alert.event]))
-        await self._producer.send_and_wait(
-            kafka.topics.alerts, value, key=alert.id.encode(), partition=0
-        )
 
     def payload_of(self, job: AlertTestJob) -> bytes:
         """Return the request."""
@@ -105,5 +87,4 @@ class AlertTests(JobKind[AlertTestJob]):
 
     async def close(self) -> None:
         """Disconnect."""
-        if self._producer is not None:
-            await stopped(self._producer, self.limits.stop_timeout_s)
+        await self._writer.close(self.limits.stop_timeout_s)

@@ -94,7 +94,10 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
     def _jobs_for(self, alert: Alert) -> Iterator[ChannelDelivery]:
         view = self._control.view
         channels = view.in_project(Channel, alert.project_id).values()
-        found = dict(groups_of(alert, channels, view.in_project(Route, alert.project_id).values()))
+        routes = view.in_project(Route, alert.project_id).values()
+        event_type = self.context.event_types.get(alert.event)
+        is_named_only = event_type is not None and not event_type.is_alert
+        found = dict(groups_of(alert, channels, routes, is_named_only=is_named_only))
         # A sealed batch is sent even if its route was changed or deleted.
         for seal in self._book.sealed_of(alert.id):
             found.setdefault(seal.key, Timing(is_single=True))

@@ -1,0 +1,1 @@
+"""Create, read, label and delete prompts."""
