@@ -233,7 +233,6 @@ class ControlLog:
                     claim = f"{each.kind}/{each.id}"
                     found += [(log_key, None) for log_key in self._state.log_keys(claim)]
                 else:
-                    self._check_kept(each)
                     found += self._replacement(each, None) or self._addition(each)
             return found
 
@@ -286,6 +285,7 @@ class ControlLog:
 
     def _replacement(self, record: ControlRecord, expected: int | None) -> list[LogRecord]:
         """Return the log record that replaces a record; an empty list if there is none."""
+        self._check_kept(record)
         if expected is not None:
             self._checks.check_version(identity(record), expected)
         held = self._state.holder(identity(record))
