@@ -17,6 +17,10 @@ class CompositionError(Exception):
     """A prompt cannot be resolved; the message names the reference."""
 
 
+class TooLongError(CompositionError):
+    """A prompt is too long with the prompts that it includes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A version of a prompt, before its references are replaced."""
@@ -70,7 +74,7 @@ class Composer:
         for text in texts_of(content):
             left -= self._length(text, parts)
         if left < 0:
-            raise CompositionError(
+            raise TooLongError(
                 f"Prompt '{root.name}' is longer than {self.text_max_chars} characters with the"
                 " prompts that it includes"
             )
@@ -112,7 +116,7 @@ class Composer:
             parts = self._included_parts(source, (*path, source.name))
             text = source.content()
             if self._length(text, parts) > self.text_max_chars:
-                raise CompositionError(
+                raise TooLongError(
                     f"Prompt '{source.name}' is longer than {self.text_max_chars} characters with"
                     " the prompts that it includes"
                 )

@@ -10,7 +10,14 @@ import msgspec
 from producers.control.kinds.prompt import Prompt, prompt_id
 from producers.control.kinds.prompt_version import PromptReference, PromptVersion
 from producers.control.view import ControlView
-from producers.prompts.composition import Composer, CompositionError, Resolved, Source
+from producers.prompts.composition import (
+    Composer,
+    CompositionError,
+    Resolved,
+    Source,
+    TooLongError,
+)
+from query_api import metrics
 from query_api.errors import BadRequestError
 
 DEPENDENTS_SHOWN_MAX = 10
@@ -49,7 +56,11 @@ class Prompts:
 
     def resolve(self, record: PromptVersion, text_max_chars: int) -> Resolved:
         """Return a version with the prompts that it includes. Raises like ``Composer.resolve``."""
-        return Composer(self.find, text_max_chars).resolve(source_of(record))
+        try:
+            return Composer(self.find, text_max_chars).resolve(source_of(record))
+        except TooLongError:
+            metrics.LIMITS_REACHED.labels("prompt_resolved_max_chars").inc()
+            raise
 
     def versions_with_references(self) -> list[PromptVersion]:
         """Return the existing versions that include others."""

@@ -15,6 +15,7 @@ import msgspec
 
 from producers.control.auth import DENIED, Principal
 from producers.control.kinds.prompt import (
+    LABELS_MAX,
     LATEST,
     PRODUCTION,
     VERSIONS_MAX,
@@ -154,6 +155,11 @@ class PromptLibrary:
                     field="type",
                 )
             self._check_protected(author, body.wanted_labels)
+            if held is not None and len(held.versions) >= VERSIONS_MAX:
+                raise ConflictError(
+                    f"a prompt has at most {VERSIONS_MAX} versions; delete some first"
+                )
+            _check_labels(held, body.wanted_labels)
             new = NewVersion(body.name, body.kind, body.wanted_labels, body.tags)
             prompt = with_version(
                 held,
@@ -200,6 +206,7 @@ class PromptLibrary:
                 raise NotFoundError(f"Prompt '{name}' version {number} not found in project")
             added = [label for label in labels if held.labels.get(label) != number]
             self._check_protected(author, added)
+            _check_labels(held, added)
             return with_labels(held, number, labels, at_us)
 
         missing = f"Prompt '{name}' version {number} not found in project"
@@ -321,8 +328,6 @@ class PromptLibrary:
         versions = view.in_project(PromptVersion, project_id)
         if held is None:
             self._check_count(Prompt, len(prompts))
-        elif len(held.versions) >= VERSIONS_MAX:
-            raise ConflictError(f"a prompt has at most {VERSIONS_MAX} versions; delete some first")
         self._check_count(PromptVersion, len(versions))
         self._check_count(PromptChange, len(view.in_project(PromptChange, project_id)))
         size = sum(len(each.content) + len(each.config) for each in versions.values())
@@ -358,6 +363,12 @@ class PromptLibrary:
             record,
             self._settings.prompt_resolved_max_chars,
         )
+
+
+def _check_labels(prompt: Prompt | None, added: Collection[str]) -> None:
+    held = set() if prompt is None else set(prompt.labels)
+    if len(held | {*added, LATEST}) > LABELS_MAX:
+        raise ConflictError(f"a prompt has at most {LABELS_MAX} labels; remove some first")
 
 
 def _check_split(prompt: Prompt, lost: Collection[str]) -> None:

@@ -14,6 +14,9 @@ from tests.query_api.harness import Api, make_api, observation, score, trace
 
 BUDGET = {"name": "b", "period": "day", "limit_usd": "1"}
 WEBHOOK = {"url": "https://93.184.216.34/hook", "events": ["budget.threshold_crossed"]}
+PROMPTS = "/api/public/v2/prompts"
+PROMPT = {"name": "a", "prompt": "x" * 1_100}
+OTHER_PROMPT = {"name": "b", "prompt": "@@@langfusePrompt:name=a|version=1@@@"}
 LIMITS: list[tuple[str, dict[str, Any], list[tuple[str, str, Any]]]] = [
     ("trace_observations_max", {}, [("GET", "/api/public/traces/t", None)]),
     ("trace_observations_max", {}, [("GET", "/v1/traces/t/tree", None)]),
@@ -24,6 +27,13 @@ LIMITS: list[tuple[str, dict[str, Any], list[tuple[str, str, Any]]]] = [
     ("budgets_per_project_max", {}, [("POST", "/v1/budgets", BUDGET)] * 2),
     ("webhooks_per_project_max", {}, [("POST", "/v1/webhooks", WEBHOOK)] * 2),
     ("body_max_bytes", {}, [("POST", "/v1/budgets", BUDGET | {"name": "x" * 2000})]),
+    ("prompts_per_project_max", {}, [("POST", PROMPTS, PROMPT), ("POST", PROMPTS, OTHER_PROMPT)]),
+    ("prompt_versions_per_project_max", {}, [("POST", PROMPTS, PROMPT)] * 2),
+    ("prompt_changes_per_project_max", {}, [("POST", PROMPTS, PROMPT)] * 2),
+    ("prompt_max_bytes", {}, [("POST", PROMPTS, PROMPT)]),
+    ("prompts_of_project_max_bytes", {}, [("POST", PROMPTS, PROMPT)]),
+    ("prompt_resolved_max_chars", {}, [("POST", PROMPTS, PROMPT), ("POST", PROMPTS, OTHER_PROMPT)]),
+    ("prompt_body_max_bytes", {}, [("POST", PROMPTS, PROMPT)]),
     ("rows_to_read_max", {}, [("GET", "/api/public/observations", None)]),
     ("result_rows_max", {}, [("GET", "/api/public/observations", None)]),
     ("result_bytes_max", {}, [("GET", "/api/public/observations", None)]),
@@ -41,7 +51,7 @@ async def test_a_limit_that_is_reached_is_counted_under_its_name(
         *(observation("t", f"o{n}", parent_id=f"o{n - 1}" if n else "") for n in range(3)),
         *(score(f"s{n}", trace_id="t") for n in range(3)),
     )
-    lowest = 1024 if limit == "body_max_bytes" else 1
+    lowest = 1024 if limit.endswith(("_bytes", "_chars")) and limit != "result_bytes_max" else 1
     small, clients = make_api(api.store, QuerySettings(**{limit: lowest}, **others))
     before = reached(limit)
     for method, path, body in requests:
