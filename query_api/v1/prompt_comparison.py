@@ -67,7 +67,7 @@ class ComparisonMeta(msgspec.Struct, rename={"from_": "from"}):
     to: str
 
 
-class Comparison(msgspec.Struct):
+class PromptComparison(msgspec.Struct):
     data: list[VersionOut]
     tests: list[TestOut]
     meta: ComparisonMeta
@@ -81,7 +81,9 @@ def prompt_comparison_router(context: AppContext) -> APIRouter:
         "/v1/prompts/{name:path}/compare",
         summary="Compare versions of a prompt",
         responses={
-            200: context.documented.response(Comparison, "The comparison.", COMPARISON_EXAMPLE)
+            200: context.documented.response(
+                PromptComparison, "The comparison.", COMPARISON_EXAMPLE
+            )
         },
     )
     async def compare(
@@ -116,7 +118,7 @@ def prompt_comparison_router(context: AppContext) -> APIRouter:
             for label, version in chosen
         ]
         return json_response(
-            Comparison(
+            PromptComparison(
                 [shown_arm(arm) for arm in arms],
                 tests_of(arms),
                 ComparisonMeta(iso(from_us), iso(to_us)),
