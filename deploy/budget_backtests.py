@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from producers.budgets.forecast import Forecaster
 from producers.control.kinds.budget import Budget
 from query_api.alerting.backtests import PastRange
 from query_api.budgets.backtests import EarlierRange, PastBudget, SpendPane, SpendSeries
@@ -25,6 +26,7 @@ class StreamBudgetBacktester:
         panes: Sequence[SpendPane],
         within: PastRange,
         tier_of: Callable[[str, str], str],
+        forecaster: Forecaster,
         is_cancelled: Callable[[], bool],
     ) -> PastBudget:
         found = backtest(
@@ -34,6 +36,7 @@ class StreamBudgetBacktester:
             within.from_s,
             within.to_s,
             tier_of=tier_of,
+            forecaster=forecaster,
             step_s=within.step_s,
             is_cancelled=is_cancelled,
         )

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from producers.budgets.forecast import Forecaster
 from producers.control.kinds.budget import Budget
 from producers.notifications.alert import Alert
 from query_api.alerting.backtests import PastRange
@@ -74,6 +75,7 @@ class BudgetBacktester(Protocol):
         panes: Sequence[SpendPane],
         within: PastRange,
         tier_of: Callable[[str, str], str],
+        forecaster: Forecaster,
         is_cancelled: Callable[[], bool],
     ) -> PastBudget:
         """Evaluate a budget on panes that are sorted by start; it may run in another thread."""
@@ -98,6 +100,7 @@ class NoBudgetBacktester:
         panes: Sequence[SpendPane],  # noqa: ARG002
         within: PastRange,  # noqa: ARG002
         tier_of: Callable[[str, str], str],  # noqa: ARG002
+        forecaster: Forecaster,  # noqa: ARG002
         is_cancelled: Callable[[], bool],  # noqa: ARG002
     ) -> PastBudget:
         """Return nothing."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from producers.control.kinds.budget import (
     GROUP_BY_MAX,
@@ -51,6 +51,15 @@ def _require_decimal(text: str) -> None:
         raise ValueError(f"must be a decimal number above 0, such as 0.10, not {text[:64]!r}")
 
 
+def _forecast(given: object) -> object:
+    """Return the name of a method; true is ``linear``."""
+    if isinstance(given, bool):
+        return "linear" if given else ""
+    if given not in {"linear", "hour_of_week", ""}:
+        raise ValueError("true, false, linear or hour_of_week is expected")
+    return given
+
+
 def _share(share: object) -> str:
     if isinstance(share, bool) or not isinstance(share, str | int | float):
         raise ValueError("must be a number such as 0.8")  # noqa: TRY004
@@ -71,6 +80,11 @@ Usd = Annotated[
     int,
     BeforeValidator(_limit_pico, json_schema_input_type=str | float),
     Field(description="US dollars; a decimal string is exact."),
+]
+ForecastMethod = Annotated[
+    Literal["", "linear", "hour_of_week"],
+    BeforeValidator(_forecast),
+    WithJsonSchema({"enum": [False, True, "linear", "hour_of_week"]}),
 ]
 Share = Annotated[str, BeforeValidator(_share, json_schema_input_type=float | str)]
 TierName = Annotated[OneLine, Field(min_length=1, max_length=TIER_CHARS_MAX)]
@@ -147,8 +161,12 @@ class BudgetBody(Body):
         max_length=THRESHOLDS_MAX,
         description="Fractions of the limit. Crossing one creates an alert.",
     )
-    forecast: bool = Field(
-        default=False, description="Whether a forecast above the limit creates an alert."
+    forecast: ForecastMethod = Field(
+        default=False,
+        validate_default=True,
+        description="Whether and how a forecast above the limit creates an alert. `linear` (or"
+        " `true`): spend goes on at its rate so far. `hour_of_week`: the rest of the period is like"
+        " the same hours of the last four weeks.",
     )
     burn_rate: BurnRateBody | None = None
 

@@ -53,7 +53,7 @@ class BudgetOut(msgspec.Struct, kw_only=True):
     overrides: dict[str, str] | UnsetType = UNSET
     limits: list[LimitOut] | UnsetType = UNSET
     thresholds: list[float]
-    forecast: bool | UnsetType = UNSET
+    forecast: str | UnsetType = UNSET
     burn_rate: BurnRateOut | UnsetType = UNSET
     created_at: str
 

@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from producers.budgets.forecast import linear_pico, reached_at_us
+from producers.budgets.forecast import Forecaster
 from producers.budgets.groups import group_text, limit_of_group
 from producers.control.kinds.budget import USER, Budget, BudgetLimit, has_end
 from producers.control.periods import FOREVER_US, QUARTER_US, period_bounds, rolling_us
+from query_api.budgets.usual import forecaster
 from query_api.context import AppContext
 from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
@@ -28,10 +29,12 @@ GROUPS_MAX: Final = 1_000
 
 class ForecastOut(msgspec.Struct, kw_only=True):
     spend_usd: str
-    """Spend at the end of the period at its rate so far."""
+    """Expected spend at the end of the period."""
     exceeds_limit: bool
     limit_reached_at: str | None
-    """When the spend reaches the limit at this rate, if that is before the period's end."""
+    """When the spend reaches the limit in this way, if that is before the period's end."""
+    method: str
+    """`linear` or `hour_of_week`; `linear` also if there was no spend in the last four weeks."""
 
 
 class GroupStatus(msgspec.Struct, kw_only=True):
@@ -121,9 +124,10 @@ async def status_of(
     Raises:
         UnavailableError, TooCostlyError: like ``Reader.rows``.
     """
+    usual = await forecaster(context, budget, now_us // SECOND_US)
     limits = await asyncio.gather(
         *(
-            _limit_status(context, budget, each, group, groups_max, now_us)
+            _limit_status(context, budget, each, group, groups_max, now_us, usual)
             for each in budget.all_limits()
         )
     )
@@ -144,6 +148,7 @@ async def _limit_status(
     group: str | None,
     groups_max: int,
     now_us: int,
+    usual: Forecaster,
 ) -> LimitStatus:
     start_us, end_us = period_bounds(limit.period, budget.time_zone, now_us)
     found = FindGroups(budget.project_id, budget.id, limit.name, start_us, groups_max, group)
@@ -155,7 +160,7 @@ async def _limit_status(
         spent_usd="0",
     )
     if not budget.group_by:
-        await _add_single(context, budget, limit, status, (start_us, end_us), now_us)
+        await _add_single(context, budget, limit, status, (start_us, end_us), now_us, usual)
         return status
     totals, rows = await asyncio.gather(
         context.reader.row(
@@ -164,12 +169,12 @@ async def _limit_status(
         context.reader.rows(found, GroupState),
     )
     bounds_us = (start_us, end_us)
-    status.groups = [_group(context, budget, limit, row, bounds_us, now_us) for row in rows]
+    status.groups = [_group(context, budget, limit, row, bounds_us, now_us, usual) for row in rows]
     if group is not None and not rows:
         none = GroupState(
             group=group, tier="", spent="0", limit_usd="0", crossed=[], incomplete=0, updated_us=0
         )
-        status.groups = [_group(context, budget, limit, none, bounds_us, now_us)]
+        status.groups = [_group(context, budget, limit, none, bounds_us, now_us, usual)]
     if totals is not None:
         status.spent_usd = usd_text(pico_of(totals.spent))
         status.group_count = totals.groups
@@ -185,6 +190,7 @@ async def _add_single(
     status: LimitStatus,
     bounds_us: tuple[int, int],
     now_us: int,
+    usual: Forecaster,
 ) -> None:
     """Add the status of a limit without groups: its state, or the sum of the stored spend."""
     start_us, end_us = bounds_us
@@ -219,7 +225,7 @@ async def _add_single(
     status.remaining_usd = usd_text(limit_pico - spent_pico)
     status.crossed = [float(threshold) for threshold in reached]
     if budget.forecast:
-        status.forecast = _forecast(limit, spent_pico, limit_pico, bounds_us, now_us)
+        status.forecast = _forecast(limit, spent_pico, limit_pico, bounds_us, now_us, usual)
 
 
 def _group(
@@ -229,6 +235,7 @@ def _group(
     row: GroupState,
     bounds_us: tuple[int, int],
     now_us: int,
+    usual: Forecaster,
 ) -> GroupStatus:
     group: Mapping[str, str] = msgspec.json.decode(row.group, type=dict[str, str])
     user_id = group.get(USER, "")
@@ -248,7 +255,7 @@ def _group(
             for each in budget.thresholds
             if limit_pico and spent_pico >= Decimal(each) * limit_pico
         ],
-        forecast=_forecast(limit, spent_pico, limit_pico, bounds_us, now_us)
+        forecast=_forecast(limit, spent_pico, limit_pico, bounds_us, now_us, usual)
         if budget.forecast and limit_pico
         else UNSET,
         incomplete=bool(row.incomplete),
@@ -257,15 +264,21 @@ def _group(
 
 
 def _forecast(
-    limit: BudgetLimit, spent_pico: int, limit_pico: int, bounds_us: tuple[int, int], now_us: int
+    limit: BudgetLimit,
+    spent_pico: int,
+    limit_pico: int,
+    bounds_us: tuple[int, int],
+    now_us: int,
+    usual: Forecaster,
 ) -> ForecastOut | UnsetType:
     if not has_end(limit.period):
         return UNSET
     start_us, end_us = bounds_us
-    expected_pico = linear_pico(spent_pico, start_us, end_us, now_us)
-    at_us = reached_at_us(spent_pico, limit_pico, start_us, end_us, now_us)
+    expected_pico = usual.expected_pico(spent_pico, start_us, end_us, now_us)
+    at_us = usual.reached_at_us(spent_pico, limit_pico, start_us, end_us, now_us)
     return ForecastOut(
         spend_usd=usd_text(expected_pico),
         exceeds_limit=expected_pico > limit_pico,
         limit_reached_at=None if at_us is None else iso(at_us),
+        method=usual.method,
     )

@@ -19,6 +19,7 @@ from query_api.body import Body
 from query_api.budgets.backtests import QUARTER_S, PastBudget, SpendPane
 from query_api.budgets.bodies import BudgetBody
 from query_api.budgets.records import new_budget
+from query_api.budgets.usual import forecaster
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
 from query_api.money import usd_text
@@ -159,10 +160,11 @@ async def _backtest(context: AppContext, budget: Budget, within: PastRange) -> B
     }
     panes = await reader.read(within.from_s, within.to_s)
     tier_of = context.tiers.book.tier_of
+    usual = await forecaster(context, budget, within.from_s)
     found = await evaluated(
         context,
         lambda is_cancelled: backtester.evaluate_budget(
-            budget, earlier, panes, within, tier_of, is_cancelled
+            budget, earlier, panes, within, tier_of, usual, is_cancelled
         ),
     )
     return _shown(context, budget, within, found, groups)

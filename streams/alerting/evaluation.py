@@ -16,6 +16,7 @@ from streams.core.alerting.evaluator import (
     ComparesEarlier,
     Evaluator,
     FollowsTiers,
+    ForecastsSpend,
     History,
     ReadsHistory,
     ReadsRows,
@@ -25,6 +26,7 @@ from streams.core.alerting.evaluator import (
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.source_order import Applied, SourceOrder
 from streams.core.budgets.sums import SpendQuery, SpendResult
+from streams.core.budgets.usual_spend import UsualQuery, UsualSpend
 from streams.core.rollups.delta_record import read_deltas
 from streams.core.rollups.deltas import Delta
 
@@ -191,6 +193,15 @@ class Evaluation:
             for each in self._evaluators
             if isinstance(each.evaluator, ComparesEarlier)
             for query in each.evaluator.earlier_wanted(now_us)
+        ]
+
+    def usual_wanted(self, now_us: int) -> list[tuple[UsualSpend, UsualQuery]]:
+        """Return the readings of usual spend that budgets need, and where they are kept."""
+        return [
+            (each.evaluator.usual, query)
+            for each in self._evaluators
+            if isinstance(each.evaluator, ForecastsSpend)
+            for query in each.evaluator.usual.wanted(now_us)
         ]
 
     def take_alerts(self) -> list[Alert]:

@@ -31,6 +31,7 @@ from streams.alerting.restoring import read_alerts, read_states
 from streams.alerting.row_reader import RowReader
 from streams.alerting.settings import AlertingSettings
 from streams.alerting.stored_spend import SpendSource, read_spend
+from streams.alerting.usual_reader import UsualReader
 from streams.core.alerting.evaluator import EvaluatorContext, EvaluatorKind
 from streams.core.rollups.deltas import partition_of_project
 from streams.runtime.event_wait import set_within
@@ -87,6 +88,7 @@ class AlertingPartition:
         self._earlier = EarlierReader(
             context.store, self._settings, self._evaluation, context.now_us
         )
+        self._usual = UsualReader(context.store, self._settings, self._evaluation, context.now_us)
         self._backlog = Backlog()
         self._received_to = 0
         self._written_to: int | None = None
@@ -122,6 +124,7 @@ class AlertingPartition:
             reading = self._start_reading()
             rows = asyncio.create_task(self._rows.run(), name="alerting rows")
             earlier = asyncio.create_task(self._earlier.run(), name="alerting earlier")
+            usual = asyncio.create_task(self._usual.run(), name="alerting usual spend")
             try:
                 await self._process(consumer)
             finally:
@@ -131,7 +134,8 @@ class AlertingPartition:
                 history.cancel()
                 rows.cancel()
                 earlier.cancel()
-                await asyncio.gather(history, rows, earlier, return_exceptions=True)
+                usual.cancel()
+                await asyncio.gather(history, rows, earlier, usual, return_exceptions=True)
                 await stopped(consumer, STOP_TIMEOUT_S)
         finally:
             self._ended.set()

@@ -111,6 +111,14 @@ async def test_several_limits_and_the_forecast_are_evaluated(api: Api) -> None:
     assert found["not_evaluated"][0].startswith("burn_rate")
 
 
+async def test_a_forecast_by_hour_of_week_knows_the_usual_peak(api: Api) -> None:
+    usual = [spend(-24 * 7 * week + hour, 10) for week in (1, 2) for hour in range(-12, -6)]
+    await api.insert(*usual, *(spend(hour, 1) for hour in range(-12, -6)))
+    for method, expected in (("linear", 1), ("hour_of_week", 0)):
+        found = await past(api, {"forecast": method, "thresholds": [1]}, -12, 0)
+        assert [each["type"] for each in found["events"]] == ["budget.forecast_exceeded"] * expected
+
+
 async def test_an_existing_budget_is_named_by_its_id(api: Api) -> None:
     await api.insert(spend(0, 11))
     made = (await api.client.post("/v1/budgets", json=BUDGET)).json()

@@ -31,6 +31,7 @@ from query_api.store.queries import (
     totals,
     traces,
     unpriced,
+    usual_spend,
     windows,
 )
 from query_api.store.queries.alert_states import FindAlertStates
@@ -62,6 +63,7 @@ from query_api.store.queries.spend import SumSpend
 from query_api.store.queries.totals import SpendByModel, SumTraces
 from query_api.store.queries.traces import CountTraces, FindTraces, ReadTraces
 from query_api.store.queries.unpriced import FindUnpriced
+from query_api.store.queries.usual_spend import ReadUsualSpend
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.store.rows import (
     ALERT_STATE_WHOLE,
@@ -91,6 +93,7 @@ MODULES = (
     totals,
     traces,
     unpriced,
+    usual_spend,
     windows,
 )
 QUERIES = [
@@ -530,6 +533,20 @@ EXAMPLES: list[tuple[StoreQuery, str, dict[str, object]]] = [
           AND bucket_start < toDateTime({p3:UInt32}, 'UTC')
           AND model = {p1:String}
           AND total_cost != 0
+        """,
+        {"project_id": "acme", "p1": NASTY, "p2": 10, "p3": 20},
+    ),
+    (
+        ReadUsualSpend("acme", 10, 20, (("model", NASTY),)),
+        """
+        SELECT intDiv(toUnixTimestamp(bucket_start), 3600) % 168 AS hour,
+          toInt128(sum(total_cost) * 1000000000000) AS spent_pico
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p2:UInt32}, 'UTC')
+          AND bucket_start < toDateTime({p3:UInt32}, 'UTC')
+          AND model = {p1:String}
+        GROUP BY hour
         """,
         {"project_id": "acme", "p1": NASTY, "p2": 10, "p3": 20},
     ),

@@ -149,7 +149,7 @@ async def test_the_status_lists_the_groups_with_the_largest_shares(api: Api) -> 
         "remaining_usd": "0.01", "share": 0.9, "crossed": [0.8], "incomplete": False,
         "updated_at": "2026-11-21T12:00:00.000Z",
         "forecast": {"spend_usd": "0.18", "exceeds_limit": True,
-                     "limit_reached_at": "2026-11-21T13:20:00.000Z"},
+                     "limit_reached_at": "2026-11-21T13:20:00.000Z", "method": "linear"},
     }  # fmt: skip
     one = (await api.client.get(path, params={"group": "user_id:b"})).json()
     assert [(each["tier"], each["share"]) for each in one["groups"]] == [("pro", 0.2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -21,6 +21,7 @@ USER: Final = "user_id"
 """The dimension that has tiers."""
 LIMIT_NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
 
+Forecast = Literal["", "linear", "hour_of_week"]
 LimitPico = Annotated[int, Field(gt=0, lt=2**63)]
 
 
@@ -79,8 +80,8 @@ class Budget(ProjectRecord):
     """Several limits, such as one per day and one per month."""
     thresholds: tuple[str, ...] = Field(min_length=1, max_length=THRESHOLDS_MAX)
     """Shares of each limit as decimal strings, in ascending order."""
-    forecast: bool = False
-    """Whether a forecast above the limit creates an alert."""
+    forecast: Forecast = ""
+    """How spend is forecast; a forecast above the limit creates an alert. Empty: it is not."""
     burn_rate: BurnRate | None = None
     created_us: Microseconds
 
@@ -96,6 +97,11 @@ class Budget(ProjectRecord):
             overrides=self.overrides,
         )
         return (only,)
+
+    @field_validator("forecast", mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, forecast: Any) -> Any:
+        return {True: "linear", False: ""}.get(forecast, forecast)
 
     @field_validator("scope")
     @classmethod

@@ -30,6 +30,8 @@ class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
     tier: str = ""
     limit_name: str = ""
     period: str = ""
+    method: str = "linear"
+    """How it was forecast; ``linear`` also while usual spend is not known."""
 
 
 class BudgetForecastExceeded(EventType[BudgetForecast]):
@@ -43,4 +45,5 @@ class BudgetForecastExceeded(EventType[BudgetForecast]):
         return budget_data(alert, payload) | {
             "forecast_usd": usd_text(payload.forecast_pico),
             "limit_reached_at": iso_time(payload.reached_us),
+            "method": payload.method,
         }

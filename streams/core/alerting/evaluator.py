@@ -40,6 +40,7 @@ from producers.tiers.record import Tier
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.rules.panes import Group, Pane
 from streams.core.budgets.sums import SpendQuery, SpendResult
+from streams.core.budgets.usual_spend import UsualSpend
 from streams.core.rollups.deltas import Delta
 
 
@@ -189,6 +190,13 @@ class ComparesEarlier(Protocol):
 
     def earlier_found(self, query: EarlierQuery, found: Mapping[Group, Sequence[Pane]]) -> None:
         """Keep the earlier windows that a query has found, by group."""
+
+
+@runtime_checkable
+class ForecastsSpend(Protocol):
+    """An evaluator of budgets whose forecasts depend on usual spend, which only the store has."""
+
+    usual: UsualSpend
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
+from producers.budgets.forecast import LINEAR, Forecaster
 from producers.control.kinds.budget import Budget
 from producers.control.periods import QUARTER_US
 from producers.notifications.alert import Alert
@@ -83,6 +84,7 @@ def backtest(
     *,
     tier_of: Callable[[str, str], str],
     step_s: int,
+    forecaster: Forecaster = LINEAR,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> BudgetBacktest:
     """Evaluate a budget from ``from_s`` to ``to_s``.
@@ -96,12 +98,13 @@ def backtest(
         from_s: start of the range, in seconds since the epoch, the beginning of a quarter.
         to_s: end of the range, exclusive.
         tier_of: returns the tier that a project's user is mapped to.
+        forecaster: forecasts the spend of periods.
         step_s: minimum number of seconds between two points of a series.
         is_cancelled: whether to give up; it is called for each quarter of an hour.
     """
     found = BudgetBacktest()
     without_burns = budget.model_copy(update={"burn_rate": None})
-    limits = [_Limit(rule, found, tier_of, step_s) for rule in rules_of(without_burns)]
+    limits = [_Limit(rule, found, tier_of, step_s, forecaster) for rule in rules_of(without_burns)]
     for limit in limits:
         limit.begin(earlier.get(limit.name, ()), from_s)
     found.alerts.clear()
@@ -127,12 +130,15 @@ class _Limit:
         found: BudgetBacktest,
         tier_of: Callable[[str, str], str],
         step_s: int,
+        forecaster: Forecaster,
     ) -> None:
         self.name = rule.limit.name
         self._found = found
         self._meter = Meter(rule.meter, complete_from_us=0)
         self._meter.complete.add(0)
-        self._groups = LimitGroups(rule, self._meter, tier_of, found.alerts.append)
+        self._groups = LimitGroups(
+            rule, self._meter, tier_of, found.alerts.append, lambda _budget: forecaster
+        )
         self._step_s = step_s
         self._next_s: dict[SeriesKey, int] = {}
 

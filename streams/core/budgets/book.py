@@ -53,6 +53,7 @@ class BudgetBook:
         self._budgets: dict[str, Budget] = {}
         self._limits = LimitSet(context.tiers.tier_of, self._send)
         self._meters = self._limits.meters
+        self.usual = self._limits.usual
         self._dirty_limits: dict[tuple[str, str], None] = {}
         self._removed: list[State] = []
         self._alerts: list[Alert] = []

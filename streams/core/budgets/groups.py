@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from producers.budgets.forecast import linear_pico, reached_at_us
-from producers.control.kinds.budget import has_end
+from producers.budgets.forecast import LINEAR, Forecaster
+from producers.control.kinds.budget import Budget, has_end
 from producers.control.periods import FOREVER_US
 from producers.notifications.alert import Alert
 from streams.core.budgets import notices
@@ -56,6 +56,8 @@ class LimitGroups:
     tier_of: Callable[[str, str], str]
     """Returns the tier that a project's user is mapped to."""
     send: Callable[[Alert], None]
+    forecaster: Callable[[Budget], Forecaster | None] = lambda _: LINEAR
+    """Returns how a budget is forecast; None: that is not known yet."""
     flags: dict[int, dict[Group, GroupFlags]] = field(default_factory=dict)
     dirty: dict[int, set[Group]] = field(default_factory=dict)
     below: dict[tuple[int, Group, str], Below] = field(default_factory=dict)
@@ -252,14 +254,19 @@ class LimitGroups:
         is_over = subject.spent_pico >= subject.limit_pico or now_us >= end_us
         if is_early or is_over or not has_end(self.rule.limit.period):
             return
-        expected_pico = linear_pico(subject.spent_pico, start_us, end_us, now_us)
+        forecaster = self.forecaster(self.rule.budget)
+        if forecaster is None:
+            return
+        expected_pico = forecaster.expected_pico(subject.spent_pico, start_us, end_us, now_us)
         if expected_pico <= subject.limit_pico:
             return
         flags = self.flags_of(start_us, subject.group)
         if not flags.has_forecast:
             flags.has_forecast = True
-            at_us = reached_at_us(subject.spent_pico, subject.limit_pico, start_us, end_us, now_us)
-            self.send(notices.forecast(subject, expected_pico, at_us or end_us))
+            at_us = forecaster.reached_at_us(
+                subject.spent_pico, subject.limit_pico, start_us, end_us, now_us
+            )
+            self.send(notices.forecast(subject, expected_pico, at_us or end_us, forecaster.method))
 
     def _burn(self, subject: Subject, added_pico: int) -> None:
         burn = self.rule.budget.burn_rate

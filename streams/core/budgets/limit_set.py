@@ -12,6 +12,7 @@ from streams.core.budgets.groups import LimitGroups
 from streams.core.budgets.limits import LimitRule
 from streams.core.budgets.meters import SECOND_US, Meter
 from streams.core.budgets.spend_meters import SpendMeters
+from streams.core.budgets.usual_spend import UsualSpend
 
 
 @dataclass(slots=True)
@@ -26,7 +27,11 @@ class LimitSet:
     tier_of: Callable[[str, str], str]
     send: Callable[[Alert], None]
     meters: SpendMeters = field(default_factory=SpendMeters)
+    usual: UsualSpend = field(init=False)
     _of_budget: dict[str, dict[str, LimitGroups]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.usual = UsualSpend(lambda: (limit.rule.budget for limit in self))
 
     def __iter__(self) -> Iterator[LimitGroups]:
         for limits in self._of_budget.values():
@@ -43,7 +48,7 @@ class LimitSet:
     def attach(self, rule: LimitRule) -> LimitGroups:
         """Add a limit, and its meter if there is none."""
         meter = self.meters.get(rule.meter) or self.meters.create(rule.meter)
-        limit = LimitGroups(rule, meter, self.tier_of, self.send)
+        limit = LimitGroups(rule, meter, self.tier_of, self.send, self.usual.forecaster)
         meter.limits.append(limit)
         self._of_budget.setdefault(rule.budget.id, {})[rule.limit.name] = limit
         return limit

@@ -78,7 +78,7 @@ class LimitRule:
     @property
     def is_eager(self) -> bool:
         """Return whether changes matter that cross no threshold."""
-        return self.budget.forecast or self.budget.burn_rate is not None
+        return bool(self.budget.forecast) or self.budget.burn_rate is not None
 
     @property
     def depends_on_user(self) -> bool:

@@ -96,7 +96,7 @@ def corrected(subject: Subject, threshold: str, sequence: int, old_spent_pico: i
     return _alert(subject, BudgetCorrected.name, payload, cause, sequence, "info", state="resolved")
 
 
-def forecast(subject: Subject, forecast_pico: int, reached_us: int) -> Alert:
+def forecast(subject: Subject, forecast_pico: int, reached_us: int, method: str) -> Alert:
     """Return the alert of a forecast above the limit."""
     rule = subject.rule
     payload = BudgetForecast(
@@ -107,6 +107,7 @@ def forecast(subject: Subject, forecast_pico: int, reached_us: int) -> Alert:
         forecast_pico=row_amount(forecast_pico),
         limit_pico=subject.limit_pico,
         reached_us=reached_us,
+        method=method,
         trace_id=subject.trace_id,
         group=rule.named(subject.group),
         tier=subject.tier,

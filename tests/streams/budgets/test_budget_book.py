@@ -252,6 +252,35 @@ def test_a_forecast_above_the_limit_is_reported_once() -> None:
     assert running.add(spend(USD // 10)) == []
 
 
+def test_a_forecast_by_hour_of_week_waits_for_the_usual_spend() -> None:
+    running = Running(budget(forecast="hour_of_week", limit_pico=10 * USD))
+    running.settle()
+    assert running.add(spend(6 * USD)) == []
+    (query,) = running.book.usual.wanted(NOON_US)
+    hour = NOON_S // 3_600 % 168
+    # Usually, most of a day's spend is in the hours before noon.
+    usual = {(hour + n) % 168: (10 if n < 0 else 1) * USD for n in range(-12, 12)}
+    running.book.usual.found(query, usual)
+    assert running.add(spend(1)) == []
+    assert not running.book.usual.wanted(NOON_US)
+    running.book.usual.found(query, {(hour + n) % 168: USD for n in range(-12, 12)})
+    (alert,) = running.add(spend(1))
+    assert msgspec.json.decode(alert.payload)["method"] == "hour_of_week"
+    assert running.book.usual.wanted(NOON_US + DAY_US)
+
+
+def test_a_forecast_by_hour_of_week_is_linear_without_the_store() -> None:
+    running = Running(budget(forecast="hour_of_week", limit_pico=10 * USD))
+    running.settle()
+    running.add(spend(6 * USD))
+    (query,) = running.book.usual.wanted(NOON_US)
+    running.book.usual.found(query, None)
+    (alert,) = running.add(spend(1))
+    assert msgspec.json.decode(alert.payload)["method"] == "linear"
+    assert not running.book.usual.wanted(NOON_US)
+    assert running.book.usual.wanted(NOON_US + 61_000_000)
+
+
 def test_a_burn_rate_is_reported_when_both_windows_are_too_fast() -> None:
     burn = BurnRate(fast_s=300, slow_s=3600, factor="10")
     running = Running(budget(burn_rate=burn, limit_pico=240 * USD))  # 10 USD an hour is factor 1
