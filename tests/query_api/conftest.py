@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
 from tests.query_api.harness import Api, Kept, kept_in, opened
 
@@ -10,6 +11,13 @@ async def api(clickhouse_url: str, shared_database: str) -> AsyncIterator[Api]:
     """The query API on an empty store."""
     async with opened(clickhouse_url, shared_database) as api:
         await api.empty()
+        yield api
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing_api(clickhouse_url: str, shared_database: str) -> AsyncIterator[Api]:
+    """The query API for tests of a module that store nothing; they run in the module's loop."""
+    async with opened(clickhouse_url, shared_database) as api:
         yield api
 
 

@@ -96,6 +96,7 @@ async def test_filters_accept_single_values_and_convert_environments(api: Api) -
     assert rule["filter"] == {"environment": ["production"], "model": ["A"]}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("fields", "field", "word"),
     [
@@ -165,14 +166,14 @@ async def test_filters_accept_single_values_and_convert_environments(api: Api) -
     ],
 )  # fmt: skip
 async def test_the_error_for_an_invalid_rule_names_its_field_and_what_is_allowed(
-    api: Api, fields: dict[str, object], field: str, word: str
+    refusing_api: Api, fields: dict[str, object], field: str, word: str
 ) -> None:
-    refused = await api.client.post(PATH, json=ASKED | fields)
+    refused = await refusing_api.client.post(PATH, json=ASKED | fields)
     assert refused.status_code == 422, refused.text
     error = refused.json()["error"]
     assert error["field"] == field, error
     assert word in error["message"], error
-    assert not api.control.view[AlertRule]
+    assert not refusing_api.control.view[AlertRule]
 
 
 async def test_a_change_keeps_the_other_fields_and_counts_versions(api: Api) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 
 from clickhouse.delivery_rows import DeliveryAttemptRow
 from clickhouse.rows import (
@@ -129,12 +131,24 @@ def stored(kept: Kept) -> str:
     return kept([*rows_of(PROJECT, OWN), *rows_of(OTHER, THEIRS)])
 
 
-@pytest.fixture
-async def both(clickhouse_url: str, stored: str) -> AsyncIterator[Api]:
+@asynccontextmanager
+async def opened_with_tiers(clickhouse_url: str, stored: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, stored) as api:
         for client, value in ((api.client, OWN), (api.other, THEIRS)):
             tier = {"user_id": value, "tier": value}
             assert (await client.put("/v1/tiers", json={"data": [tier]})).status_code == 200
+        yield api
+
+
+@pytest.fixture
+async def both(clickhouse_url: str, stored: str) -> AsyncIterator[Api]:
+    async with opened_with_tiers(clickhouse_url, stored) as api:
+        yield api
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both_for_reading(clickhouse_url: str, stored: str) -> AsyncIterator[Api]:
+    async with opened_with_tiers(clickhouse_url, stored) as api:
         yield api
 
 
@@ -211,9 +225,10 @@ async def test_a_foreign_id_in_the_path_is_answered_like_an_unknown_one(
         assert kept.status_code == 200, "another project changed it"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("path", "name"), FILTERS)
 async def test_a_foreign_value_in_a_filter_is_answered_like_an_unknown_one(
-    both: Api, path: str, name: str
+    both_for_reading: Api, path: str, name: str
 ) -> None:
     path = path.replace("{traceId}", OWN).replace("{trace_id}", OWN)
     needed = NEEDED.get(path, {})
@@ -221,7 +236,7 @@ async def test_a_foreign_value_in_a_filter_is_answered_like_an_unknown_one(
     for value in (THEIRS, ABSENT):
         condition = {"type": "string", "column": "name", "operator": "=", "value": value}
         given = json.dumps([condition]) if name == "filter" else value
-        answer = await both.client.get(path, params={**needed, name: given})
+        answer = await both_for_reading.client.get(path, params={**needed, name: given})
         assert answer.status_code < 500
         answers.append(comparable(answer))
     assert answers[0] == answers[1]

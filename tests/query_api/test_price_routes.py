@@ -98,6 +98,7 @@ async def test_of_two_changes_of_one_version_one_succeeds(api: Api, path: str) -
     assert deleted.status_code == 204
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("fields", "field", "reason"),
     [
@@ -133,14 +134,14 @@ async def test_of_two_changes_of_one_version_one_succeeds(api: Api, path: str) -
     ],
 )
 async def test_a_wrong_field_is_refused_by_its_name(
-    api: Api, path: str, fields: dict[str, object], field: str, reason: str
+    refusing_api: Api, path: str, fields: dict[str, object], field: str, reason: str
 ) -> None:
-    answer = await client_of(api, path).post(path, json=ASKED | fields)
+    answer = await client_of(refusing_api, path).post(path, json=ASKED | fields)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (422, "invalid_request")
     assert error["field"].startswith(field)
     assert reason in error["message"]
-    assert api.control.view[Price] == {}
+    assert refusing_api.control.view[Price] == {}
 
 
 async def test_numbers_and_strings_are_exact(api: Api) -> None:

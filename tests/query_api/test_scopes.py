@@ -38,15 +38,18 @@ def test_every_route_demands_a_scope_or_is_public() -> None:
     assert others == {"/openapi.json"}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("route", "method", "demanded"), ROUTES)
 async def test_a_credential_with_every_other_scope_is_refused(
-    api: Api, route: APIRoute, method: str, demanded: tuple[Scope, ...]
+    refusing_api: Api, route: APIRoute, method: str, demanded: tuple[Scope, ...]
 ) -> None:
     if not demanded:
         return
     others = [scope for scope in SCOPES if scope not in demanded]
     path = route.path.replace(":path", "").format(**dict.fromkeys(route.param_convertors, "x"))
-    refused = await api.anonymous.request(method, path, auth=key_with(api, *others))
+    refused = await refusing_api.anonymous.request(
+        method, path, auth=key_with(refusing_api, *others)
+    )
     assert refused.status_code == 403, refused.text
     assert " or ".join(f"'{scope}'" for scope in demanded) in refused.text
     assert refused.json() == (
@@ -90,9 +93,10 @@ async def test_an_admin_of_a_project_does_not_see_the_storage_of_all(api: Api) -
     assert "installation's admin key" in refused.json()["error"]["message"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("wrong", [ADMIN_KEY[:-1], ADMIN_KEY + "x", ADMIN_KEY.upper(), ""])
-async def test_another_text_than_the_admin_key_is_unknown(api: Api, wrong: str) -> None:
-    answer = await api.anonymous.get("/v1/storage", auth=("admin", wrong))
+async def test_another_text_than_the_admin_key_is_unknown(refusing_api: Api, wrong: str) -> None:
+    answer = await refusing_api.anonymous.get("/v1/storage", auth=("admin", wrong))
     assert answer.status_code == 401
 
 

@@ -61,11 +61,16 @@ FIELDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("method", "path", "body", "values"), FIELDS)
 async def test_other_types_than_the_fields_are_refused(
-    api: Api, method: str, path: str, body: dict[str, Any], values: list[str]
+    refusing_api: Api, method: str, path: str, body: dict[str, Any], values: list[str]
 ) -> None:
-    client = api.admin if path.startswith(("/v1/admin", "/api/public/projects")) else api.client
+    client = (
+        refusing_api.admin
+        if path.startswith(("/v1/admin", "/api/public/projects"))
+        else refusing_api.client
+    )
     for value in values:
         content, headers = json_of(body, value), {"content-type": "application/json"}
         refused = await client.request(method, path, content=content, headers=headers)
@@ -75,6 +80,7 @@ async def test_other_types_than_the_fields_are_refused(
             assert refused.json()["error"]["field"], value
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e309", "[[-1e309]]", '"\\ud800"'])
 @pytest.mark.parametrize(
     ("method", "path", "body", "field"),
@@ -87,15 +93,16 @@ async def test_other_types_than_the_fields_are_refused(
     ],
 )  # fmt: skip
 async def test_no_number_becomes_null_silently(
-    api: Api, method: str, path: str, body: dict[str, Any], field: str, value: str
+    refusing_api: Api, method: str, path: str, body: dict[str, Any], field: str, value: str
 ) -> None:
-    client = api.client if path.endswith("models") else api.admin
+    client = refusing_api.client if path.endswith("models") else refusing_api.admin
     content, headers = json_of(body, value), {"content-type": "application/json"}
     refused = await client.request(method, path, content=content, headers=headers)
     assert refused.status_code in {400, 422}, refused.text
     assert field in refused.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "value", ["true", "1_0", " 1", "1 ", "+1", "inf", "nan", "1e309", "0x1", "١"]
 )
@@ -111,16 +118,17 @@ async def test_no_number_becomes_null_silently(
     ],
 )
 async def test_a_number_in_a_query_is_written_in_digits(
-    api: Api, path: str, parameters: dict[str, str], value: str
+    refusing_api: Api, path: str, parameters: dict[str, str], value: str
 ) -> None:
     given = {name: text.replace("VALUE", value) for name, text in parameters.items()}
-    refused = await api.client.get(path, params=given)
+    refused = await refusing_api.client.get(path, params=given)
     assert refused.status_code == (400 if path.startswith("/api/public") else 422), refused.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("value", ["1", "-1.5", "1e-3", ".5", "2.", "1E+2"])
-async def test_usual_notations_are_accepted(api: Api, value: str) -> None:
-    found = await api.client.get("/api/public/v2/scores", params={"value": value})
+async def test_usual_notations_are_accepted(refusing_api: Api, value: str) -> None:
+    found = await refusing_api.client.get("/api/public/v2/scores", params={"value": value})
     assert found.status_code == 200, found.text
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 
 from clickhouse.delivery_rows import DeliveryAttemptRow
 from clickhouse.rows import (
@@ -36,6 +37,7 @@ from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, K
 EMPTY_SKETCH = (
     "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
 )
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # of what all tests of the module read
 SECRET = {PROJECT: "theirs-alone", OTHER: "nobody-elses"}
 BUDGET = {"period": "day", "limit_usd": "1"}
 PRICE = {"match": "m", "usd_per_million": {"input": "1"}}
@@ -91,7 +93,7 @@ def stored_twice(kept: Kept) -> str:
     return kept([*rows_of(PROJECT, 1), *rows_of(OTHER, 2)])
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, stored_twice) as api:
         for client, mark in ((api.client, SECRET[PROJECT]), (api.other, SECRET[OTHER])):
