@@ -42,7 +42,7 @@ def ingested(field: str) -> Callable[[Row], Observation]:
         event = {"id": "e", "type": "generation-create", "timestamp": when, "body": body}
         times = Times(row.at_us)
         read = read_event(msgspec.Raw(msgspec.json.encode(event)), times, scores_only=False)
-        found = event_of(read, times, "p", None)
+        found = event_of(read, times, lambda *_: None, "p", None)
         assert isinstance(found, Observation)
         return found
 

@@ -28,6 +28,6 @@ def shared_database(kept: Kept) -> str:
 
 
 @pytest.fixture(scope="session")
-def kept(clickhouse_url: str) -> Iterator[Kept]:
-    with kept_in(clickhouse_url) as keep:
+def kept(clickhouse_url: str, migrated_database: str) -> Iterator[Kept]:
+    with kept_in(clickhouse_url, migrated_database) as keep:
         yield keep

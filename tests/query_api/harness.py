@@ -18,7 +18,7 @@ from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.levels.schema import LEVEL_TABLES
 from clickhouse.migrate import migrate
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
-from clickhouse.settings import StoreSettings, TieringSettings
+from clickhouse.settings import StoreSettings
 from clickhouse.store import Store
 from deploy.backtests import StreamBacktester
 from deploy.budget_backtests import StreamBudgetBacktester
@@ -41,6 +41,7 @@ from query_api.app import create_query_api
 from query_api.decisions.book import DecisionBook
 from query_api.health.readiness import ReadinessCheck
 from query_api.settings import QuerySettings
+from tests.fixtures.store import TIERING, copy_schema
 
 PROJECT = "acme"
 OTHER = "globex"
@@ -268,12 +269,13 @@ Kept = Callable[[Iterable[msgspec.Struct]], str]
 
 
 @contextmanager
-def kept_in(clickhouse_url: str) -> Iterator[Kept]:
+def kept_in(clickhouse_url: str, migrated: str = "") -> Iterator[Kept]:
+    """Yield a function that fills databases, which are copies of the one that is ``migrated``."""
     databases: list[str] = []
 
     def keep(rows: Iterable[msgspec.Struct]) -> str:
         databases.append(f"test_{uuid.uuid4().hex[:12]}")
-        asyncio.run(_fill(clickhouse_url, databases[-1], list(rows)))
+        asyncio.run(_fill(clickhouse_url, databases[-1], list(rows), migrated))
         return databases[-1]
 
     yield keep
@@ -281,9 +283,14 @@ def kept_in(clickhouse_url: str) -> Iterator[Kept]:
         asyncio.run(_drop(clickhouse_url, database))
 
 
-async def _fill(clickhouse_url: str, database: str, rows: list[msgspec.Struct]) -> None:
+async def _fill(
+    clickhouse_url: str, database: str, rows: list[msgspec.Struct], migrated: str
+) -> None:
     async with opened(clickhouse_url, database) as api:
-        await migrate(api.store, TieringSettings(hot_days=7))
+        if migrated:
+            await copy_schema(api.store, migrated)
+        else:
+            await migrate(api.store, TIERING)
         await api.insert(*rows)
 
 

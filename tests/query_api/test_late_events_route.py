@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from clickhouse.rows import ObservationRow
 from query_api.store.queries import late_events
@@ -33,12 +34,13 @@ def stored_rows(kept: Kept) -> str:
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(clickhouse_url: str, stored_rows: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, stored_rows) as found:
         yield found
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_late_events_are_listed_in_pages_by_their_start(api: Api) -> None:
     around = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
     answer = await api.client.get("/v1/late-events", params=around)
@@ -57,6 +59,7 @@ async def test_late_events_are_listed_in_pages_by_their_start(api: Api) -> None:
     assert (found, cursor) == (["d", "c", "b"], None)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_empty_range_is_refused(api: Api) -> None:
     refused = await api.client.get(
         "/v1/late-events", params={"from": "2026-11-22T00:00:00Z", "to": "2026-11-21T00:00:00Z"}

@@ -2,6 +2,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.query_api.harness import NOON_US, Api, Kept, opened, score, trace
 
@@ -28,7 +29,7 @@ def stored_scores(kept: Kept) -> str:
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scored(clickhouse_url: str, stored_scores: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, stored_scores) as api:
         yield api
@@ -40,6 +41,7 @@ async def ids(api: Api, path: str, **params: object) -> str:
     return "".join(each["id"] for each in answer.json()["data"])
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
@@ -70,6 +72,7 @@ async def test_scores_are_narrowed_down(scored: Api, params: dict[str, str], exp
     assert await ids(scored, "/api/public/scores", **params) == of_traces
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_score_shows_its_value_by_its_type(scored: Api) -> None:
     answer = (await scored.client.get("/api/public/v2/scores")).json()
     by_id = {each["id"]: each for each in answer["data"]}
@@ -94,6 +97,7 @@ async def test_a_deleted_score_is_not_found(api: Api) -> None:
     assert (await api.client.get("/api/public/scores/gone")).status_code == 404
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_trace_names_and_shows_its_scores_without_corrections(scored: Api) -> None:
     """The models with which clients read traces have none, and would refuse the trace."""
     detail = (await scored.client.get("/api/public/traces/t1")).json()
@@ -101,6 +105,7 @@ async def test_a_trace_names_and_shows_its_scores_without_corrections(scored: Ap
     assert {each["id"] for each in detail["scores"]} == {"n", "b", "c"} == set(listed[0]["scores"])
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_trace_of_scores_is_left_out_unless_its_fields_are_requested(
     scored: Api,
 ) -> None:
@@ -109,6 +114,7 @@ async def test_the_trace_of_scores_is_left_out_unless_its_fields_are_requested(
         assert all(("trace" in each) == has_trace for each in answer.json()["data"])
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_score_is_found_by_its_id(scored: Api) -> None:
     assert (await scored.client.get("/api/public/v2/scores/s")).json()["sessionId"] == "s1"
     assert (await scored.client.get("/api/public/scores/n")).json()["value"] == 0.75

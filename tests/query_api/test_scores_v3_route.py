@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.query_api.harness import NOON_US, Api, Kept, opened, score
 
@@ -28,12 +29,13 @@ def stored_scores(kept: Kept) -> str:
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scored(clickhouse_url: str, stored_scores: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, stored_scores) as api:
         yield api
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
@@ -66,6 +68,7 @@ async def test_scores_are_narrowed_down(scored: Api, params: dict[str, str], exp
     assert "".join(each["id"] for each in answer.json()["data"]) == expected
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_pages_follow_each_other_without_gap_or_repetition(scored: Api) -> None:
     """Two scores share their time, and a page ends between them."""
     pages, cursor = [], {}
@@ -79,6 +82,7 @@ async def test_pages_follow_each_other_without_gap_or_repetition(scored: Api) ->
     assert pages == ["xs", "rc", "bn"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_score_shows_the_groups_that_are_asked_for(scored: Api) -> None:
     core = (await scored.client.get(PATH)).json()["data"]
     assert {each["id"]: each["value"] for each in core} == {
@@ -102,6 +106,7 @@ async def test_a_score_shows_the_groups_that_are_asked_for(scored: Api) -> None:
     assert (by_id["s"]["authorUserId"], by_id["s"]["queueId"]) == ("ada", "q")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("params", "field"),
     [

@@ -2,6 +2,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from query_api.settings import QuerySettings
 from tests.query_api.counting import reached
@@ -156,7 +157,7 @@ def seven_traces(kept: Kept) -> str:
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def many(clickhouse_url: str, seven_traces: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, seven_traces) as api:
         yield api
@@ -170,6 +171,7 @@ async def ids(api: Api, **params: object) -> list[str]:
     return found
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("params", "expected"),
     [
@@ -195,6 +197,7 @@ async def test_traces_are_narrowed_down(many: Api, params: dict[str, str], expec
     assert await ids(many, **params) == [f"t{number}" for number in expected]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
@@ -249,11 +252,13 @@ async def test_the_filter_grammar_narrows_down(
     assert await ids(many, filter=json.dumps([entry])) == [f"t{number}" for number in expected]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_filter_takes_precedence_over_the_parameter_of_its_column(many: Api) -> None:
     entry = {"type": "string", "column": "name", "operator": "=", "value": "even"}
     assert await ids(many, filter=json.dumps([entry]), name="odd", userId="u0") == ["t6", "t0"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_pages_follow_each_other_and_end(many: Api) -> None:
     seen = []
     for page in range(1, 5):

@@ -3,6 +3,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from clickhouse.rows import WindowRow
 from query_api.settings import QuerySettings
@@ -65,7 +66,7 @@ def stored_windows(kept: Kept) -> str:
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def windows(clickhouse_url: str, stored_windows: str) -> AsyncIterator[Api]:
     async with opened(clickhouse_url, stored_windows) as api:
         yield api
@@ -83,6 +84,7 @@ def exact(values_us: list[float], quantile: float) -> float:
     return sorted(values_us)[int(quantile * (len(values_us) - 1))] / 1000
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_minutes_are_absolute_and_the_newest_version_counts(windows: Api) -> None:
     first, second, *_ = await asked(windows)
     assert (first["start"], first["end"]) == (
@@ -95,6 +97,7 @@ async def test_minutes_are_absolute_and_the_newest_version_counts(windows: Api) 
     assert "model" not in first
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_percentiles_are_those_of_the_union(windows: Api) -> None:
     hour = (await asked(windows, step="1h"))[0]
     assert hour["count"] == 3000
@@ -102,12 +105,14 @@ async def test_percentiles_are_those_of_the_union(windows: Api) -> None:
         assert hour["latency_ms"][name] == pytest.approx(exact(LATENCIES_US, quantile), rel=0.011)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_step_in_which_nothing_ended_has_no_percentiles(windows: Api) -> None:
     (staging,) = await asked(windows, step="1h", environment="staging")
     assert staging["latency_ms"] == dict.fromkeys(("p50", "p90", "p95", "p99"))
     assert (staging["start"], staging["count"]) == ("2026-11-21T13:00:00.000Z", 3)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_steps_are_those_of_the_time_zone(windows: Api) -> None:
     days = await asked(windows, step="1d", time_zone="Europe/Berlin")
     assert [(day["start"], day["end"], day["count"]) for day in days] == [
@@ -123,6 +128,7 @@ async def test_steps_are_those_of_the_time_zone(windows: Api) -> None:
     assert half_past[0]["start"] == "2026-11-21T11:30:00.000Z"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_rows_are_grouped_and_filtered_by_dimensions(windows: Api) -> None:
     rows = await asked(windows, step="1d", group_by="model,environment")
     assert [(row["model"], row["environment"], row["count"]) for row in rows] == [
@@ -146,6 +152,7 @@ async def test_rows_are_grouped_and_filtered_by_dimensions(windows: Api) -> None
 NEXT_DAY = {"from": "2026-11-22T12:00:00Z", "to": "2026-11-22T12:01:00Z"}
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_only_the_selected_fields_are_shown(windows: Api) -> None:
     whole = (await asked(windows, step="1d", group_by="model"))[0]
     part = (await asked(windows, step="1d", group_by="model", fields="cost,count"))[0]
@@ -155,6 +162,7 @@ async def test_only_the_selected_fields_are_shown(windows: Api) -> None:
     assert [list(row)[2:] for row in repeated[:1]] == [["errors", "latency_ms", "cache"]]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_unknown_field_is_refused(windows: Api) -> None:
     answer = await windows.client.get("/v1/windows", params={"fields": "count,price"})
     assert answer.status_code == 422
@@ -162,6 +170,7 @@ async def test_an_unknown_field_is_refused(windows: Api) -> None:
     assert "cost_usd" in answer.json()["error"]["allowed"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_window_shows_all_measures(windows: Api) -> None:
     (minute,) = await asked(windows, **NEXT_DAY)
     assert minute["error_types"] == {"429": 3, "Timeout": 1}
@@ -179,6 +188,7 @@ async def test_a_window_shows_all_measures(windows: Api) -> None:
     }
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_steps_of_ten_seconds_and_every_dimension_can_be_grouped(windows: Api) -> None:
     rows = await asked(windows, **NEXT_DAY, step="10s", group_by="type,provider")
     assert [(row["start"][11:19], row["type"], row["provider"]) for row in rows] == [
@@ -190,6 +200,7 @@ async def test_steps_of_ten_seconds_and_every_dimension_can_be_grouped(windows: 
     assert await asked(windows, **NEXT_DAY, provider="azure") == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_caches_are_summed_over_the_range_and_shown_by_step_and_group(windows: Api) -> None:
     days = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-23T00:00:00Z", "group_by": "type"}
     answer = await windows.client.get("/v1/cache", params=days)
@@ -214,6 +225,7 @@ async def test_caches_are_summed_over_the_range_and_shown_by_step_and_group(wind
     assert body["data"][2]["application"]["saved_usd"] == "3"
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_range_counts_whole_minutes(windows: Api) -> None:
     rows = await asked(windows, **{"from": "2026-11-21T12:01:30Z", "to": "2026-11-21T12:01:31Z"})
     assert [row["count"] for row in rows] == [2000]
@@ -226,6 +238,7 @@ async def test_the_range_counts_whole_minutes(windows: Api) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("params", "field", "allowed"),
     [
@@ -249,6 +262,7 @@ async def test_the_error_for_an_invalid_query_names_the_field(
     assert (error["field"], error.get("allowed")) == (field, allowed)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("since", "until", "field", "fault"),
     [
@@ -267,12 +281,14 @@ async def test_times_without_data_differ_from_reversed_times(
     assert fault in refused.json()["error"]["message"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_range_may_begin_before_all_data(windows: Api) -> None:
     params = {"from": "1960-01-01T00:00:00Z", "to": "1970-01-02T00:00:00Z", "step": "1d"}
     answer = await windows.client.get("/v1/windows", params=params | {"time_zone": "Asia/Tokyo"})
     assert (answer.status_code, answer.json()["data"]) == (200, [])
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_more_rows_than_an_answer_may_hold_are_refused(windows: Api) -> None:
     small, clients = make_api(windows.store, QuerySettings(window_rows_max=2))
     params = {"from": "2026-11-21T12:00:00Z", "to": "2026-11-22T12:00:00Z"}
@@ -296,6 +312,7 @@ async def test_windows_that_a_correction_emptied_are_omitted(api: Api) -> None:
     ]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("time_zone", ["localtime", "posix/Europe/Berlin", "Europe", "Mars/Phobos"])
 async def test_a_time_zone_that_the_store_may_not_know_is_refused(
     windows: Api, time_zone: str
