@@ -1,0 +1,106 @@
+"""Limits on the same spend share sums, and each has states and alerts of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from producers.control.record import Tombstone
+from streams.core.budgets.sums import SpendResult
+from tests.streams.budgets.budget_world import (
+    DAY_US,
+    NOON_S,
+    NOON_US,
+    USD,
+    Running,
+    budget,
+    events,
+    spend,
+)
+
+CROSSED = "budget.threshold_crossed"
+
+
+def rows_of(running: Running, budget_id: str) -> dict[str, dict[str, Any]]:
+    rows = [msgspec.json.decode(value) for value in running.states.values()]
+    return {row["group"]: row for row in rows if row["budget_id"] == budget_id and row["group"]}
+
+
+def test_stored_spend_is_read_once_for_all_limits_on_it() -> None:
+    running = Running(budget("a"), budget("b", limit_pico=2 * USD), budget("c", period="hour"))
+    queries = running.book.spend_queries(10, -1)
+    assert [query.meter.period for query in queries] == ["day", "hour"]
+    for query in queries:
+        running.book.spend_read(query, SpendResult({(0, ()): 3 * USD // 2}, {}))
+    found = [(alert.rule_id, threshold) for alert, (_, threshold) in with_thresholds(running)]
+    assert found == [("a", "0.8"), ("a", "1"), ("c", "0.8"), ("c", "1")]
+
+
+def with_thresholds(running: Running) -> Any:
+    alerts = running.take_alerts()
+    return zip(alerts, events(alerts), strict=True)
+
+
+def test_a_new_limit_on_known_spend_is_complete_and_evaluated_at_once() -> None:
+    running = Running(budget("a", group_by=("user_id",), limit_pico=10 * USD))
+    running.settle()
+    running.add(spend(USD, user="u"))
+    running.put(budget("b", group_by=("user_id",)))
+    assert [alert.rule_id for alert, _ in with_thresholds(running)] == ["b", "b"]
+    assert running.book.is_complete
+    running.flush()
+    (row,) = rows_of(running, "b").values()
+    assert (row["spent_pico"], row["crossed"]) == (USD, ["0.8", "1"])
+
+
+def test_a_period_before_a_new_budget_is_included_when_it_changes() -> None:
+    running = Running(budget("a", limit_pico=10 * USD))
+    running.settle()
+    running.add(spend(USD))
+    running.tick(NOON_US + DAY_US)
+    running.put(budget("b", created_us=NOON_US + DAY_US))
+    assert running.take_alerts() == []
+    found = running.add(spend(1, NOON_S), now_us=NOON_US + DAY_US)
+    assert [(alert.rule_id, *each) for alert, each in zip(found, events(found), strict=True)] == [
+        ("b", CROSSED, "0.8"),
+        ("b", CROSSED, "1"),
+    ]
+
+
+def test_a_limit_that_is_removed_leaves_the_others_their_spend() -> None:
+    running = Running(budget("a"), budget("b"))
+    running.settle()
+    running.add(spend(USD // 2))
+    del running.budgets["a"]
+    running.book.control_changed(Tombstone(kind="budget", id="a"), NOON_US)
+    running.flush()
+    assert rows_of(running, "a") == {}
+    assert events(running.add(spend(USD // 2))) == [(CROSSED, "0.8"), (CROSSED, "1")]
+    running.flush()
+    assert rows_of(running, "b")["{}"]["spent_pico"] == USD
+
+
+def test_states_of_different_positions_are_restored_to_the_latest() -> None:
+    """The crash leaves the state of one limit behind that of the other."""
+    running = Running(budget("a"), budget("b"))
+    running.settle()
+    running.flush()
+    running.add(spend(USD))
+    running.flush(states_max=1)
+    running.start()
+    running.tick(running.now_us)
+    running.flush()
+    assert {row["spent_pico"] for each in "ab" for row in rows_of(running, each).values()} == {USD}
+    assert sorted(alert.rule_id for alert in running.alerts) == ["a", "a", "b", "b"]
+
+
+def test_a_threshold_that_is_crossed_again_after_a_crash_has_another_id() -> None:
+    running = Running(budget("a"), budget("b"), budget_correction_delay_s=0)
+    running.settle()
+    running.add(spend(USD))
+    running.add(spend(-USD))
+    running.start()
+    running.tick(running.now_us)
+    running.add(spend(USD))
+    assert len({alert.id for alert in running.alerts if alert.event == CROSSED}) == 8
