@@ -154,6 +154,11 @@ def corrected_id(
     return _id(rule, start_us, _names(rule, group), f"corrected\n{_share(threshold)}", sequence)
 
 
+def burn_rate_id(rule: LimitRule, start_us: int, group: Group, sequence: int) -> str:
+    """Return the id of the alert of a high burn rate."""
+    return _id(rule, start_us, _names(rule, group), "burn_rate", sequence)
+
+
 def _names(rule: LimitRule, group: Group) -> str:
     """Return what distinguishes a group and limit; empty if there is only one."""
     text = group_text(rule.named(group)) if group else ""

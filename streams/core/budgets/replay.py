@@ -19,7 +19,7 @@ import msgspec
 from producers.notifications.alert import Alert
 from streams.core.budgets.groups import LimitGroups
 from streams.core.budgets.limits import Group
-from streams.core.budgets.notices import corrected_id, crossed_id
+from streams.core.budgets.notices import burn_rate_id, corrected_id, crossed_id
 from streams.core.budgets.sums import PeriodSums
 
 LATEST_US: Final = 24 * 3_600 * 1_000_000
@@ -95,6 +95,9 @@ def continue_from_alerts(
             crossed.discard(share)
         elif sequence > known:
             crossed.add(share)
+    while burn_rate_id(rule, start_us, group, flags.burns) in alerted:
+        flags.burns += 1
+        flags.is_burning = True  # until the rate is lower
     defined = rule.budget.thresholds
     others = [share for share in flags.crossed if share not in defined]
     flags.crossed = (*others, *(share for share in defined if share in crossed))

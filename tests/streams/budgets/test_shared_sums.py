@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from producers.control.kinds.budget import BurnRate
 from producers.control.record import Tombstone
 from streams.core.budgets.sums import SpendResult
 from tests.streams.budgets.budget_world import (
@@ -104,3 +105,17 @@ def test_a_threshold_that_is_crossed_again_after_a_crash_has_another_id() -> Non
     running.tick(running.now_us)
     running.add(spend(USD))
     assert len({alert.id for alert in running.alerts if alert.event == CROSSED}) == 8
+
+
+def test_a_high_burn_rate_after_a_crash_has_another_id() -> None:
+    burn = BurnRate(fast_s=300, slow_s=3600, factor="10")
+    running = Running(budget(burn_rate=burn, limit_pico=240 * USD, thresholds=("100",)))
+    running.settle()
+    found = running.add(spend(110 * USD))
+    running.start()
+    running.tick(running.now_us)
+    assert running.add(spend(110 * USD), now_us=NOON_US + 60_000_000) == []  # it still burns
+    running.add(spend(1), now_us=NOON_US + 3_600_000_000)
+    again = running.add(spend(110 * USD), now_us=NOON_US + 7_300_000_000)
+    burns = [alert for alert in (*found, *again) if alert.event == "budget.burn_rate"]
+    assert len({alert.id for alert in burns}) == 2
