@@ -27,4 +27,4 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector skip what was imported: it took a seventh of the time of tests."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(10_000, 10, 10)
