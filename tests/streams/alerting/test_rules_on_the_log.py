@@ -105,7 +105,9 @@ async def test_any_single_trace_above_a_cost_fires_once_although_the_worker_is_k
     pipeline, until
 ) -> None:
     created_us = time.time_ns() // 1_000
-    await pipeline.control.put(rule(metric="trace_cost", threshold="2", created_us=created_us))
+    await pipeline.control.put(
+        rule(metric="trace_cost", threshold="2", created_us=created_us, keep_firing_for_s=3_600)
+    )
 
     async def finish(trace_id: str, cost_usd: int) -> None:
         row = TraceRow(

@@ -23,6 +23,7 @@ from streams.core.alerting.rules.notices import RULE_KIND, restore_change, state
 from streams.core.alerting.rules.orphans import Orphans
 from streams.core.alerting.rules.panes import Group, Pane, PaneQuota
 from streams.core.alerting.rules.project import ProjectRules
+from streams.core.alerting.rules.row_episodes import is_of_row
 from streams.core.alerting.rules.row_rules import RowRules
 from streams.core.alerting.rules.rule import Rule, group_of_json
 from streams.core.alerting.rules.score_rules import SCORES, ScoreRules
@@ -79,7 +80,7 @@ class RuleBook:
             project = ProjectRules(change.project_id, self._limits, self._metrics)
             self._projects[change.project_id] = project
         project.applied_to = self._offset
-        if isinstance(change, AlertRule) and self._rows.put(change, self._metrics):
+        if isinstance(change, AlertRule) and self._rows.put(change, self._metrics, now_us):
             project.remove(change.id, "the rule was changed")
             self._scores.rules_changed(project, now_us)
         elif isinstance(change, AlertRule):
@@ -96,7 +97,7 @@ class RuleBook:
         if removed.kind == AlertRule.kind:
             project.remove(removed.id)
             self._scores.rules_changed(project, now_us)
-            self._rows.remove(project.project_id, removed.id)
+            self._rows.remove(project.project_id, removed.id, now_us)
         elif removed.kind == Silence.kind:
             suppressions.silences.pop(removed.id, None)
         elif removed.kind == Acknowledgement.kind:
@@ -108,6 +109,10 @@ class RuleBook:
         """Restore the state of a group; remove it if its rule does not exist any more."""
         row = _row.decode(value)
         if row.is_deleted:
+            return
+        record = self._rows.record(row.project_id, row.rule_id)
+        if record is not None and is_of_row(row):
+            self._rows.episodes.restore(record, row)
             return
         found = self._group_of(row.project_id, row.rule_id, row.group)
         if found is None:
@@ -128,8 +133,9 @@ class RuleBook:
         found = self._group_of(alert.project_id, alert.rule_id, None, change.group)
         if change.test:
             return
-        if self._rows.has(alert.project_id, alert.rule_id):
-            self._rows.add_alerted(alert.id)
+        record = self._rows.record(alert.project_id, alert.rule_id)
+        if record is not None:
+            self._rows.restore_alert(record, alert, change)
             return
         if found is None:
             self._orphans.add(alert, change)
@@ -152,6 +158,7 @@ class RuleBook:
         """Begin to evaluate."""
         self._restored_us.clear()
         self._alerts += self._orphans.take(now_us)
+        self._rows.episodes.restored(now_us)
         self._is_live = True
         for project in self._projects.values():
             project.states.now_us = max(project.states.now_us, now_us)
@@ -194,14 +201,14 @@ class RuleBook:
     def tick(self, now_us: int) -> None:
         """Evaluate what depends on time."""
         self._scores.forget(now_us)
+        self._rows.episodes.pass_time(now_us)
         for project in self._projects.values():
             project.tick(now_us)
             self._count(project)
 
     def take_alerts(self) -> list[Alert]:
         """Evaluate what was applied, and return the alerts."""
-        alerts, self._alerts = self._alerts + self._rows.alerts, []
-        self._rows.alerts = []
+        alerts, self._alerts = self._alerts + self._rows.take_alerts(), []
         for project in self._projects.values():
             project.flush()
             alerts += project.states.alerts
@@ -210,7 +217,7 @@ class RuleBook:
 
     def take_states(self) -> list[State]:
         """Return the changed states."""
-        states, self._removed = self._removed, []
+        states, self._removed = self._removed + self._rows.episodes.take_states(), []
         for project_id, project in list(self._projects.items()):
             states += project.states.take_states()
             is_used = self._rows.is_used_by(project_id)

@@ -17,10 +17,12 @@ from producers.control.kinds.alert_rule import AlertRule
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import REGISTRY
 from producers.notifications.alert import Alert
+from producers.notifications.rule_change import RuleChange
 from streams.core.alerting.rules.index import SETS, members
 from streams.core.alerting.rules.machine import GroupState, alert_id, episode_id
 from streams.core.alerting.rules.measures import NotComputable, Ratio, Threshold, decimal_of
-from streams.core.alerting.rules.notices import alert_of, reason_of
+from streams.core.alerting.rules.notices import alert_of, reason_of, restore_change
+from streams.core.alerting.rules.row_episodes import RowEpisodes
 from streams.core.alerting.rules.suppression import Suppressions
 from streams.core.observations.bounding import cut_name
 
@@ -96,30 +98,56 @@ class RowRules:
     alerted_max: int
     alerts: list[Alert] = field(default_factory=list)
     dropped: int = 0
+    episodes: RowEpisodes = field(init=False)
     _rules: dict[str, dict[str, RowRule]] = field(default_factory=dict)
     """By project and id."""
     _alerted: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
-    def put(self, record: AlertRule, metrics: Metrics) -> bool:
+    def __post_init__(self) -> None:
+        self.episodes = RowEpisodes(self.alerted_max)
+
+    def put(self, record: AlertRule, metrics: Metrics, now_us: int) -> bool:
         """Add or replace a rule; return whether it is about single rows."""
-        self.remove(record.project_id, record.id)
         metric = metrics.get(record.metric)
-        if metric is None or metric.aggregate != "each":
-            return False
-        if record.enabled:
-            rule = RowRule.of(record, metrics)
-            self._rules.setdefault(record.project_id, {})[record.id] = rule
+        is_row_rule = metric is not None and metric.aggregate == "each"
+        if not is_row_rule or not record.enabled:
+            reason = "the rule was changed" if record.enabled else "the rule was disabled"
+            self.remove(record.project_id, record.id, now_us, reason)
+            return is_row_rule
+        self._remove(record.project_id, record.id)
+        self._rules.setdefault(record.project_id, {})[record.id] = RowRule.of(record, metrics)
+        self.episodes.rule_changed(record)
         return True
 
-    def remove(self, project_id: str, rule_id: str) -> None:
-        """Remove a rule, if it is about single rows."""
+    def remove(
+        self, project_id: str, rule_id: str, now_us: int, reason: str = "the rule was deleted"
+    ) -> None:
+        """Remove a rule, if it is about single rows, and resolve its alerts."""
+        self._remove(project_id, rule_id)
+        self.episodes.rule_ended(project_id, rule_id, now_us, reason)
+
+    def _remove(self, project_id: str, rule_id: str) -> None:
         rules = self._rules.get(project_id)
         if rules is not None and rules.pop(rule_id, None) is not None and not rules:
             del self._rules[project_id]
 
-    def has(self, project_id: str, rule_id: str) -> bool:
-        """Return whether a rule is about single rows."""
-        return rule_id in self._rules.get(project_id, {})
+    def record(self, project_id: str, rule_id: str) -> AlertRule | None:
+        """Return a rule about single rows, or None."""
+        rule = self._rules.get(project_id, {}).get(rule_id)
+        return None if rule is None else rule.record
+
+    def take_alerts(self) -> list[Alert]:
+        """Return the alerts since the last call."""
+        alerts, self.alerts = self.alerts + self.episodes.alerts, []
+        self.episodes.alerts = []
+        return alerts
+
+    def restore_alert(self, record: AlertRule, alert: Alert, change: RuleChange) -> None:
+        """Remember an alert, and continue its episode."""
+        self.add_alerted(alert.id)
+        state = GroupState()
+        restore_change(state, alert, change)
+        self.episodes.restore_alert(record, alert, state)
 
     def is_used_by(self, project_id: str) -> bool:
         """Return whether a project has such rules."""
@@ -182,7 +210,15 @@ class RowRules:
         state.reason = reason_of(record, "alert.firing", state.value, of_row=True)
         values = {name: _value(name, row) for name in rule.group_by}
         suppression = self.suppressions_of(record.project_id).of(record, values, append_us)
+        if suppression is None:
+            state.is_announced, state.notified_us = True, append_us
+        else:
+            state.suppressed_by = suppression.by or suppression.reason
         self.alerts.append(alert_of(record, state, "alert.firing", values, suppression, append_us))
+        ids = {"trace_id": trace_id}
+        if rule.source == "observations":
+            ids["observation_id"] = row.id
+        self.episodes.begin(record, state, values | ids, append_us)
 
 
 _DIMENSIONS: Final[dict[str, Dimension]] = {each.name: each for each in REGISTRY.all()}

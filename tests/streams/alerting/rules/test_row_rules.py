@@ -106,3 +106,60 @@ def test_a_deleted_rule_needs_no_rows(book: Book) -> None:
     assert not book.book.row_sources()
     apply(book, trace("t1", 3 * 10**12))
     assert not book.alerts
+
+
+def test_an_alert_of_a_trace_is_firing_for_a_time_and_then_resolved(book: Book) -> None:
+    book.put(rule(metric="trace_cost", threshold="2", keep_firing_for_s=60))
+    apply(book, trace("t1", 3 * 10**12))
+    assert book.states() == {'{"trace_id":"t1"}': "firing"}
+    book.pass_s(59)
+    apply(book, trace("t1", 4 * 10**12))
+    assert book.events == ["firing"]
+    book.pass_s(2)
+    assert book.events == ["firing", "resolved"]
+    assert len({alert.episode for alert in book.alerts}) == 1
+    assert book.change().delivered
+    assert book.states() == {}
+
+
+@pytest.mark.parametrize("lose_states", [False, True])
+def test_a_restart_resolves_each_alert_of_a_trace_once(book: Book, lose_states: bool) -> None:
+    book.put(rule(metric="trace_cost", threshold="2", window_s=300))
+    apply(book, trace("t1", 3 * 10**12))
+    book.pass_s(200)
+    book.restart(lose_states=lose_states)
+    assert book.states() == {'{"trace_id":"t1"}': "firing"}
+    book.pass_s(101)
+    assert book.events == ["firing", "resolved"]
+    written = dict(book.rows)
+    book.restart()
+    book.pass_s(600)
+    assert book.events == ["firing", "resolved"]
+    assert book.rows == written == {}
+
+
+def test_a_deleted_or_disabled_rule_resolves_its_alerts(book: Book) -> None:
+    book.put(rule(metric="trace_cost", threshold="2"))
+    apply(book, trace("t1", 3 * 10**12))
+    book.put(rule(metric="trace_cost", threshold="3", version=2))
+    assert book.events == ["firing"]
+    book.put(rule(metric="trace_cost", threshold="3", version=3, enabled=False))
+    assert book.events == ["firing", "resolved"]
+
+
+def test_the_end_of_a_silenced_alert_of_a_trace_is_not_delivered(book: Book) -> None:
+    book.put(rule(metric="trace_cost", threshold="2", shadow=True))
+    apply(book, trace("t1", 3 * 10**12))
+    book.pass_s(301)
+    assert [book.change(0).delivered, book.change(1).delivered] == [False, False]
+
+
+def test_a_crash_after_the_end_was_announced_leaves_no_state(book: Book) -> None:
+    book.put(rule(metric="trace_cost", threshold="2"))
+    apply(book, trace("t1", 3 * 10**12))
+    firing = dict(book.rows)
+    book.pass_s(301)
+    book.rows = firing
+    book.restart()
+    book.pass_s(301)
+    assert (book.events, book.rows) == (["firing", "resolved"], {})
