@@ -34,6 +34,7 @@ from query_api.langfuse.dataset_run_items import dataset_run_items_router
 from query_api.langfuse.dataset_runs import dataset_runs_router
 from query_api.langfuse.datasets import datasets_router
 from query_api.langfuse.datasets_v1 import datasets_v1_router
+from query_api.langfuse.media import media_router
 from query_api.langfuse.models import models_router
 from query_api.langfuse.observations import observations_router
 from query_api.langfuse.projects import projects_router
@@ -43,6 +44,8 @@ from query_api.langfuse.scores import scores_router
 from query_api.langfuse.scores_v3 import scores_v3_router
 from query_api.langfuse.sessions import sessions_router
 from query_api.langfuse.traces import traces_router
+from query_api.media.content import ServeMediaContent
+from query_api.media.media import MediaStore
 from query_api.middleware import DOCUMENT_PATHS, CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
@@ -105,6 +108,7 @@ ROUTERS: Final = (
     protected_labels_router,
     prompt_split_router,
     prompt_comparison_router,
+    media_router,
     tree_router,
     trace_totals_router,
     owner_totals_router,
@@ -174,6 +178,7 @@ def create_query_api(
         tiers=tiers,
         documents=Documents(documents, reader, settings),
         prompts=PromptLibrary(control, settings),
+        media=MediaStore(control, settings) if settings.media_dir else None,
         decisions=decisions,
     )
     app = FastAPI(
@@ -204,6 +209,8 @@ def create_query_api(
         ),
         timeout_s=settings.body_timeout_s,
     )
+    if context.media is not None:
+        app.add_middleware(ServeMediaContent, media=context.media)
     app.add_middleware(CountRequests)
     app.add_middleware(UnbracketLists)
     app.add_middleware(

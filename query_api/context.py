@@ -26,6 +26,7 @@ from query_api.alerting.backtests import Backtester
 from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
+from query_api.media.media import MediaStore
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.sketches import SketchCounts
@@ -60,6 +61,8 @@ class AppContext:
     tiers: Tiers
     documents: Documents
     prompts: PromptLibrary
+    media: MediaStore | None
+    """None: no directory for media is set."""
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
 
@@ -122,6 +125,15 @@ async def decider_of(request: Request) -> Principal:
         UnauthorizedError, ForbiddenError: as ``principal_of``.
     """
     return principal_of(request, *DECIDER_SCOPES)
+
+
+async def uploader_of(request: Request) -> Principal:
+    """Return the caller, a project's key with the scope ``ingest`` or ``write``.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    return principal_of(request, *UPLOADER_SCOPES)
 
 
 async def metrics_reader_of(request: Request) -> Principal:
@@ -193,10 +205,12 @@ async def installation_of(request: Request) -> Principal:
 
 
 DECIDER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "read")
+UPLOADER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "write")
 METRICS_SCOPES: Final[tuple[Scope, ...]] = ("read", "metrics")
 ProjectId = Annotated[str, Depends(project_of)]
 Author = Annotated[str, Depends(author_of)]
 Caller = Annotated[Principal, Depends(caller_of)]
+Uploader = Annotated[Principal, Depends(uploader_of)]
 Decider = Annotated[Principal, Depends(decider_of)]
 AnyReader = Annotated[Principal, Depends(reader_of)]
 Admin = Annotated[Principal, Depends(admin_of)]

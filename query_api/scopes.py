@@ -12,6 +12,7 @@ from producers.control.scopes import Scope
 from query_api.context import (
     DECIDER_SCOPES,
     METRICS_SCOPES,
+    UPLOADER_SCOPES,
     admin_of,
     decider_of,
     installation_of,
@@ -20,6 +21,7 @@ from query_api.context import (
     project_of,
     project_scope,
     reader_of,
+    uploader_of,
 )
 
 
@@ -41,6 +43,8 @@ def _scopes_of(route: APIRoute, method: str) -> tuple[Scope, ...]:
         return ("admin",)
     if decider_of in calls:
         return DECIDER_SCOPES
+    if uploader_of in calls:
+        return UPLOADER_SCOPES
     if metrics_reader_of in calls:
         return METRICS_SCOPES
     return () if calls.isdisjoint((project_of, reader_of)) else (project_scope(method),)

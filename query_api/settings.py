@@ -80,6 +80,19 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     trace_ids_max: int = Field(default=1_000, ge=1)
     """Maximum number of observation ids, and of score ids, of each trace in lists; traces with more
     are marked ``truncated``."""
+    media_dir: str = ""
+    """Directory with the content of media. All query processes must share it. Empty: media are
+    refused. `tracemill up` uses ``media`` in its data directory."""
+    media_max_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
+    """Maximum size of the content of media; above it: 400."""
+    media_uploads_max: int = Field(default=16, ge=1)
+    """Maximum number of concurrent uploads of this process; above it: 503."""
+    media_upload_timeout_s: float = Field(default=300.0, gt=0)
+    """Maximum time of one upload; after it: 408."""
+    media_url_valid_s: int = Field(default=3_600, ge=1, le=7 * 86_400)
+    """Time for which the URLs of media are valid."""
+    public_url: str = ""
+    """Address of this server in the URLs of media; empty: that to which a request was sent."""
     session_traces_max: int = Field(default=1_000, ge=1)
     """Maximum number of traces of a session in a response of the Langfuse API."""
     owner_score_names_max: int = Field(default=50, ge=1, le=1_000)

@@ -156,6 +156,8 @@ def processes(
                 "TRACEMILL_PORT": str(installation.public_port),
                 "TRACEMILL_OTLP_GRPC_PORT": str(options.otlp_grpc_port),
                 "TRACEMILL_ADMIN_SECRET_KEY": _admin_key(credentials),
+                "TRACEMILL_QUERY_MEDIA_DIR": os.environ.get("TRACEMILL_QUERY_MEDIA_DIR")
+                or str(options.data_dir / "media"),
             },
         ),
     ]

@@ -59,6 +59,10 @@ BODIES: dict[str, Any] = {
 }
 """Bodies that are valid; other routes get what names the other project's records."""
 BODIES_WITH_IDS: dict[str, Any] = {
+    "/api/public/media/{media_id}": {
+        "uploadedAt": "2026-11-21T12:00:00Z",
+        "uploadHttpStatus": 200,
+    },
     "/v1/webhooks/{webhook_id}": {"description": THEIRS},
     "/v1/alert-rules/{alert_rule_id}/test-fire": {"author": THEIRS},
     "/v1/silences/{silence_id}": {"reason": THEIRS},

@@ -1,0 +1,1 @@
+"""Store the content of media in a directory that all query processes share."""

@@ -1,0 +1,129 @@
+"""Media: upload and download by signed URLs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from producers.control.kinds.project import Project
+from query_api.settings import QuerySettings
+from tests.query_api.harness import NOON_US, PROJECT, Api, opened
+
+MEDIA = "/api/public/media"
+CONTENT = b"\x89PNG of a test"
+HASH = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
+ID = HASH.replace("+", "-").replace("/", "_")[:22]
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    return {
+        "traceId": "t",
+        "contentType": "image/png",
+        "contentLength": len(CONTENT),
+        "sha256Hash": HASH,
+        "field": "input",
+        **changes,
+    }
+
+
+@pytest.fixture
+async def media(clickhouse_url: str, shared_database: str, tmp_path: Path) -> AsyncIterator[Api]:
+    settings = QuerySettings(media_dir=str(tmp_path / "media"), media_max_bytes=100)
+    async with opened(clickhouse_url, shared_database, settings) as api:
+        await api.empty()
+        yield api
+
+
+async def upload_url(api: Api, **changes: Any) -> str:
+    answer = await api.client.post(MEDIA, json=body(**changes))
+    assert (answer.status_code, answer.json()["mediaId"]) == (201, ID), answer.text
+    return str(answer.json()["uploadUrl"])
+
+
+async def put(api: Api, url: str, content: bytes = CONTENT) -> httpx.Response:
+    return await api.anonymous.put(url, content=content, headers={"content-type": "image/png"})
+
+
+async def test_media_are_uploaded_once_and_read_back(media: Api) -> None:
+    url = await upload_url(media)
+    assert (await media.client.get(f"{MEDIA}/{ID}")).status_code == 404
+    assert (await put(media, url)).status_code == 200
+    uploaded = {"uploadedAt": "2026-11-21T12:00:00Z", "uploadHttpStatus": 200, "uploadTimeMs": 3}
+    assert (await media.client.patch(f"{MEDIA}/{ID}", json=uploaded)).status_code == 204
+
+    shown = (await media.client.get(f"{MEDIA}/{ID}")).json()
+    assert shown["urlExpiry"].endswith("Z")
+    assert {name: shown[name] for name in ("mediaId", "contentType", "contentLength")} == {
+        "mediaId": ID,
+        "contentType": "image/png",
+        "contentLength": len(CONTENT),
+    }
+    assert shown["uploadedAt"] == "2026-11-21T12:00:00.000Z"
+    content = await media.anonymous.get(shown["url"])
+    assert (content.content, content.headers["content-type"]) == (CONTENT, "image/png")
+    assert "sandbox" in content.headers["content-security-policy"]
+
+    again = await media.client.post(MEDIA, json=body(traceId="t2"))
+    assert again.json() == {"mediaId": ID, "uploadUrl": None}
+    assert (await media.other.get(f"{MEDIA}/{ID}")).status_code == 404
+    assert (await media.other.post(MEDIA, json=body())).json()["uploadUrl"]
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", CONTENT[::-1], b""])
+async def test_content_that_was_not_announced_is_refused(media: Api, content: bytes) -> None:
+    url = await upload_url(media)
+    assert (await put(media, url, content)).status_code == 400
+    assert (await media.client.get(f"{MEDIA}/{ID}")).status_code == 404
+    assert (await put(media, url)).status_code == 200
+
+
+async def test_urls_permit_only_what_was_signed(media: Api) -> None:
+    url = await upload_url(media)
+    for changed in (
+        url.replace(f"length={len(CONTENT)}", "length=99"),
+        url.replace("expires_s=", "expires_s=9"),
+        url.replace(f"/{PROJECT}/", "/globex/"),
+        url.replace("method=PUT", "method=GET"),
+        url.partition("&signature=")[0],
+    ):
+        assert changed != url
+        assert (await put(media, changed)).status_code == 403
+    assert (await media.anonymous.get(url)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"contentLength": 101}, "contentLength: at most 100 bytes"),
+        ({"contentLength": 0}, "contentLength"),
+        ({"contentType": "text/html; charset=utf-8"}, "contentType"),
+        ({"sha256Hash": "abc"}, "sha256Hash: must be the Base64 of a SHA-256"),
+        ({"field": "body"}, "field"),
+        ({"traceId": None}, "set exactly one"),
+    ],
+)
+async def test_invalid_media_are_refused(media: Api, changes: dict[str, Any], message: str) -> None:
+    answer = await media.client.post(MEDIA, json=body(**changes))
+    assert answer.status_code == 400
+    assert message in answer.text
+
+
+async def test_files_of_a_deleted_project_are_removed(media: Api, tmp_path: Path) -> None:
+    url = await upload_url(media)
+    assert (await put(media, url)).status_code == 200
+    read = (await media.client.get(f"{MEDIA}/{ID}")).json()["url"]
+    media.control.view.remove("project", PROJECT)
+    media.control.keep(Project(id=PROJECT, name="x", created_us=NOON_US, state="deleting"))
+    assert (await media.anonymous.get(read)).status_code == 403
+    assert (await put(media, url)).status_code == 403
+
+
+async def test_without_a_directory_media_are_refused(api: Api) -> None:
+    answer = await api.client.post(MEDIA, json=body())
+    assert (answer.status_code, "TRACEMILL_QUERY_MEDIA_DIR" in answer.text) == (404, True)
