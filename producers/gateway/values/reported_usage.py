@@ -67,4 +67,4 @@ def _is_shown_by(shown: Mapping[str, int], counts: Mapping[str, int]) -> bool:
 
 
 def _with(found: Reconciled, reported: dict[str, int] | None) -> Reconciled:
-    return msgspec.structs.replace(found, reported=reported)
+    return Reconciled(found.counts, found.service_tier, found.uncertain, reported)

@@ -32,6 +32,7 @@ NO_USAGE: Final = Reconciled({})
 _TOKENS: Final = "TOKENS"
 _UNIT: Final = re.compile(r"[A-Za-z_]{1,32}")
 _NOT_COUNTS: Final = frozenset({"unit", "inputCost", "outputCost", "totalCost"})
+_PROVIDER_TOTALS: Final = frozenset({"total_tokens", "totalTokens", "total_token_count"})
 _decode_counts: Final = msgspec.json.Decoder(dict[str, int]).decode
 
 _readers: BoundedCache[tuple[str, ...], UsageReader] = BoundedCache(
@@ -76,7 +77,15 @@ def usage_of_json(text: str) -> Reconciled:
     found = usage_of_counts(counts)
     if found is None or found.counts == counts:
         return found or NO_USAGE
+    if "total" not in counts and found.counts.get("total") == _given_total(counts):
+        return found
     return with_reported(found, counts_sent(counts))
+
+
+def _given_total(counts: dict[str, int]) -> int:
+    """Return the total of a provider; -1 if there is none, or several."""
+    given = [counts[name] for name in counts if name in _PROVIDER_TOTALS]
+    return given[0] if len(given) == 1 else -1
 
 
 def counts_sent(usage: dict[Any, Any]) -> dict[str, int]:
