@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from producers.control.kinds.project import Project
+from query_api.openapi.media_examples import MEDIA_REQUEST_EXAMPLE, UPLOAD_EXAMPLE
 from query_api.settings import QuerySettings
 from tests.query_api.harness import NOON_US, PROJECT, Api, opened
 
@@ -122,6 +123,11 @@ async def test_files_of_a_deleted_project_are_removed(media: Api, tmp_path: Path
     media.control.keep(Project(id=PROJECT, name="x", created_us=NOON_US, state="deleting"))
     assert (await media.anonymous.get(read)).status_code == 403
     assert (await put(media, url)).status_code == 403
+
+
+async def test_the_example_of_the_document_is_accepted(media: Api) -> None:
+    answer = await media.client.post(MEDIA, json=MEDIA_REQUEST_EXAMPLE)
+    assert (answer.status_code, answer.json()["mediaId"]) == (201, UPLOAD_EXAMPLE["mediaId"])
 
 
 async def test_without_a_directory_media_are_refused(api: Api) -> None:

@@ -51,6 +51,8 @@ PROMPT_VERSION = PromptVersion(
     id="pv_5c1d0e8f7a6b4c3d.1", project_id=PROJECT, prompt_id=PROMPT.id, name=PROMPT.name,
     version=1, type="text", content='"Hello"', created_us=NOON_US,
 )  # fmt: skip
+NOT_CONFIGURED = {"POST /api/public/media"}
+"""What this API refuses because of its settings; ``test_media_routes`` sends the example."""
 PUBLIC_ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))
 
 
@@ -102,7 +104,7 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
     if "`admin`" in operation["responses"].get("403", {}).get("description", ""):
         client = api.admin if client is api.admin else project_admin(api)
     answer = await client.request(method, path, params=query, json=body)
-    made_up = "{" in name and answer.status_code == 404
+    made_up = ("{" in name or name in NOT_CONFIGURED) and answer.status_code == 404
     assert answer.is_success or made_up, answer.text
     # Alone, an old `from` asks for more steps every day.
     required = {
