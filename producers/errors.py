@@ -48,7 +48,7 @@ class ControlLimitError(ControlError):
 
 
 class InitError(ControlError):
-    """The settings of the first project and key are insufficient; the message names them."""
+    """Settings of the first project, its key, or the media are invalid; the message names them."""
 
 
 class ControlUnavailableError(ControlError):

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from clickhouse.store import Store
 from producers.control.auth import Authenticator
 from producers.control.log import ControlLog
+from producers.disk import DiskFloor
 from producers.encoded_slashes import KeepEncodedSlashes
 from producers.head_requests import ServeHeadRequests
 from producers.notifications.registry import EVENT_TYPES, EventTypes
@@ -153,6 +154,7 @@ def create_query_api(
     budget_backtester: BudgetBacktester | None = None,
     tiers: Tiers = NO_TIERS,
     documents: DocumentLog = NO_DOCUMENTS,
+    disk: DiskFloor | None = None,
     decisions: DecisionBook | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
@@ -178,7 +180,7 @@ def create_query_api(
         tiers=tiers,
         documents=Documents(documents, reader, settings),
         prompts=PromptLibrary(control, settings),
-        media=MediaStore(control, settings) if settings.media_dir else None,
+        media=MediaStore(control, settings, disk) if settings.media_dir else None,
         decisions=decisions,
     )
     app = FastAPI(

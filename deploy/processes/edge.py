@@ -215,6 +215,7 @@ async def _serve(
                 usage=usage.counts,
                 tiers=tiers,
                 documents=documents,
+                disk=disk,
                 decisions=decisions,
             )
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

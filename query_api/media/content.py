@@ -67,6 +67,8 @@ class ServeMediaContent:
         if self._uploads >= settings.media_uploads_max:
             metrics.LIMITS_REACHED.labels("media_uploads_max").inc()
             return _refusal(503, "too many uploads", {"retry-after": str(settings.retry_after_s)})
+        if self._media.disk is not None and (reason := self._media.disk.reason()):
+            return _refusal(503, reason, {"retry-after": str(settings.retry_after_s)})
         self._uploads += 1
         try:
             async with asyncio.timeout(settings.media_upload_timeout_s):

@@ -10,7 +10,9 @@ from pathlib import Path
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.control.record import Change
+from producers.disk import DiskFloor
 from producers.documents.kinds.media import Media
+from producers.errors import InitError
 from query_api.media.files import MediaFiles
 from query_api.media.signed_urls import Grant, signed_path
 from query_api.settings import QuerySettings
@@ -19,16 +21,23 @@ from query_api.settings import QuerySettings
 class MediaStore:
     """The media of all projects; files of deleted projects are removed."""
 
-    def __init__(self, control: ControlLog, settings: QuerySettings) -> None:
-        """Create the directory and its key.
+    def __init__(
+        self, control: ControlLog, settings: QuerySettings, disk: DiskFloor | None = None
+    ) -> None:
+        """Create the directory and its key; with ``disk``, uploads need space on it.
 
         Raises:
-            OSError: the directory cannot be written.
+            InitError: the directory cannot be written.
         """
         self.control = control
         self.settings = settings
+        self.disk = disk
         self.files = MediaFiles(Path(settings.media_dir))
-        self.key = self.files.signing_key()
+        try:
+            self.key = self.files.signing_key()
+        except OSError as error:
+            message = f"TRACEMILL_QUERY_MEDIA_DIR: {settings.media_dir}: {error.strerror}"
+            raise InitError(message) from error
         control.subscribe(self._control_changed)
 
     def url(self, base_url: str, method: str, project_id: str, media_id: str, media: Media) -> str:

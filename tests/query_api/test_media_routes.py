@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from producers.control.kinds.project import Project
+from producers.errors import InitError
+from query_api.media.media import MediaStore
 from query_api.openapi.media_examples import MEDIA_REQUEST_EXAMPLE, UPLOAD_EXAMPLE
 from query_api.settings import QuerySettings
 from tests.query_api.harness import NOON_US, PROJECT, Api, opened
@@ -123,6 +125,13 @@ async def test_files_of_a_deleted_project_are_removed(media: Api, tmp_path: Path
     media.control.keep(Project(id=PROJECT, name="x", created_us=NOON_US, state="deleting"))
     assert (await media.anonymous.get(read)).status_code == 403
     assert (await put(media, url)).status_code == 403
+
+
+def test_a_directory_that_cannot_be_written_is_an_invalid_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = QuerySettings(media_dir=str(tmp_path / "file" / "media"))
+    with pytest.raises(InitError, match=r"^TRACEMILL_QUERY_MEDIA_DIR: "):
+        MediaStore(None, settings)  # type: ignore[arg-type]
 
 
 async def test_the_example_of_the_document_is_accepted(media: Api) -> None:
