@@ -10,6 +10,7 @@ import typer
 
 from deploy.alerts_cli import alerts
 from deploy.api_options import Url
+from deploy.datasets_cli import datasets
 from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
 from deploy.experiments_cli import experiments
@@ -372,6 +373,7 @@ app.add_typer(limits)
 app.add_typer(prices)
 app.add_typer(quarantine)
 app.add_typer(alerts)
+app.add_typer(datasets)
 app.add_typer(experiments)
 app.add_typer(prompts)
 add_examples(app)

@@ -61,6 +61,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "alerts silence": "tracemill alerts silence team=search --for 2h --reason 'load test'",
     "alerts silences": "tracemill alerts silences",
     "alerts expire": "tracemill alerts expire sil_1f2e",
+    "datasets import": "tracemill datasets import questions.jsonl --dataset support/billing",
     "experiments compare": (
         "tracemill experiments compare baseline candidate --dataset support/billing"
         " --fail-if 'mean(correctness) < 0.8'"

@@ -67,6 +67,7 @@ from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
 from query_api.v1.cache import cache_router
 from query_api.v1.crud import Resource, crud_router
+from query_api.v1.dataset_imports import dataset_imports_router
 from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
@@ -117,6 +118,7 @@ ROUTERS: Final = (
     windows_router,
     prometheus_router,
     cache_router,
+    dataset_imports_router,
     experiments_router,
     late_events_router,
     alerts_router,

@@ -167,6 +167,13 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     it takes longer than ``queue_wait_max_s``: 503."""
     documents_of_parent_max: int = Field(default=10_000, ge=1)
     """Maximum documents in a response that has no pages, such as the items of a run."""
+    items_per_request_max: int = Field(default=500, ge=1)
+    """Maximum number of items in one ``POST /v1/datasets/items``."""
+    document_cache_s: float = Field(default=10.0, ge=0, le=20)
+    """Time for which datasets and runs that were read are cached; changes are seen at once. It must
+    be shorter than ``kept_s`` of documents."""
+    document_cache_max: int = Field(default=1_000, ge=1)
+    """Maximum number of cached datasets and runs; at it, the cache is emptied."""
     experiment_changes_max: int = Field(default=1_000, ge=1)
     """Maximum regressions, improvements, missing and failed items, each, in a comparison of runs;
     one with more is marked ``truncated``."""

@@ -21,6 +21,8 @@ class DocumentBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Default of the setting ``<plural>_per_project_max``."""
     is_versioned: ClassVar[bool] = False
     """Whether earlier versions are kept, so that documents can be read as of a time."""
+    is_cached: ClassVar[bool] = False
+    """Whether query processes cache documents that they read by id; for kinds with few of them."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

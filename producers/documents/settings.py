@@ -20,7 +20,7 @@ class DocumentSettings(BaseSettings):
     broker."""
     tail_max_bytes: int = Field(128 * MIB, ge=1 * MIB)
     """Memory for documents that are not stored yet; while there are more, writes get 503."""
-    kept_s: float = Field(30.0, ge=1)
+    kept_s: float = Field(30.0, ge=21)
     """Minimum time that a written document stays in this memory. It must be longer than a write and
     a query take, so that both see every document."""
     eviction_interval_s: float = Field(1.0, gt=0)

@@ -40,7 +40,8 @@ class Documents:
         Raises:
             UnavailableError, TooCostlyError: the store did not answer in time.
         """
-        record = await self._reading.current(DocumentKey(project_id, kind.kind, id_))
+        key = DocumentKey(project_id, kind.kind, id_)
+        record = await self._reading.current(key, cached=kind.is_cached)
         return None if record is None or record.is_deleted else document_of(kind, record)
 
     async def page(
@@ -192,7 +193,7 @@ class Documents:
     ) -> DocumentRecord:
         fresh = False  # a stale revision loses, and is read again
         for _ in range(self._settings.document_write_attempts_max):
-            before = await self._reading.current(key, fresh=fresh)
+            before = await self._reading.current(key, fresh=fresh, cached=kind.is_cached)
             body = change(before)
             if body is None:
                 assert before is not None, "only an existing document can remain unchanged"

@@ -8,6 +8,7 @@ looked up before and after the query, because they may be stored and evicted whi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -27,6 +28,10 @@ from query_api.store.reader import Reader
 
 UNSTORED_BYTES_MAX: Final = 100_000
 """Total length of the ids that a query leaves out; the store limits the length of queries."""
+IDS_AT_ONCE: Final = 50
+"""Ids of one query, which are part of a URL."""
+CACHED_CHARS_MAX: Final = 65_536
+"""Maximum length of a document that is cached."""
 STORED_CHECK_S: Final = 0.05
 
 
@@ -45,11 +50,17 @@ class DocumentReading:
         self._log = log
         self._reader = reader
         self._settings = settings
+        self._cached: dict[DocumentKey, tuple[float, DocumentRecord | None]] = {}
+        """Rows of the store, and when they were requested."""
 
-    async def current(self, key: DocumentKey, *, fresh: bool = True) -> DocumentRecord | None:
+    async def current(
+        self, key: DocumentKey, *, fresh: bool = True, cached: bool = False
+    ) -> DocumentRecord | None:
         """Return the last revision of a document, also if it deletes the document.
 
-        Without ``fresh``, it may lack a change that another process acknowledged just before.
+        Without ``fresh``, it may lack a change that another process acknowledged just before. With
+        ``cached``, a row that was read recently is used again. It is still the current one: a later
+        record would be in the tail, which keeps records for longer.
 
         Raises:
             UnavailableError, TooCostlyError: like ``Reader.rows``.
@@ -60,10 +71,47 @@ class DocumentReading:
         held = tail.revisions(key)
         if held:
             return held[-1].record
-        query = FindDocumentsById(key.project_id, key.kind, (key.id,))
-        row = await self._reader.row(query, StoredDocument)
+        now_s = asyncio.get_running_loop().time()
+        requested_s, row = self._cached.get(key, (float("-inf"), None)) if cached else (0.0, None)
+        if not cached or now_s - requested_s > self._settings.document_cache_s:
+            query = FindDocumentsById(key.project_id, key.kind, (key.id,))
+            row = await self._reader.row(query, StoredDocument)
+            if cached:
+                self._cache(key, now_s, row)
         held = tail.revisions(key)
         return held[-1].record if held else row
+
+    def _cache(self, key: DocumentKey, now_s: float, row: DocumentRecord | None) -> None:
+        if row is not None and len(row.body) > CACHED_CHARS_MAX:
+            return
+        if len(self._cached) >= self._settings.document_cache_max:
+            metrics.LIMITS_REACHED.labels("document_cache_max").inc()
+            self._cached.clear()
+        self._cached[key] = (now_s, row)
+
+    async def current_by_id(
+        self, project_id: str, kind: str, ids: Iterable[str]
+    ) -> dict[str, DocumentRecord]:
+        """Return the last revision of each document, also of deleted ones.
+
+        Raises like ``current``.
+        """
+        await self._log.caught_up()
+        found: dict[str, DocumentRecord] = {}
+        missing: list[str] = []
+        for each in dict.fromkeys(ids):
+            held = self._log.tail.revisions(DocumentKey(project_id, kind, each))
+            if held:
+                found[each] = held[-1].record
+            else:
+                missing.append(each)
+        for first in range(0, len(missing), IDS_AT_ONCE):
+            part = tuple(missing[first : first + IDS_AT_ONCE])
+            for row in await self._reader.rows(
+                FindDocumentsById(project_id, kind, part), StoredDocument
+            ):
+                found[row.id] = row
+        return found
 
     async def page(
         self, project_id: str, conditions: DocumentConditions, offset: int, limit: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from pydantic import AfterValidator, ConfigDict, Field
@@ -12,7 +12,7 @@ from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.record import ID_CHARS_MAX
 from query_api.body import AnyJson, Body, JsonObject, require_unicode
-from query_api.documents.json_schema import SchemaRefusedError, check_schema, compiled
+from query_api.documents.json_schema import SchemaRefusedError, check_schema
 from query_api.errors import BadRequestError
 from query_api.openapi.dataset_examples import (
     DATASET_REQUEST_EXAMPLE,
@@ -116,26 +116,3 @@ class RunItemBody(Body):
         None, description="Time as of which the item was read."
     )
     created_at: RecordInstant | None = None
-
-
-def check_item(dataset: Dataset, item: DatasetItem) -> None:
-    """Check an item against the schemas of its dataset.
-
-    Raises:
-        BadRequestError: it does not meet them; the message names the path.
-    """
-    for field, schema in (
-        ("input", dataset.input_schema),
-        ("expected_output", dataset.expected_output_schema),
-    ):
-        if schema is None:
-            continue
-        name = to_camel(field)
-        value: Any = getattr(item, field)
-        try:
-            fault = compiled(msgspec.json.encode(schema)).fault(value)
-        except SchemaRefusedError as error:
-            fault = str(error)
-        if fault is not None:
-            message = f"{name} does not meet the schema of the dataset: {fault}"
-            raise BadRequestError(message, field=name)

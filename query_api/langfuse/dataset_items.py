@@ -13,8 +13,9 @@ from starlette.responses import Response
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.record import ID_CHARS_MAX
 from query_api.context import AppContext, ProjectId
+from query_api.documents.item_schemas import check_item
 from query_api.errors import NotFoundError
-from query_api.langfuse.dataset_bodies import DatasetItemBody, check_item
+from query_api.langfuse.dataset_bodies import DatasetItemBody
 from query_api.langfuse.datasets import found_dataset
 from query_api.langfuse.parameters import PageParameters, Text
 from query_api.langfuse.shapes.dataset import DatasetItemOut, dataset_item_out

@@ -14,8 +14,9 @@ from producers.documents.kinds.dataset_item import DatasetItem
 from query_api.context import AppContext, ProjectId
 from query_api.documents.document import Document
 from query_api.documents.documents import Documents
+from query_api.documents.item_schemas import check_item
 from query_api.errors import BadRequestError, NotFoundError
-from query_api.langfuse.dataset_bodies import NAME_CHARS_MAX, DatasetBody, check_item
+from query_api.langfuse.dataset_bodies import NAME_CHARS_MAX, DatasetBody
 from query_api.langfuse.parameters import PageParameters
 from query_api.langfuse.shapes.dataset import (
     DatasetIdsOut,

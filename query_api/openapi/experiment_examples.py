@@ -66,3 +66,20 @@ COMPARISON_EXAMPLE: Final[dict[str, Any]] = {
     ],
     "truncated": False,
 }
+IMPORT_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
+    "dataset": "support/billing",
+    "items": [
+        {"id": "refund", "input": {"question": "How do I get a refund?"}},
+        {"input": {"question": "Where is my invoice?"}, "expected_output": "Under Billing."},
+    ],
+}
+IMPORTED_EXAMPLE: Final[dict[str, Any]] = {
+    "written": 1,
+    "refused": [
+        {
+            "index": 0,
+            "message": "input does not meet the schema of the dataset: question: 1 is not of type"
+            " 'string'",
+        }
+    ],
+}

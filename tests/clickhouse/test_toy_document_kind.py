@@ -128,7 +128,7 @@ async def test_a_page_continues_from_records_of_the_log_to_rows_of_the_store(
             await documents.create(project, Note(book="b", text=f"{number}"), id_=f"n{number}")
 
         await stored(store, project, 14)
-    async with process(kafka, store, kept_s=1) as documents:
+    async with process(kafka, store) as documents:
         for number in (2, 5, 7, 8):
             await documents.change(
                 Note,
@@ -203,6 +203,11 @@ async def test_concurrent_changes_of_a_document_are_all_applied(
         process(kafka, store) as one,
         process(kafka, store) as other,
     ):
+        many = [(f"m{n % 3}", lambda _, n=n: Note(book="m", text=str(n))) for n in range(6)]
+        written = await one.change_all(Note, project, many)
+        assert [each.body.text for each in written] == list("012345")  # type: ignore[union-attr]
+        found, total = await other.page(Note, project, offset=0, limit=9, parent="m")
+        assert (sorted(each.body.text for each in found), total) == (["3", "4", "5"], 3)
 
         async def append(documents: Documents, letter: str) -> None:
             await documents.change(

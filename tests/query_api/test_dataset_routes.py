@@ -322,3 +322,25 @@ async def test_runs_are_compared_by_the_traces_and_scores_of_their_items(api: Ap
     for parameters in ({"dataset": "nowhere", "runs": "one"}, {"dataset": "d", "runs": "three"}):
         assert (await api.client.get(path, params=parameters)).status_code == 404
     assert (await api.client.get(path, params={"dataset": "d", "runs": ","})).status_code == 422
+
+
+async def test_many_items_are_imported_and_refused_ones_are_named(api: Api) -> None:
+    path = "/v1/datasets/items"
+    given = [{"id": "a", "input": "x"}, {"id": "b", "input": 1}, {"input": "y"}]
+    body = {"dataset": "d", "items": given}
+    assert (await api.client.post(path, json=body)).status_code == 404
+    await dataset(api, "d", inputSchema={"type": "string"})
+    for _ in range(2):
+        found = (await api.client.post(path, json=body)).json()
+        assert found["written"] == 2
+        assert [each["index"] for each in found["refused"]] == [1]
+        assert "1 is not of type 'string'" in found["refused"][0]["message"]
+    assert len(await ids(api, datasetName="d")) == 3
+    await dataset(api, "e")
+    moved = {"dataset": "e", "items": [{"id": "a"}]}
+    found = (await api.client.post(path, json=moved)).json()
+    assert "another dataset" in found["refused"][0]["message"]
+    too_many = {"dataset": "e", "items": [{}] * 501}
+    answer = await api.client.post(path, json=too_many)
+    assert answer.status_code == 422
+    assert "items_per_request_max" in answer.text or "at most 500" in answer.text

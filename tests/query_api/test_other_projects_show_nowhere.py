@@ -59,6 +59,7 @@ MORE_BODIES: dict[str, Any] = {
     "/api/public/projects/{projectId}/apiKeys": {"note": "n"},
     "/api/public/comments": {"objectType": "TRACE", "objectId": OWN, "content": "c"},
     "/api/public/v2/datasets": {"name": OWN},
+    "/v1/datasets/items": {"dataset": OWN, "items": [{"id": "imported", "input": 1}]},
     "/api/public/datasets": {"name": OWN},
     "/api/public/dataset-items": {"datasetName": OWN, "id": OWN, "input": 1},
     "/api/public/dataset-run-items": {"runName": OWN, "datasetItemId": OWN, "traceId": OWN},

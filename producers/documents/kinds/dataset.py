@@ -15,6 +15,7 @@ class Dataset(DocumentBody, frozen=True, kw_only=True):
 
     kind: ClassVar = "dataset"
     per_project_max: ClassVar = 10_000
+    is_cached: ClassVar = True
 
     name: str
     description: str | None = None

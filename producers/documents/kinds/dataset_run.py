@@ -14,6 +14,7 @@ class DatasetRun(DocumentBody, frozen=True, kw_only=True):
 
     kind: ClassVar = "dataset_run"
     per_project_max: ClassVar = 100_000
+    is_cached: ClassVar = True
 
     dataset_id: str
     dataset_name: str

@@ -1,0 +1,108 @@
+"""`tracemill datasets import`: which items a file has, and what is reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Refuse items whose input is "bad", and return the bodies of imports."""
+    bodies: list[Any] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if not request.url.path.endswith("/items"):
+            return httpx.Response(200, json=body)
+        bodies.append(body)
+        refused = [
+            {"index": index, "message": "it is bad"}
+            for index, item in enumerate(body["items"])
+            if item.get("input") == "bad"
+        ]
+        written = len(body["items"]) - len(refused)
+        return httpx.Response(200, json={"written": written, "refused": refused})
+
+    client = httpx.Client
+
+    def new_client(**options: Any) -> httpx.Client:
+        return client(**options | {"transport": httpx.MockTransport(respond)})
+
+    monkeypatch.setattr("deploy.api_requests.httpx.Client", new_client)
+    monkeypatch.setenv("TRACEMILL_URL", "http://tracemill")
+    return bodies
+
+
+def run(file: Path, *words: str, code: int = 0) -> str:
+    ended = CliRunner().invoke(app, ["datasets", "import", str(file), "--dataset", "d", *words])
+    assert ended.exit_code == code, (ended.output, ended.exception)
+    return ended.output
+
+
+def items(sent: list[Any]) -> list[Any]:
+    return [item for body in sent for item in body["items"]]
+
+
+def test_lines_of_json_are_imported_and_refused_ones_reported(
+    sent: list[Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        '{"id":"x","input":{"q":1},"expectedOutput":"ü"}\n\nnot json\n{"input":"bad"}\n[1]\n'
+        '{"input":1,"other":2}\n{"input":2,"status":"ARCHIVED"}\n'
+    )
+    report = tmp_path / "refused.jsonl"
+    printed = run(file, "--refused", str(report), code=1)
+    assert "2 items written, 4 lines refused" in printed
+    assert "a.jsonl:4: it is bad" in printed
+    refused = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [each["line"] for each in refused] == [3, 4, 5, 6]
+    first, _, last = items(sent)
+    assert first == {"id": "x", "input": {"q": 1}, "expected_output": "ü"}
+    assert (last["input"], last["status"]) == (2, "ARCHIVED")
+
+
+def test_columns_of_csv_become_inputs_and_expected_outputs(sent: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('input,expected_output,metadata,id\n"a, b",1,"{""k"": [1]}",7\nc,,,\n')
+    run(file)
+    first, second = items(sent)
+    assert first == {
+        "id": "7", "input": "a, b", "expected_output": "1", "metadata": {"k": [1]},
+    }  # fmt: skip
+    assert second["input"] == "c"
+    sent.clear()
+    file.write_text("question,context,answer\nq,c,a\nq,c\n")
+    run(file, "--input", "question", "--input", "context", "--expected", "answer", code=1)
+    (item,) = items(sent)
+    assert item["input"] == {"question": "q", "context": "c"}
+    assert item["expected_output"] == "a"
+
+
+def test_a_repeated_import_sends_the_same_ids(sent: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"input":1}\n' * 450)
+    for _ in range(2):
+        assert "450 items written, 0 lines refused" in run(file)
+    assert [len(body["items"]) for body in sent] == [200, 200, 50] * 2
+    ids = [item["id"] for item in items(sent)]
+    assert ids[:450] == ids[450:]
+    assert len(set(ids)) == 450
+
+
+@pytest.mark.usefixtures("sent")
+def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
+    for name, text in (("a.txt", "x"), ("a.csv", "question\nq\n"), ("b.csv", "input\n\udc80\n")):
+        file = tmp_path / name
+        file.write_bytes(text.encode("utf-8", "surrogateescape"))
+        ended = CliRunner().invoke(app, ["datasets", "import", str(file), "--dataset", "d"])
+        assert ended.exit_code == 1
+        assert name in str(ended.exception)
