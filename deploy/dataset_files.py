@@ -84,7 +84,7 @@ def _json_lines(path: Path) -> Iterator[Line]:
             if not isinstance(found, dict):
                 yield Line(number, {}, "not a JSON object")
                 continue
-            item = {_CAMEL.get(name, name): value for name, value in found.items()}
+            item = {str(_CAMEL.get(name, name)): found[name] for name in found}
             unknown = sorted(item.keys() - set(FIELDS))
             if unknown:
                 fault = f"unknown field {unknown[0][:64]!r}; allowed: {', '.join(FIELDS)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from producers.documents.kind import DocumentBody
@@ -13,7 +13,7 @@ from query_api.documents.counts import DocumentCounts
 from query_api.documents.document import BodyT, Document, document_of, next_record
 from query_api.documents.log import DocumentLog
 from query_api.documents.reading import DocumentReading
-from query_api.errors import ConflictError, TooManyError, UnavailableError
+from query_api.errors import ConflictError, QueryApiError, TooManyError, UnavailableError
 from query_api.settings import QuerySettings
 from query_api.store.queries.documents import DocumentConditions
 from query_api.store.reader import Reader
@@ -149,6 +149,48 @@ class Documents:
 
         record = await self._change(key, kind, change_record, created_us)
         return document_of(kind, record)
+
+    async def change_all(
+        self, kind: type[BodyT], project_id: str, changes: Sequence[tuple[str, Change[BodyT]]]
+    ) -> list[Document[BodyT] | QueryApiError]:
+        """Create or change many documents at once; return each, or why it was refused.
+
+        Raises:
+            ConflictError: the project would have too many documents; none was written.
+            UnavailableError: they were not written in time; some may have been.
+        """
+        ids = [id_ for id_, _ in changes]
+        before = await self._reading.current_by_id(project_id, kind.kind, ids)
+        live = {each: record for each, record in before.items() if not record.is_deleted}
+        new = len(set(ids) - live.keys())
+        if new:
+            await self._counts.check(kind, project_id, new)
+        outcomes: dict[int, Document[BodyT] | QueryApiError] = {}
+        records: dict[int, DocumentRecord] = {}
+        at_us = now_us()
+        for index, (id_, change) in enumerate(changes):
+            body = document_of(kind, live[id_]).body if id_ in live else None
+            try:
+                after = change(body)
+            except QueryApiError as error:
+                outcomes[index] = error
+                continue
+            if after is None:
+                outcomes[index] = document_of(kind, live[id_])
+            else:
+                key = DocumentKey(project_id, kind.kind, id_)
+                records[index] = next_record(key, before.get(id_), after, at_us + index)
+        written = await self._log.append(list(records.values())) if records else []
+        for (index, record), has_won in zip(records.items(), written, strict=True):
+            if has_won:
+                self._counts.add(record, before.get(record.id))
+                outcomes[index] = document_of(kind, record)
+                continue
+            try:
+                outcomes[index] = await self.change(kind, project_id, *changes[index])
+            except QueryApiError as error:
+                outcomes[index] = error
+        return [outcomes[index] for index in range(len(changes))]
 
     async def delete(self, kind: type[BodyT], project_id: str, id_: str) -> bool:
         """Delete a document; return whether there was one.
