@@ -214,6 +214,7 @@ def tests_of(arms: Sequence[Arm]) -> list[TestOut]:
     found = [
         (metric, arms[0], arm, result, counts)
         for arm in arms[1:]
+        if arm.version != arms[0].version
         for metric, result, counts in _tests(arms[0], arm)
     ]
     adjusted = holm([result.sequential_p_value for _, _, _, result, _ in found])
