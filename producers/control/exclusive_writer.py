@@ -55,6 +55,8 @@ class ExclusiveWriter:
         self._running: set[asyncio.Task[Any]] = set()
         self._committing: dict[int, bool] = {}
         """Last offsets of writes whose commit is not acknowledged, and whether they were read."""
+        self._committed = -1
+        """Last offset of the last write of this process."""
 
     async def write(self, change: Callable[[], Sequence[LogRecord]]) -> int | None:
         """Write the records that ``change`` returns in one transaction.
@@ -138,6 +140,8 @@ class ExclusiveWriter:
         """Make one attempt: 1. begin, 2. read the records of others, 3. write, 4. commit."""
         try:
             producer = await self._begun()
+            # The caller of an earlier write may still wait until it has been read.
+            await self._reader.read_up_to(self._committed + 1)
             records = await self._planned(change)
             if not records:
                 await producer.abort_transaction()
@@ -163,6 +167,7 @@ class ExclusiveWriter:
             await self._discard()
             raise
         del self._committing[offset]
+        self._committed = offset
         return offset
 
     async def _is_committed(self, offset: int) -> bool:

@@ -17,7 +17,9 @@ from producers.settings import KafkaSettings
 from tests.fixtures.control_log import following
 
 WRITERS = 3
-CHANGES = 6
+TASKS = 3
+"""Of each writer."""
+CHANGES = 3
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ async def test_transactions_of_several_processes_take_effect_one_after_the_other
 
             await log.transact(planned)
 
-    await asyncio.gather(*map(add, logs))
-    total = WRITERS * CHANGES
+    await asyncio.gather(*map(add, logs * TASKS))
+    total = WRITERS * TASKS * CHANGES
     for log in logs:
         await log.caught_up()
         assert text_of(log, "head") == str(total)
