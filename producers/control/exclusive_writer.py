@@ -215,6 +215,7 @@ class ExclusiveWriter:
 
     async def _discard(self) -> None:
         producer, self._producer = self._producer, None
+        self._committed = -1  # the next producer reads the whole log first
         if producer is None:
             return
         _retrieve_failures(producer)
