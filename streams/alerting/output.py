@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from clickhouse.alert_rows import row_of_alert
 from producers.kafka.topics import Topics
@@ -105,20 +106,31 @@ class AlertingOutput:
         del self._sending[0]
 
     async def _send_states(self, topic: str, states: Iterable[State]) -> None:
+        """Send states in whole batches, which costs much less CPU than single records."""
+        batch, count = self.producer.create_batch(), 0
         sent: list[asyncio.Future[object]] = []
         for state in states:
             key = state.key.encode()
             values: list[bytes | None] = [_encode(state.row)]
             if state.is_deleted:
                 values.append(None)
-            sent += [
-                await self.producer.send(topic, value, key=key, partition=self.partition)
-                for value in values
-            ]
-            if len(sent) >= self.states_in_flight_max:
+            for value in values:
+                if batch.append(key=key, value=value, timestamp=None) is None:  # it is full
+                    sent.append(await self._send_batch(batch, topic))
+                    batch = self.producer.create_batch()
+                    batch.append(key=key, value=value, timestamp=None)
+                count += 1
+            if count >= self.states_in_flight_max:
+                sent.append(await self._send_batch(batch, topic))
                 await asyncio.gather(*sent)
+                batch, count = self.producer.create_batch(), 0
                 sent.clear()
+        if batch.record_count():
+            sent.append(await self._send_batch(batch, topic))
         await asyncio.gather(*sent)
+
+    async def _send_batch(self, batch: BatchBuilder, topic: str) -> asyncio.Future[object]:
+        return await self.producer.send_batch(batch, topic, partition=self.partition)  # type: ignore[no-any-return]
 
 
 def _measure(sent: asyncio.Task[object], appended_us: int) -> None:

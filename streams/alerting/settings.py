@@ -17,7 +17,7 @@ class AlertingSettings(BaseSettings):
     flush_interval_s: float = Field(0.25, ge=0.01, le=60)
     """Time from a change until the changed states are written to Kafka. Alerts are sent at
     once."""
-    states_per_s_max: int = Field(2_500, ge=1)
+    states_per_s_max: int = Field(1_500, ge=1)
     """States that are written per second and partition. Above the limit, flushes are less frequent:
     a state that changes several times between them is written once."""
     flush_interval_max_s: float = Field(5.0, ge=0.01, le=60)
