@@ -39,6 +39,18 @@ class Columns(NamedTuple):
     expected: Sequence[str] = ()
 
 
+def check_file(path: Path) -> None:
+    """Check that a file can be opened.
+
+    Raises:
+        MisconfiguredError: it cannot.
+    """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise MisconfiguredError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def read_items(path: Path, dataset: str, columns: Columns) -> Iterator[Line]:
     """Yield the items of a file, in order.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
-from deploy.dataset_files import Columns, Line, read_items
+from deploy.dataset_files import Columns, Line, check_file, read_items
 
 ITEMS_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 2_000_000
@@ -35,8 +35,6 @@ def import_items(
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True,
-            dir_okay=False,
             help="File with items: .jsonl, an object with input, expected_output, metadata, id and"
             " status on each line; or .csv with these columns.",
         ),
@@ -62,6 +60,7 @@ def import_items(
 
     The exit code is 1 if lines were refused.
     """
+    check_file(file)
     client = api_of_project(url, public_key, secret_key)
     client.call("POST", ("api", "public", "v2", "datasets"), {"name": dataset})
     written, read, refused = 0, 0, list[dict[str, Any]]()

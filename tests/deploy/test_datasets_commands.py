@@ -106,3 +106,6 @@ def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
         ended = CliRunner().invoke(app, ["datasets", "import", str(file), "--dataset", "d"])
         assert ended.exit_code == 1
         assert name in str(ended.exception)
+    for absent in (tmp_path, tmp_path / "absent.jsonl"):
+        ended = CliRunner().invoke(app, ["datasets", "import", str(absent), "--dataset", "d"])
+        assert "cannot be read" in str(ended.exception)
