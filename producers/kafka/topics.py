@@ -99,6 +99,14 @@ class Topics:
         return f"{self.prefix}.trace-log"
 
     @property
+    def deferred(self) -> str:
+        """Events that wait for the store (``streams.core.observations.deferral``).
+
+        Same partitions as ``events``.
+        """
+        return f"{self.prefix}.deferred"
+
+    @property
     def scores(self) -> str:
         """Rows of the table ``scores``; same partitions as ``events``."""
         return f"{self.prefix}.scores"
@@ -185,6 +193,7 @@ OWN_TOPICS: Final = (
     Topic("events", Partitions.BY_TRACE),
     Topic("unplaced-updates", Partitions.ONE),
     Topic("trace-log", Partitions.BY_TRACE, Cleanup.KEEP),
+    Topic("deferred", Partitions.BY_TRACE),
     Topic("deltas", Partitions.BY_PROJECT),
     Topic("deliveries", Partitions.ONE, Cleanup.COMPACT),
     Topic("jobs", Partitions.ONE, Cleanup.COMPACT),

@@ -70,6 +70,10 @@ READ_BACK_S = Histogram(
     "tracemill_observations_read_back_seconds",
     "Time to read traces back from the store, including the wait for the sink.",
 )
+DEFERRED = Counter(
+    "tracemill_observations_deferred_total",
+    "Events deferred because their trace had to be read from the store, which did not answer.",
+)
 TRACES_LOGGED = Counter(
     "tracemill_observations_traces_logged_total", "Traces written to the log of traces."
 )

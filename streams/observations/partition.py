@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -15,8 +15,8 @@ from producers.traffic import Traffic
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodedChunk, EncodingLimits, encoded
 from streams.core.observations.failures import (
-    PROCESSING_FAILED,
     FoldFailedError,
+    StoreAwayError,
 )
 from streams.core.observations.fold import Needs, ObservationsFold
 from streams.core.observations.isolation import Isolation
@@ -25,6 +25,8 @@ from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import Tokens
 from streams.errors import RecordGapError
 from streams.observations import metrics
+from streams.observations.chunk_counts import measure, skip
+from streams.observations.deferral import Deferral
 from streams.observations.inbox import Inbox
 from streams.observations.known_traces import known_traces
 from streams.observations.ports import History, Output
@@ -88,9 +90,9 @@ class PartitionStage:
         self._try_first: TryFirst | None = None
         self._folded_to = -1
         self._waits_for = ""
+        self._deferral = Deferral(output, history, topics, partition, settings, self._limits.rows)
         self._attempts = 0
         self._chunk = 0
-        self._evicted = 0
 
     async def put(self, message: SourceMessage) -> None:
         """Add the next record; wait while the inbox is full.
@@ -134,6 +136,11 @@ class PartitionStage:
     def _settle_backlog(self) -> None:
         if self._resume_after is not None and self._writer is not None:
             self._backlog.done(max(self._resume_after, self._writer.committed_offset) + 1)
+
+    @property
+    def has_deferred(self) -> bool:
+        """Return whether deferred events wait."""
+        return self._deferral.is_waiting
 
     @property
     def is_full(self) -> bool:
@@ -199,6 +206,7 @@ class PartitionStage:
             traces=len(fold.cache.traces),
             seen=len(seen),
         )
+        await self._deferral.begin()
         if self._screen is not None:
             await self._screen.begin(restored.resume_after)
         self.restored.set()
@@ -206,6 +214,7 @@ class PartitionStage:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._writer.run())
                 tasks.create_task(trace_log.run())
+                tasks.create_task(self._deferral.run(self._writer.written_so_far))
                 self._folding = tasks.create_task(
                     self._fold_all(fold, self._writer, restored.resume_after)
                 )
@@ -244,7 +253,7 @@ class PartitionStage:
             traffic.add(sum(len(message.value) for message in messages), began)
             fresh = [message for message in messages if message.offset > resume_after]
             if len(fresh) < len(messages):
-                _skip(messages[: len(messages) - len(fresh)])
+                skip(messages[: len(messages) - len(fresh)])
             if not fresh:
                 continue
             if 0 <= resume_after < fresh[0].offset - 1 and not self._chunk:
@@ -287,6 +296,7 @@ class PartitionStage:
         See ``streams.core.observations.isolation``.
         """
         self._chunk += 1
+        messages = self._deferral.without_deferred(messages)
         records = [
             read(SourceRecord(each.offset, each.append_us, each.value), self._limits.rows)
             for each in messages
@@ -294,11 +304,20 @@ class PartitionStage:
         isolation = Isolation()
         # An attempt sets aside an event, or names a trace that the next one checks: at most two per
         # event. The limit ends the attempts if the isolation itself is defective.
+        may_defer = True
         attempts_left = 2 * sum(len(record.lines) for record in records) + ATTEMPTS_SPARE
         while True:
             try:
-                effects, chunk = await self._attempt(fold, writer, records, isolation)
+                effects, chunk = await self._attempt(
+                    fold, writer, records, isolation, may_defer=may_defer
+                )
                 break
+            except StoreAwayError as away:
+                rest = await self._deferral.defer(messages, away.traces, writer.committed_offset)
+                if rest is not None:
+                    await self._fold_chunk(fold, writer, rest)
+                    return
+                may_defer = False
             except FoldFailedError as failure:
                 metrics.FOLD_RETRIES.inc()
                 fold.forget(records)
@@ -313,7 +332,7 @@ class PartitionStage:
                         return
                     isolation.leave_out_all(failure, records)
             await asyncio.sleep(0)  # let other partitions run between the attempts
-        self._measure(fold, effects)
+        measure(fold, effects, self._partition)
         self._folded_to = messages[-1].offset
         summary = summary_of(effects)
         del effects, records  # free their memory, because ``begin`` may wait
@@ -325,16 +344,19 @@ class PartitionStage:
         writer: ChunkWriter,
         records: list[ReadRecord],
         isolation: Isolation,
+        *,
+        may_defer: bool,
     ) -> tuple[Effects, EncodedChunk]:
         """Fold once, without the events that failed in earlier attempts.
 
         Raises:
+            StoreAwayError: ``may_defer`` is set, and the store does not answer.
             FoldFailedError: an event raised; the state of its traces must be discarded.
         """
         self._attempts += 1
         needs = fold.needs(records, isolation)
         if needs:
-            await self._read_back(fold, writer, needs)
+            await self._read_back(fold, writer, needs, may_defer=may_defer)
         if self._try_first is not None:
             await self._try_first(records, isolation)
         began = time.perf_counter()
@@ -343,35 +365,19 @@ class PartitionStage:
         metrics.FOLD_S.observe(time.perf_counter() - began)
         return effects, chunk
 
-    def _measure(self, fold: ObservationsFold, effects: Effects) -> None:
-        metrics.CHUNK_EVENTS.observe(effects.events)
-        metrics.EVENTS_IN.inc(effects.events)
-        metrics.UNCHANGED.inc(effects.unchanged)
-        metrics.UNPRICED.inc(effects.unpriced)
-        for field, times in effects.dropped.items():
-            metrics.VALUES_DROPPED.labels(field).inc(times)
-        metrics.COST_DIFFERS.inc(effects.costs_that_differ())
-        metrics.EVICTED.inc(fold.cache.evicted - self._evicted)
-        self._evicted = fold.cache.evicted
-        for limit, times in fold.take_reached().items():
-            metrics.LIMIT_REACHED.labels(limit).inc(times)
-        metrics.RESIDENT.labels(str(self._partition)).set(fold.cache.observations)
-        failed = [row for row in effects.dead_letters if row.reason == PROCESSING_FAILED]
-        if failed:
-            log.error(
-                "events_failed",
-                partition=self._partition,
-                events=len(failed),
-                first_offset=failed[0].source_offset,
-                first_failure=failed[0].detail,
-            )
-
-    async def _read_back(self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs) -> None:
+    async def _read_back(
+        self, fold: ObservationsFold, writer: ChunkWriter, needs: Needs, *, may_defer: bool
+    ) -> None:
         """Read back the traces that a chunk needs.
 
         1. Wait until the chunks that last wrote these traces are acknowledged. 2. Wait until the
         store has their rows. 3. Query it.
+
+        Raises:
+            StoreAwayError: like ``_attempt``.
         """
+        if may_defer and self._deferral.is_store_away:
+            raise StoreAwayError(needs.traces)
         metrics.READ_BACK.inc(len(needs.traces))
         with metrics.READ_BACK_S.time():
             # A chunk whose attempt failed was not begun and wrote nothing.
@@ -379,13 +385,14 @@ class PartitionStage:
             ends = await writer.written(last)
             self._waits_for = THE_STORE
             try:
-                await self._history.stored(self._partition, ends)
-                fold.load(await self._history.read_back(needs), needs)
+                async with asyncio.timeout(self._settings.store_wait_max_s if may_defer else None):
+                    await self._history.stored(self._partition, ends)
+                    histories = await self._history.read_back(needs)
+                fold.load(histories, needs)
+                self._deferral.is_store_away = False
+            except TimeoutError:
+                metrics.LIMIT_REACHED.labels("store_wait_max_s").inc()
+                self._deferral.is_store_away = True
+                raise StoreAwayError(needs.traces) from None
             finally:
                 self._waits_for = ""
-
-
-def _skip(messages: Iterable[SourceMessage]) -> None:
-    for message in messages:
-        message.ack()
-        metrics.SKIPPED.inc()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from clickhouse.rows import ObservationRow, TraceRow
+from streams.core.observations.deferral import DeferredRecord
 from streams.core.observations.fold import Needs
 from streams.core.observations.trace_cache import TraceHistory
 from streams.core.observations.trace_log import LoggedTraces
@@ -75,6 +76,12 @@ class History(Protocol):
 
         Returns at most ``seen_traces_max`` of them.
         """
+
+    async def source_end(self, partition: int) -> int:
+        """Return the offset after the last source record."""
+
+    def deferred(self, partition: int, begin: int) -> AsyncIterator[DeferredRecord]:
+        """Yield the records of ``deferred`` from an offset up to the current end."""
 
     async def logged_traces(self, partition: int) -> LoggedTraces | None:
         """Return the traces in the log of traces; None if it is not complete."""

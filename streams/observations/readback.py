@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from array import array
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
 from producers.settings import KafkaSettings
 from streams.core.dimensions.sources import OF_OBSERVATIONS
+from streams.core.observations.deferral import DeferredRecord
 from streams.core.observations.failures import TraceFailedError
 from streams.core.observations.fold import Needs
 from streams.core.observations.trace_cache import ObservationKey, TraceHistory
@@ -34,6 +35,7 @@ from streams.observations.trace_log import (
     read_traces_between,
 )
 from streams.runtime.log_gaps import next_record
+from streams.runtime.log_reading import end_of, records_from
 from streams.runtime.sink_progress import SinkProgress
 
 log = structlog.get_logger(__name__)
@@ -148,6 +150,14 @@ class StoreHistory:
             metrics.LIMIT_REACHED.labels("seen_traces_max").inc()
             log.warning("limit_reached", limit="seen_traces_max", partition=partition)
         return hashes
+
+    async def source_end(self, partition: int) -> int:
+        return await end_of(self._kafka, TopicPartition(self._kafka.topics.events, partition))
+
+    async def deferred(self, partition: int, begin: int) -> AsyncIterator[DeferredRecord]:
+        topic = TopicPartition(self._kafka.topics.deferred, partition)
+        async for record in records_from(self._kafka, topic, begin):
+            yield DeferredRecord(record.offset, record.value or b"", record.headers)
 
     async def logged_traces(self, partition: int) -> LoggedTraces | None:
         return await read_logged_traces(self._kafka, partition)

@@ -75,6 +75,11 @@ class StreamsSettings(BaseSettings):
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
     """Stored traces whose hash (8 bytes) is kept in memory. Above the limit, the store is queried
     for every trace that is not in memory."""
+    store_wait_max_s: float = Field(3.0, gt=0)
+    """Time to wait for the store before events are deferred whose trace must be read from it.
+    Deferred events are processed when the store answers."""
+    deferred_records_max: int = Field(100_000, ge=1)
+    """Records of deferred events that wait for the store. At the limit, the partition waits."""
     trace_log_interval_s: float = Field(10.0, gt=0, le=3_600)
     """Interval of writing new traces to the log of traces, from which a restarted worker knows
     them without the store."""

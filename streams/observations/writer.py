@@ -193,6 +193,10 @@ class ChunkWriter:
             await self._advanced.wait_for(lambda: self._written >= number)
             return self.position_of(number)
 
+    async def written_so_far(self) -> Ends:
+        """Wait until all begun chunks are acknowledged; return their end offsets."""
+        return await self.written(self.begun)
+
     def position_of(self, number: int) -> Ends:
         """Return the end offsets of a written chunk, or of a later one (``POSITIONS_MAX``)."""
         found = self._positions.get(number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -18,6 +18,7 @@ import msgspec
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 from producers.kafka.topics import Topics
 from streams.core.dimensions.keys import spend_key_of_delta, window_key_of_delta
+from streams.core.observations.deferral import DeferredRecord
 from streams.core.observations.fold import Needs
 from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceHistory
@@ -91,6 +92,12 @@ class World:
         self.trace_log_first = 0
         self.lost_rows_rate = 0.1
         """How often rows that the log of traces lacks are not there any more."""
+        self.arriving: deque[tuple[int, bytes]] = deque()
+        """Records that arrive while workers run."""
+        self.more_to_come = False
+        """Whether a worker continues when all events are processed."""
+        self.restored = 0
+        """Number of workers that have begun to fold."""
         self.outage_rate = 0.0
         self.store_is_up = asyncio.Event()
         self.store_is_up.set()
@@ -110,15 +117,20 @@ class World:
         late = [(sent, place) for each in self._late for place, sent in each.items() if sent]
         if late and (not waiting or self.chance.random() < 0.3):
             sent, place = self.chance.choice(late)
-            self.logs[place].append(sent.popleft())
+            self._append_record(place, sent.popleft())
         elif waiting:
             self._append(self.chance.choice(waiting))
 
     def _append(self, place: Place) -> None:
         record, future = self._pending[place].popleft()
-        self.logs[place].append(record)
+        self._append_record(place, record)
         if not future.done():
             future.set_result(len(self.logs[place]) - 1)
+
+    def _append_record(self, place: Place, record: Record) -> None:
+        self.logs[place].append(record)
+        if place[0] == TOPICS.events:  # deferred events
+            self.source.append((self.source[-1][0], record.value))
 
     def crash(self) -> None:
         """Of what was on its way some arrives and some does not; each partition keeps its order.
@@ -193,6 +205,17 @@ class World:
                     and self.sunk[TOPICS.traces, partition] >= ends.traces
                 )
             )
+
+    async def source_end(self, partition: int) -> int:
+        await self._yield()
+        self.restored += 1
+        return len(self.source)
+
+    async def deferred(self, partition: int, begin: int) -> AsyncIterator[DeferredRecord]:
+        log = self.logs[TOPICS.deferred, partition]
+        for offset in range(begin, len(log)):
+            await self._yield()
+            yield DeferredRecord(offset, log[offset].value, log[offset].headers)
 
     async def logged_traces(self, partition: int) -> LoggedTraces | None:
         await self._yield()
@@ -279,7 +302,9 @@ class World:
             await self._step()
             if working.done():
                 working.result()
-            if steps is None and self.acknowledged == len(self.source):
+            is_done = not self.arriving and self.acknowledged == len(self.source)
+            is_done = is_done and stage.is_restored and not stage.has_deferred
+            if steps is None and is_done and not self.more_to_come:
                 break
         feeding.cancel()
         if gracefully:
@@ -299,6 +324,8 @@ class World:
             self.deliver_one()
         elif draw < delivers + self._sink_rate:
             await self.sink_one()
+        if self.arriving and self.chance.random() < 0.1:
+            self.source.append(self.arriving.popleft())
         if self.outage_rate and self.chance.random() < self.outage_rate:
             self.toggle_store()
         await asyncio.sleep(0)
@@ -311,10 +338,16 @@ class World:
             self.store_is_up.set()
 
     async def _feed(self, stage: PartitionStage, first: int) -> None:
-        for offset in range(first, len(self.source)):
-            append_us, value = self.source[offset]
-            await stage.put(SourceMessage(offset, append_us, value, lambda o=offset: self._ack(o)))
+        offset = first
+        while True:
+            if offset < len(self.source):
+                append_us, value = self.source[offset]
+                await stage.put(
+                    SourceMessage(offset, append_us, value, lambda o=offset: self._ack(o))
+                )
+                offset += 1
             await self._yield()
+            await asyncio.sleep(0)
 
     def _ack(self, offset: int) -> None:
         self.acknowledged = max(self.acknowledged, offset + 1)

@@ -33,27 +33,34 @@ def test_everything_written_is_what_the_set_of_events_says(first: int) -> None:
             raise
 
 
-async def survive(seed: int) -> None:
+async def survive(seed: int, *, outages: bool = False) -> None:
     chance = Random(seed)
     events = random_events(chance, chance.randint(1, 60))
     world = World(chance)
     world.writes_late = seed % 2 == 1
     world.source = in_records(chance, events)
+    defers = outages or seed % 4 >= 2
+    if defers:
+        world.arriving.extend(world.source[1:])
+        del world.source[1:]
     settings = StreamsSettings(
         chunk_records_max=chance.randint(1, 6),
         chunk_linger_ms=0,
         chunks_in_flight_max=chance.randint(1, 3),
         output_record_bytes=chance.choice((1024, 10_000)),
-        resident_observations_max=chance.choice((1, 4, 10, 1000)),
+        resident_observations_max=chance.choice((1, 4) if outages else (1, 4, 10, 1000)),
         resident_text_bytes_max=chance.choice((10, 60, 200, 100_000)),
         resident_scores_max=chance.choice((1, 3, 1000)),
         seen_traces_max=chance.choice((1, 4, 1000)),
-        trace_observations_max=chance.choice((1, 2, 3, 1000)),
+        # Which events a full trace refuses depends on their order, which deferral changes.
+        trace_observations_max=1000 if defers else chance.choice((1, 2, 3, 1000)),
+        store_wait_max_s=chance.choice((1e-6, 1e-4)) if defers else 1_000,
+        deferred_records_max=chance.choice((1, 3, 1000)),
         trace_log_interval_s=chance.choice((1e-6, 1e-3, 1_000)),
         trace_log_records_max=chance.choice((1, 3, 1000)),
     )
-    world.outage_rate = chance.choice((0, 0, 0.02))
-    for _ in range(chance.randrange(6)):
+    world.outage_rate = chance.choice((0.005, 0.02, 0.1) if outages else (0, 0, 0.02))
+    for _ in range(chance.randrange(12 if outages else 6)):
         await world.live(settings, chance.randrange(400), gracefully=chance.random() < 0.3)
     world.outage_rate = 0.0
     world.store_is_up.set()

@@ -28,6 +28,14 @@ class EventFailedError(FoldFailedError):
         self.place = place
 
 
+class StoreAwayError(Exception):
+    """The store did not answer in time; ``traces`` must be read from it."""
+
+    def __init__(self, traces: set[tuple[str, str]]) -> None:
+        super().__init__(f"{len(traces)} traces must be read from the store")
+        self.traces = traces
+
+
 class TraceFailedError(FoldFailedError):
     """The rows of a trace that were read from the store cannot be decoded."""
 

@@ -114,6 +114,11 @@ class TraceCache:
         else:
             trace.restore_texts(state, merged_of_whole_row(row, rank_of(state), self._bounds))
 
+    def take_evicted(self) -> int:
+        """Return how many traces were evicted since the last call."""
+        evicted, self.evicted = self.evicted, 0
+        return evicted
+
     def last_chunk_of(self, keys: Iterable[TraceKey]) -> int:
         """Return the latest chunk that may have changed any of these traces, cached or evicted."""
         latest = self.evicted_chunk
