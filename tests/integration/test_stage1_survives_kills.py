@@ -34,8 +34,8 @@ from streams.runtime.sink_progress import SinkProgress
 from tests.fixtures.control_log import following
 from tests.fixtures.sink import sinking
 from tests.simulation import stage1_oracle as oracle
+from tests.simulation.applied_deltas import applied
 from tests.simulation.stage1_events import random_events
-from tests.simulation.stage1_world import applied
 from tracemill.contract import Event, encode_event
 from tracemill.partitioning import partition_key, partition_of
 

@@ -28,8 +28,8 @@ from tests.integration.test_stage1_survives_kills import (
     until_stored,
 )
 from tests.simulation import stage1_oracle as oracle
+from tests.simulation.applied_deltas import applied
 from tests.simulation.stage1_events import random_events
-from tests.simulation.stage1_world import applied
 
 __all__ = ["kafka", "start_worker"]
 

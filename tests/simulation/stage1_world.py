@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
 
@@ -17,7 +17,6 @@ import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 from producers.kafka.topics import Topics
-from streams.core.dimensions.keys import spend_key_of_delta, window_key_of_delta
 from streams.core.observations.deferral import DeferredRecord
 from streams.core.observations.fold import Needs
 from streams.core.observations.seen import trace_hash
@@ -36,7 +35,6 @@ from streams.observations.ports import Ends, Headers, Restored
 from streams.observations.settings import StreamsSettings
 from streams.observations.tail import Tail, restored_of
 from streams.runtime.partition_worker import SourceMessage
-from tests.simulation.project_load import amounts_of
 from tests.simulation.stage1_oracle import RATES, SAVED_PER_CACHED
 
 PARTITION = 0
@@ -366,52 +364,6 @@ class World:
             for partition in range(PROJECT_PARTITIONS)
             for record in self.logs[TOPICS.deltas, partition]
         ]
-
-
-def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
-    """Return windows and spend after applying each delta once; repeats of an offset are dropped."""
-    windows: dict[tuple, list] = {}
-    spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 6)
-    done: dict[tuple[str, int], int] = {}
-    for deltas in records:
-        for delta in deltas:
-            source = (delta.project_id, delta.partition)
-            if delta.offset > done.get(source, -1):
-                done[source] = delta.offset
-                _apply(delta, windows, spend)
-    return (
-        {key: _without_zeros(cell) for key, cell in windows.items() if cell[0]},
-        {key: tuple(cell) for key, cell in spend.items() if any(cell)},
-    )
-
-
-def _apply(delta: Delta, windows: dict[tuple, list], spend: dict[tuple, list[int]]) -> None:
-    for each in delta.windows:
-        key = (delta.project_id, each.window_s, *window_key_of_delta(each))
-        cell = windows.setdefault(key, [0, 0, 0, defaultdict(int), defaultdict(int), Counter()])
-        cell[0] += each.observations
-        cell[1] += each.errors
-        cell[2] += each.cost_pico
-        for kind, count in each.usage.items():
-            cell[3][kind] += count
-        for bin_key, count in each.latency_bins.items():
-            cell[4][bin_key] += count
-        for measure in (
-            *("unpriced", "cache_exact", "cache_semantic", "cache_miss"),
-            *("cached_saved_pico", "app_saved_pico"),
-        ):
-            cell[5][measure] += getattr(each, measure)
-        for measure in ("ttft_bins", "rate_bins", "error_types"):
-            for name, count in getattr(each, measure).items():
-                cell[5][measure, name] += count
-    for each in delta.spend:
-        cell = spend[delta.project_id, each.bucket_s, *spend_key_of_delta(each)]
-        for at, amount in enumerate(amounts_of(each)):
-            cell[at] += amount
-
-
-def _without_zeros(cell: Sequence) -> tuple:
-    return (*cell[:3], *({key: count for key, count in part.items() if count} for part in cell[3:]))
 
 
 _TABLES = {

@@ -19,8 +19,9 @@ from streams.core.observations.failures import PROCESSING_FAILED
 from streams.core.rollups import contributions
 from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
+from tests.simulation.applied_deltas import applied
 from tests.simulation.stage1_events import random_events
-from tests.simulation.stage1_world import TOPICS, World, applied
+from tests.simulation.stage1_world import TOPICS, World
 from tests.simulation.test_stage1_survives import (
     DEADLINE_S,
     SEEDS,

@@ -15,8 +15,9 @@ import pytest
 from streams.core.observations.scores import version_of
 from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
+from tests.simulation.applied_deltas import applied
 from tests.simulation.stage1_events import MIDNIGHT_US, random_events
-from tests.simulation.stage1_world import TOPICS, World, applied
+from tests.simulation.stage1_world import TOPICS, World
 from tracemill.contract import Event, Observation, Score, decode_event, encode_event
 
 SEEDS = range(*map(int, os.environ.get("TRACEMILL_SIMULATION_SEEDS", "0:200").split(":")))
