@@ -138,11 +138,6 @@ class PartitionStage:
             self._backlog.done(max(self._resume_after, self._writer.committed_offset) + 1)
 
     @property
-    def has_deferred(self) -> bool:
-        """Return whether deferred events wait."""
-        return self._deferral.is_waiting
-
-    @property
     def is_full(self) -> bool:
         """Return whether ``put`` would wait."""
         return self._inbox.is_full
@@ -313,7 +308,10 @@ class PartitionStage:
                 )
                 break
             except StoreAwayError as away:
-                rest = await self._deferral.defer(messages, away.traces, writer.committed_offset)
+                rest = None  # the sink is only late, so the partition waits for it
+                if self._deferral.is_store_away:
+                    committed_to = writer.committed_offset
+                    rest = await self._deferral.defer(messages, away.traces, committed_to)
                 if rest is not None:
                     await self._fold_chunk(fold, writer, rest)
                     return
@@ -392,7 +390,8 @@ class PartitionStage:
                 self._deferral.is_store_away = False
             except TimeoutError:
                 metrics.LIMIT_REACHED.labels("store_wait_max_s").inc()
-                self._deferral.is_store_away = True
+                if not await self._history.is_store_up():
+                    self._deferral.is_store_away = True
                 raise StoreAwayError(needs.traces) from None
             finally:
                 self._waits_for = ""

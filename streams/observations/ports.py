@@ -77,6 +77,9 @@ class History(Protocol):
         Returns at most ``seen_traces_max`` of them.
         """
 
+    async def is_store_up(self) -> bool:
+        """Return whether the store answers now."""
+
     async def source_end(self, partition: int) -> int:
         """Return the offset after the last source record."""
 

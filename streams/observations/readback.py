@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 ResultT = TypeVar("ResultT")
 RowT = TypeVar("RowT", ObservationRow, TraceRow)
 
+STORE_ANSWER_S: Final = 2.0
 _PICO: Final = 1_000_000_000_000
 SEEN_SQL: Final = """
 SELECT DISTINCT
@@ -150,6 +151,14 @@ class StoreHistory:
             metrics.LIMIT_REACHED.labels("seen_traces_max").inc()
             log.warning("limit_reached", limit="seen_traces_max", partition=partition)
         return hashes
+
+    async def is_store_up(self) -> bool:
+        try:
+            async with asyncio.timeout(STORE_ANSWER_S):
+                await self._store.ping()
+        except (StoreUnavailable, TimeoutError):
+            return False
+        return True
 
     async def source_end(self, partition: int) -> int:
         return await end_of(self._kafka, TopicPartition(self._kafka.topics.events, partition))

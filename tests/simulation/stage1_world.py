@@ -204,6 +204,10 @@ class World:
                 )
             )
 
+    async def is_store_up(self) -> bool:
+        await self._yield()
+        return self.store_is_up.is_set()
+
     async def source_end(self, partition: int) -> int:
         await self._yield()
         self.restored += 1
@@ -301,7 +305,7 @@ class World:
             if working.done():
                 working.result()
             is_done = not self.arriving and self.acknowledged == len(self.source)
-            is_done = is_done and stage.is_restored and not stage.has_deferred
+            is_done = is_done and stage.is_restored and not stage._deferral.is_waiting
             if steps is None and is_done and not self.more_to_come:
                 break
         feeding.cancel()
