@@ -24,10 +24,13 @@ WITHIN_S = 90.0
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The store is suspended for longer than a process may hang."""
+    """The store is suspended for longer than a process may hang; few traces are in memory."""
     data_dir = tmp_path_factory.mktemp("outage") / "data"
     with running_server(
-        data_dir, TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true", TRACEMILL_STALLED_AFTER_S="600"
+        data_dir,
+        TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true",
+        TRACEMILL_STALLED_AFTER_S="600",
+        TRACEMILL_STREAMS_RESIDENT_OBSERVATIONS_MAX="100",
     ) as server:
         yield server
 
@@ -53,7 +56,12 @@ def wait_for(holds: Any, what: str) -> None:
 def test_alerts_arrive_and_totals_are_exact(installation: Server, client: httpx.Client) -> None:
     start_ns = (time.time_ns() // 10**9 - 120) * 10**9
     all_facts = facts(OBSERVATIONS, start_ns=start_ns, spread_ns=60 * 10**9, seed=5)
-    before, during = all_facts[: OBSERVATIONS // 2], all_facts[OBSERVATIONS // 2 :]
+    half, three_quarters = OBSERVATIONS // 2, OBSERVATIONS * 3 // 4
+    before, during, later = (
+        all_facts[:half],
+        all_facts[half:three_quarters],
+        all_facts[three_quarters:],
+    )
     spent_pico = sum(totals(before).cost_pico_by_model.values())
     with receiver() as hook:
         post(
@@ -62,7 +70,7 @@ def test_alerts_arrive_and_totals_are_exact(installation: Server, client: httpx.
             {"url": hook.url, "events": ["budget.threshold_crossed", "alert.firing"]},
         )
         limit = f"{(spent_pico + 10**9) // 10**9 / 1_000:.3f}"
-        budget = {"name": "all", "period": "total", "limit_usd": limit, "thresholds": ["1"]}
+        budget = {"name": "all", "period": "total", "limit_usd": limit, "thresholds": ["1", "1.7"]}
         budget_id = post(client, "/v1/budgets", budget)
         rule = {
             "name": "many", "metric": "cost", "comparison": ">", "threshold": limit, "window": "1h",
@@ -88,11 +96,17 @@ def test_alerts_arrive_and_totals_are_exact(installation: Server, client: httpx.
                 lambda: events_of(hook, budget_id) and events_of(hook, rule_id),
                 "no webhook without the store",
             )
+            send_all(installation, before, Random(3))  # duplicates of traces that must be read
+            send_all(installation, later, Random(4))
+            wait_for(
+                lambda: len(events_of(hook, budget_id)) == 2,
+                "events of stored traces delay those of others",
+            )
         finally:
             os.kill(pids["store"], signal.SIGCONT)
         becomes(
             figures_of(totals(all_facts)) | {"spent by user": {}},
             lambda: figures(client, start_ns, {}),
         )
-        assert events_of(hook, budget_id) == ["budget.threshold_crossed"]
+        assert events_of(hook, budget_id) == ["budget.threshold_crossed"] * 2
         assert events_of(hook, rule_id) == ["alert.firing"]
