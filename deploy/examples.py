@@ -66,6 +66,11 @@ EXAMPLES: Final[Mapping[str, str]] = {
         "tracemill experiments compare baseline candidate --dataset support/billing"
         " --fail-if 'mean(correctness) < 0.8'"
     ),
+    "prompts list": "tracemill prompts list --json",
+    "prompts export": "tracemill prompts export greeting --label production -o prompts.json",
+    "prompts import": "tracemill prompts import prompts.json --label staging",
+    "prompts diff": "tracemill prompts diff prompts.json",
+    "prompts rollback": "tracemill prompts rollback greeting --to 3",
     "quarantine list": "tracemill quarantine list --state quarantined",
     "quarantine show": "tracemill quarantine show events/0/1234",
     "quarantine replay": "tracemill quarantine replay events/0/1234",

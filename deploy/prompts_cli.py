@@ -38,9 +38,7 @@ NOT_FOUND: Final = 404
 PAGE: Final = 100
 
 Label = Annotated[str, typer.Option(help="Label of the versions.")]
-Source = Annotated[
-    Path, typer.Argument(metavar="FILE", help="File of prompts.", exists=True, dir_okay=False)
-]
+Source = Annotated[Path, typer.Argument(metavar="FILE", help="File of prompts.")]
 
 
 @prompts.command("list")
