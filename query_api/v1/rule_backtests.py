@@ -143,7 +143,10 @@ def _require_fixed_threshold(rule: AlertRule) -> None:
         ("rule.anomaly", rule.anomaly is not None),
     ):
         if is_set:
-            message = f"{field}: only rules with a fixed threshold can be tested on the past"
+            message = (
+                f"{field}: only rules with a fixed threshold can be tested on the past; set it to"
+                " null and give a threshold in the unit of the metric"
+            )
             raise BadRequestError(message, field=field)
 
 
@@ -160,8 +163,12 @@ async def _read(
     used = tuple(dict.fromkeys((*rule.group_by, *metric.group, *rule.filter)))
     source = metric.source_for(used)
     if source not in RESOLUTION_S:
-        message = f"rule.metric: {metric.name} cannot be tested on the past"
-        raise BadRequestError(message, field="rule.metric")
+        allowed = tuple(each.name for each in METRICS.values() if {*each.sources} & {*RESOLUTION_S})
+        message = (
+            f"rule.metric: {metric.name} cannot be tested on the past, because it is not computed"
+            f" from windows or spend; allowed: {', '.join(allowed)}"
+        )
+        raise BadRequestError(message, field="rule.metric", allowed=allowed)
     known = metric.dimensions_of(source)
     limit, part_s = context.settings.backtest_rows_max, context.settings.backtest_part_s
     panes: list[RulePane] = []

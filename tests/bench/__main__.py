@@ -14,13 +14,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.alerts import CrossingTimes, crossings_under_load, rule_definition
+from tests.bench.alerts import (
+    CrossingTimes,
+    crossings_under_load,
+    falling_rule_definition,
+    rule_definition,
+)
 from tests.bench.definitions import create_definitions
 from tests.bench.phases import Measured, RequestNumbers, flood, steady
 from tests.bench.stages.table import stages_table
 from tests.fixtures.installation import ROLES, Server, running_server
 
 IDLE_S = 10
+WINDOW_S = 10
 
 
 def main() -> None:
@@ -29,6 +35,9 @@ def main() -> None:
     parser.add_argument("--flood-s", type=float, default=60, help="seconds as fast as it goes")
     parser.add_argument("--crossings", type=int, default=20, help="budgets crossed under load")
     parser.add_argument("--rule-crossings", type=int, default=20, help="rules fired under load")
+    parser.add_argument(
+        "--falling-rule-crossings", type=int, default=0, help="the same, of a mean of 10 s"
+    )
     parser.add_argument("--budgets", type=int, default=0, help="budgets with groups, all loads")
     parser.add_argument("--rules", type=int, default=0, help="rules with groups, all loads")
     parser.add_argument(
@@ -75,6 +84,13 @@ async def _measure(server: Server, options: argparse.Namespace, console: Console
         if options.rule_crossings
         else None
     )
+    means = (
+        await crossings_under_load(
+            server, numbers, options.falling_rule_crossings, falling_rule_definition, WINDOW_S
+        )
+        if options.falling_rule_crossings
+        else None
+    )
     if options.flood_s:
         loads.append(await flood(server, numbers, seconds=options.flood_s))
     console.print(_table(loads))
@@ -82,6 +98,8 @@ async def _measure(server: Server, options: argparse.Namespace, console: Console
         console.print(_crossings("budget crossing", crossings))
     if fired is not None:
         console.print(_crossings("rule of 10 s true", fired))
+    if means is not None:
+        console.print(_crossings("mean of 10 s true", means))
 
 
 def _table(loads: list[Measured]) -> Table:

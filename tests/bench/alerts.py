@@ -103,15 +103,23 @@ def rule_definition(name: str) -> Definition:
     return Definition("/v1/alert-rules", "alert.firing", body, "bench-user", name)
 
 
+def falling_rule_definition(name: str) -> Definition:
+    """Return a rule on a mean of ten seconds, which is evaluated when its window ends."""
+    rule = rule_definition(name)
+    body = rule.body | {"metric": "avg_latency", "threshold": 0.000001}
+    return Definition(rule.path, rule.event, body, rule.user, rule.environment)
+
+
 async def crossings_under_load(
     server: Server,
     numbers: RequestNumbers,
     crossings: int,
     definition: Callable[[str], Definition] = budget_definition,
+    expected_s: float = 0.5,
 ) -> CrossingTimes:
     """Create ``crossings`` definitions; send one export for each, and wait for its webhook."""
     found = CrossingTimes(SPANS_PER_S, expected=crossings)
-    seconds = crossings * (BETWEEN_S + 0.5) + 5
+    seconds = crossings * (BETWEEN_S + expected_s) + 5
     async with Receiver().listening() as receiver, server.client() as client:
         created = await client.post(
             "/v1/webhooks",

@@ -103,6 +103,26 @@ async def test_silence_is_found_in_the_past(api: Api) -> None:
     assert episode["resolved_at"][:16] == "2026-11-21T12:15"
 
 
+async def test_the_cost_of_sessions_is_tested_and_errors_name_what_can_be(api: Api) -> None:
+    await api.insert(
+        *(
+            SpendRow(
+                project_id=PROJECT, bucket_s=NOON_S, user_id="u", model="m", environment="e",
+                session_id=f"s{number}", total_cost_pico=number * 10**12, row_version=1,
+                observation_count=1,
+            )
+            for number in range(4)
+        ),
+    )  # fmt: skip
+    rule = {"metric": "session_cost", "threshold": "2", "window": "1h", "no_data": "keep"}
+    found = await past(api, rule, 0, 7_200)
+    assert [each["group"] for each in found["episodes"]] == [{"session_id": "s3"}]
+    body = {"rule": RULE | {"metric": "score_mean"}, "from": at(0), "to": at(60)}
+    error = (await api.client.post(PATH, json=body)).json()["error"]
+    assert {"session_cost", "p95_latency", "silence"} < {*error["allowed"]}
+    assert "trace_cost" not in error["allowed"]
+
+
 async def test_an_existing_rule_is_named_by_its_id(api: Api) -> None:
     await api.insert(*(window(n, 30) for n in range(0, 120, 10)))
     made = (await api.client.post("/v1/alert-rules", json=RULE | {"enabled": False})).json()
