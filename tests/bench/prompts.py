@@ -1,6 +1,6 @@
 """`python -m tests.bench.prompts --seconds N`: read prompts at a fixed rate.
 
-An installation gets 300 prompts with 3 versions each, some of which include others. Requests start
+An installation gets 100 prompts with 2 versions each, some of which include others. Requests start
 at fixed times, however long earlier ones take, and latencies count from these times. Exits with 1
 if a response is wrong, or if the 99th percentile is above the limit.
 """
@@ -24,15 +24,15 @@ from urllib.parse import quote
 from tests.bench.decisions import connected
 from tests.fixtures.installation import Server, running_server
 
-PROMPTS = 300
-VERSIONS = 3
+PROMPTS = 100
+VERSIONS = 2
 CONNECTIONS = 16
 TEXT = "Answer {{question}} in {{language}}. " * 60
 """Two kilobytes, like usual system prompts."""
 
 
 def body_of(number: int, version: int) -> dict[str, Any]:
-    rules = "" if number < 30 else f"@@@langfusePrompt:name=f/{number % 30}|label=production@@@"
+    rules = "" if number < 10 else f"@@@langfusePrompt:name=f/{number % 10}|label=production@@@"
     return {
         "name": f"f/{number}",
         "prompt": f"{number} {version} {TEXT}{rules}",
