@@ -30,12 +30,14 @@ from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.langfuse.api_keys import api_keys_router
 from query_api.langfuse.comments import comments_router
+from query_api.langfuse.daily_metrics import daily_metrics_router
 from query_api.langfuse.dataset_items import dataset_items_router
 from query_api.langfuse.dataset_run_items import dataset_run_items_router
 from query_api.langfuse.dataset_runs import dataset_runs_router
 from query_api.langfuse.datasets import datasets_router
 from query_api.langfuse.datasets_v1 import datasets_v1_router
 from query_api.langfuse.media import media_router
+from query_api.langfuse.metrics import metrics_router
 from query_api.langfuse.models import models_router
 from query_api.langfuse.observations import observations_router
 from query_api.langfuse.projects import projects_router
@@ -94,6 +96,8 @@ ROUTERS: Final = (
     projects_router,
     api_keys_router,
     models_router,
+    metrics_router,
+    daily_metrics_router,
     traces_router,
     observations_router,
     score_configs_router,

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -29,6 +29,20 @@ _RESULT_EXCEEDED: Final = 396
 """Error codes of ClickHouse; a reached limit with another code is a limit of memory."""
 
 log = structlog.get_logger(__name__)
+
+
+class Statistics(msgspec.Struct):
+    """What the store read for a query."""
+
+    rows_read: int = 0
+    bytes_read: int = 0
+
+
+class Measured(msgspec.Struct):
+    """The rows of a query, and what the store read for them."""
+
+    data: list[dict[str, Any]]
+    statistics: Statistics
 
 
 class Reader:
@@ -57,6 +71,20 @@ class Reader:
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{blocks}", params, _FORMAT),
         )
         return self._decoder(row_type).decode_lines(body)
+
+    async def measured(self, query: StoreQuery) -> Measured:
+        """Return the rows as dictionaries, with the amount that was read; raise like ``rows``.
+
+        Decimals are strings.
+        """
+        text, params = query.sql()
+        blocks = f", max_block_size = {query.block_rows_max}" if query.block_rows_max else ""
+        ending = f", output_format_json_quote_decimals = 1{blocks}"
+        body = await self.bounded(
+            query.name,
+            lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{ending}", params, "JSON"),
+        )
+        return self._decoder(Measured).decode(body)
 
     async def bounded(self, name: str, run: Callable[[str], Awaitable[Result]]) -> Result:
         """Call ``run`` with a ``SETTINGS`` clause that limits its statement.

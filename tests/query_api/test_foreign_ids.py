@@ -24,6 +24,7 @@ from clickhouse.rows import (
 )
 from deploy.price_explanations import BilledPrices
 from query_api.app import create_query_api
+from query_api.openapi.metrics_examples import METRICS_QUERY_EXAMPLE
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
 
@@ -34,6 +35,8 @@ EMPTY_SKETCH = (
 )
 DAY = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
 NEEDED: dict[str, dict[str, str]] = {
+    "/api/public/metrics": {"query": METRICS_QUERY_EXAMPLE},
+    "/api/public/v2/metrics": {"query": METRICS_QUERY_EXAMPLE},
     "/v1/windows": DAY | {"step": "1h"},
     "/v1/prices/unpriced": DAY,
     "/v1/prices/resolve": {"model": "m", "at": DAY["from"]},

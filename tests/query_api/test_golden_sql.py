@@ -11,6 +11,7 @@ from query_api.store import queries as package
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.filters import parse_filter
 from query_api.store.queries import (
+    aggregates,
     alert_states,
     alerts,
     budget_past,
@@ -52,6 +53,7 @@ from query_api.store.rows import (
 )
 from query_api.store.sql import StoreQuery
 from query_api.store.steps import Runs
+from tests.query_api.golden_sql.aggregates import AGGREGATES
 from tests.query_api.golden_sql.alerts import ALERTS
 from tests.query_api.golden_sql.documents import DOCUMENTS
 from tests.query_api.golden_sql.example import NASTY, Example, condition
@@ -61,6 +63,7 @@ from tests.query_api.golden_sql.traces import TRACES
 from tests.query_api.golden_sql.windows import WINDOWS
 
 MODULES = (
+    aggregates,
     alerts,
     budget_past,
     budget_states,
@@ -89,7 +92,7 @@ QUERIES = [
     for _, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, StoreQuery) and kind is not StoreQuery
 ]
-EXAMPLES = [*TRACES, *OBSERVATIONS, *OWNERS, *WINDOWS, *ALERTS, *DOCUMENTS]
+EXAMPLES = [*TRACES, *OBSERVATIONS, *OWNERS, *WINDOWS, *ALERTS, *DOCUMENTS, *AGGREGATES]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example[0]).__name__)

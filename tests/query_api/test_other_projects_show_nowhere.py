@@ -39,6 +39,7 @@ from producers.tiers.log import TierLog
 from producers.tiers.record import Tier
 from query_api.app import create_query_api
 from query_api.decisions.book import DecisionBook
+from query_api.openapi.metrics_examples import METRICS_QUERY_EXAMPLE
 from query_api.settings import QuerySettings
 from tests.fixtures.control_log import following, following_documents, following_tiers
 from tests.query_api.harness import ADMIN_KEY, NOON_US, OTHER, PROJECT, Kept, observation
@@ -68,6 +69,8 @@ PARAMETERS: dict[str, list[dict[str, str]]] = {
     "/api/public/health": [
         {"failIfNoRecentEvents": "true"}, {"failIfDatabaseUnavailable": "true"},
     ],
+    "/api/public/metrics": [{"query": METRICS_QUERY_EXAMPLE}],
+    "/api/public/v2/metrics": [{"query": METRICS_QUERY_EXAMPLE}],
     "/v1/windows": [
         {
             "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z",

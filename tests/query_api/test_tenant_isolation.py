@@ -31,6 +31,7 @@ from producers.control.kinds.webhook import Webhook
 from producers.control.record import ProjectRecord
 from producers.documents.kinds.dataset import dataset_id
 from query_api.app import create_query_api
+from query_api.openapi.metrics_examples import METRICS_QUERY_EXAMPLE
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
 
@@ -176,6 +177,7 @@ RANGE = {
     "step": "1h",
     "group_by": "name",
 }
+METRICS = {"query": METRICS_QUERY_EXAMPLE.replace("providedModelName", "name")}
 
 
 def filled(path: str, api: Api, project_id: str) -> str:
@@ -208,6 +210,8 @@ async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Res
         "/v1/experiments/compare": {"dataset": "set", "runs": "run"},
         "/api/public/dataset-run-items": {"datasetId": dataset_id(own, "set"), "runName": "run"},
         "/v1/windows": RANGE,
+        "/api/public/metrics": METRICS,
+        "/api/public/v2/metrics": METRICS,
         "/v1/cache": RANGE,
         "/api/public/prompts": {"name": "p"},
         "/v1/prompts/p/assign": {"key": "u"},
