@@ -34,6 +34,7 @@ from query_api.store.queries import (
     usual_spend,
     windows,
 )
+from query_api.store.queries.aggregates import Aggregate
 from query_api.store.queries.alerts import FindAlerts
 from query_api.store.queries.documents import (
     DocumentConditions,
@@ -138,6 +139,9 @@ def test_every_table_a_query_reads_is_restricted_to_its_project(kind: type[Store
         others["ids"] = ("a",)  # type: ignore[assignment]
     if "owner" in {each.name for each in fields(kind)}:
         others["owner"] = "user_id"  # type: ignore[assignment]
+    if kind is Aggregate:
+        joins = ("traces", "summaries", "observation_scores", "trace_scores", "observations")
+        others |= {"source": "observations", "joins": joins}  # type: ignore[dict-item]
     if kind is FindDocumentsById:
         others["ids"] = ("a",)  # type: ignore[assignment]
     text = kind("acme", **others).sql().text  # type: ignore[arg-type]
