@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -24,7 +25,6 @@ from query_api.langfuse.parameters import LangfuseParameters
 from query_api.openapi.metrics_examples import METRICS_EXAMPLE, METRICS_QUERY_EXAMPLE
 from query_api.query.plan import Question, aggregate_of, source_of
 from query_api.responses import json_response
-from query_api.store.queries.aggregates import Aggregate
 from query_api.store.steps import Runs
 from query_api.times import SECOND_US, iso
 
@@ -58,12 +58,8 @@ def metrics_router(context: AppContext) -> APIRouter:
         question, granularity = _question(project_id, query, context.settings.window_steps_max)
         source = source_of(question)
         limit, order = query.limits.row_limit, query.order()
-
-        def write(*args: Any, **fields: Any) -> Aggregate:
-            return Aggregate(*args, order=order, limit=limit, **fields)
-
-        asked = await aggregate_of(context.reader, question, source, write)
-        rows = (await context.reader.measured(asked)).data
+        asked = await aggregate_of(context.reader, question, source)
+        rows = (await context.reader.measured(replace(asked, order=order, limit=limit))).data
         data = [_shown(row, question, granularity) for row in rows]
         return json_response(MetricsList(data))
 

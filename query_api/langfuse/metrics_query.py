@@ -103,7 +103,8 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
 
     def engine_view(self) -> View:
         """Return the view of the engine. Raises: BadRequestError: there is no such view."""
-        return _one_of(_VIEWS, self.view, "view")[0]
+        view: View = _one_of(_VIEWS, self.view, "view")[0]
+        return view
 
     def fields(self) -> tuple[str, ...]:
         """Return the dimensions. Raises: BadRequestError: one does not exist."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,9 +105,7 @@ def _fits_spend(question: Question) -> bool:
     )
 
 
-async def aggregate_of(
-    reader: Reader, question: Question, source: Source, write: Callable[..., Aggregate] = Aggregate
-) -> Aggregate:
+async def aggregate_of(reader: Reader, question: Question, source: Source) -> Aggregate:
     """Return the query of a source. Raises like ``Reader.rows``."""
     dimensions = [DIMENSIONS[question.view][each] for each in question.dimensions]
     measures = [MEASURES[question.view][each.measure] for each in question.metrics]
@@ -123,7 +121,7 @@ async def aggregate_of(
             columns |= dict.fromkeys([measure.sketch] if is_sketch else measure.window_columns)
         group_by = tuple(dict.fromkeys(each.window for each in dimensions))
         rolled = Rolled(levels, tuple(columns), group_by)
-    return write(
+    return Aggregate(
         question.project_id,
         source,
         question.from_us,
@@ -143,7 +141,7 @@ def joins_of(
     """Return the joins that fields need in a source, each once."""
     if source in {"windows", "spend"}:
         return ()
-    found = (each.join for each in (*dimensions, *measures))
+    found = [*(each.join for each in dimensions), *(each.join for each in measures)]
     return tuple(dict.fromkeys(join for join in found if join is not None))
 
 
