@@ -8,6 +8,7 @@ issues. In both, 503 has ``Retry-After``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -215,8 +216,18 @@ def _methods_at(request: Request) -> tuple[str, ...]:
         for route in request.app.routes
         if route.matches({**request.scope, "method": method})[0] is Match.FULL
     }
-    there = {method.upper() for method in ingestion_paths().get(request.url.path, ())}
+    there = {
+        method.upper()
+        for template, methods in ingestion_paths().items()
+        if _is_path_of(template, request.url.path)
+        for method in methods
+    }
     return tuple(sorted(here | there))
+
+
+def _is_path_of(template: str, path: str) -> bool:
+    """Return whether a path is one of a template of OpenAPI; parameters may contain slashes."""
+    return re.fullmatch(re.sub(r"\\\{[^}]*\}", ".+", re.escape(template)), path) is not None
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -31,7 +31,7 @@ WITHOUT_BODY = {
     (method.upper(), path)
     for path, item in DOCUMENT["paths"].items()
     for method, operation in item.items()
-    if method == "post" and "requestBody" not in operation
+    if method in {"post", "delete"} and "requestBody" not in operation
 }
 OPEN = {"/api/public/health", "/api/public/ready"}
 LONG = "x" * 70_000

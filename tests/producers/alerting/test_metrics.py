@@ -36,4 +36,4 @@ def test_a_metric_accepts_the_dimensions_of_its_sources_in_their_order() -> None
 def test_every_metric_has_a_source_without_dimensions(metric: Metric) -> None:
     assert metric.source_for([]) in metric.sources or metric.group == ("session_id",)
     assert (metric.quantile is not None) == (metric.aggregate == "quantile")
-    assert bool(metric.per) == (metric.aggregate == "share")
+    assert bool(metric.per) == (metric.aggregate in ("share", "average"))

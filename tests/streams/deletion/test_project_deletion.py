@@ -29,6 +29,7 @@ from producers.control.kinds.limits import Limits
 from producers.control.kinds.project import Project
 from producers.control.kinds.webhook import Webhook, new_signing_secret
 from producers.control.log import ControlLog
+from producers.documents.record import DOCUMENTS, DocumentRecord, value_of
 from producers.kafka.log_reader import LogReader
 from producers.kafka.topics import CONTROL
 from producers.settings import KafkaSettings, WebhookSettings
@@ -104,9 +105,23 @@ async def send(producer: AIOKafkaProducer, kafka: KafkaSettings, project_id: str
     """Write rows of a project to the topic of each feed, together with another project's."""
     for feed in ALL_FEEDS:
         if feed.topic != CONTROL:
-            rows = [row_of(feed, each, n) for n in range(3) for each in (project_id, "other")]
-            topic, value = feed.topic_in(kafka.topics), b"\n".join(rows)
-            await producer.send_and_wait(topic, value, key=project_id.encode(), partition=0)
+            of = [(each, n) for n in range(3) for each in (project_id, "other")]
+            if feed.topic == DOCUMENTS:
+                values = [document(*each) for each in of]
+            else:
+                values = [b"\n".join(row_of(feed, *each) for each in of)]
+            topic = feed.topic_in(kafka.topics)
+            for value in values:
+                await producer.send_and_wait(topic, value, key=project_id.encode(), partition=0)
+
+
+def document(project_id: str, number: int) -> bytes:
+    """Return a record of a document; each has one."""
+    record = DocumentRecord(
+        project_id=project_id, kind="toy", id=f"id-{number}", revision=1, created_us=START_US,
+        updated_us=START_US, body="{}",
+    )  # fmt: skip
+    return value_of(record)
 
 
 async def send_alerts(producer: AIOKafkaProducer, kafka: KafkaSettings, project_id: str) -> None:
