@@ -55,6 +55,11 @@ def _span_ms(since: str, until: str) -> str:
     )
 
 
+def _all_tokens(usage: str) -> str:
+    """Return SQL of the total of a usage; other types are its parts."""
+    return f"if(mapContains({usage}, 'total'), {usage}['total'], arraySum(mapValues({usage})))"
+
+
 def _part(usage: str, side: str) -> str:
     return f"arraySum(mapValues(mapFilter((k, v) -> position(k, '{side}') > 0, {usage})))"
 
@@ -65,11 +70,11 @@ _COST: Final = "if(s_id = '', total_cost, toDecimal128(s_counted['cost_pico'], 1
 _LATENCY: Final = _span_ms("start_time", "end_time")
 _STREAMING: Final = _span_ms("completion_start_time", "end_time")
 _TTFT: Final = _span_ms("start_time", "completion_start_time")
-_ALL_USAGE: Final = "arraySum(mapValues(usage))"
+_ALL_USAGE: Final = _all_tokens("usage")
 
 
 def _tokens(side: str) -> Measure:
-    own = _part(_USAGE, side) if side else f"arraySum(mapValues({_USAGE}))"
+    own = _part(_USAGE, side) if side else _all_tokens(_USAGE)
     rolled = _part("usage", side) if side else _ALL_USAGE
     return Measure(
         f"toInt64({own})",

@@ -18,6 +18,11 @@ MODELS = ("m1", "m2")
 RANGE = {"fromTimestamp": "2026-11-21T00:00:00.000001Z", "toTimestamp": "2026-11-25T00:00:00Z"}
 
 
+def _usage(inputs: int, outputs: int) -> dict[str, int]:
+    """Return usage as rows have it: with its total."""
+    return {"input": inputs, "output": outputs, "total": inputs + outputs}
+
+
 def _rows() -> tuple[list[Any], list[ObservationRow]]:
     random = Random(5)
     traces, observations = [], []
@@ -29,7 +34,7 @@ def _rows() -> tuple[list[Any], list[ObservationRow]]:
                 trace_id, start_us, name=f"trace-{number % 3}", user_id=USERS[number % 3],
                 session_id=f"s{number % 2}", tags=["a"] if number % 2 else ["a", "b"],
                 observation_count=2, total_cost_pico=number * 10**9, end_us=start_us + 10**6,
-                release="r1", usage={"input": 3, "output": 4},
+                release="r1", usage={"input": 3, "output": 4, "total": 7},
             )
         )  # fmt: skip
         for index in range(2):
@@ -40,7 +45,7 @@ def _rows() -> tuple[list[Any], list[ObservationRow]]:
                 environment="production", level="ERROR" if number % 4 == 0 else "DEFAULT",
                 end_us=start_us + index * SECOND_US + latency_us,
                 completion_start_us=start_us + index * SECOND_US + 1_000,
-                usage={"input": random.randrange(1000), "output": random.randrange(100)},
+                usage=_usage(random.randrange(1000), random.randrange(100)),
                 total_cost_pico=random.randrange(10**12), version="v1",
             )  # fmt: skip
             observations.append(row)
@@ -105,7 +110,7 @@ async def test_sums_by_model_are_those_of_the_rows(stored: Api) -> None:
         own = [each for each in OBSERVATIONS if each.model == row["providedModelName"]]
         assert row["sum_totalCost"] == pytest.approx(sum(o.total_cost_pico for o in own) / 10**12)
         assert row["count_count"] == len(own)
-        assert row["sum_totalTokens"] == sum(sum(o.usage.values()) for o in own)
+        assert row["sum_totalTokens"] == sum(o.usage["total"] for o in own)
         assert row["max_inputTokens"] == max(o.usage["input"] for o in own)
         assert row["avg_latency"] == pytest.approx(mean(o.end_us - o.start_us for o in own) / 1000)
         assert row["uniq_uniqueUserIds"] == len({USER_OF[o.trace_id] for o in own} - {""})
@@ -197,9 +202,9 @@ async def test_rows_are_limited_and_ordered(stored: Api) -> None:
 
 
 async def test_a_summary_counts_only_what_its_descendants_do_not_report(api: Api) -> None:
-    usage = {"input": 10}
+    usage = _usage(10, 0)
     await api.insert(
-        trace("t", summaries={"root": {"input": 2, "cost_pico": 5 * 10**11}}),
+        trace("t", summaries={"root": {"input": 2, "total": 2, "cost_pico": 5 * 10**11}}),
         observation("t", "root", usage=usage, total_cost_pico=10**12),
         observation("t", "call", parent_id="root", usage=usage, total_cost_pico=10**12),
     )
@@ -247,7 +252,7 @@ async def test_days_are_listed_with_the_usage_of_models(stored: Api) -> None:
         of_model = [row for row in own if row.model == usage["model"]]
         assert usage["countObservations"] == len(of_model)
         assert usage["inputUsage"] == sum(row.usage["input"] for row in of_model)
-        assert usage["totalUsage"] == sum(sum(row.usage.values()) for row in of_model)
+        assert usage["totalUsage"] == sum(row.usage["total"] for row in of_model)
 
 
 async def test_days_are_filtered_by_fields_of_traces(stored: Api) -> None:
