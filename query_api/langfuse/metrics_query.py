@@ -199,7 +199,8 @@ def parse_query(text: str) -> MetricsQuery:
     try:
         return msgspec.json.decode(text, type=MetricsQuery)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
-        message = f"query: {error}"
+        is_json = isinstance(error, msgspec.ValidationError)
+        message = f"query: {error}" if is_json else f"query: must be a JSON object: {error}"
         allowed = get_args(Granularity) if "granularity" in message else ()
         raise BadRequestError(message, field="query", allowed=allowed) from error
 

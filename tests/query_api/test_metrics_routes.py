@@ -237,6 +237,13 @@ async def test_the_error_for_an_invalid_query_names_the_field(
     assert field in refused.text
 
 
+@pytest.mark.parametrize("text", ["{", "view=traces", '{"view": "\\ud800"}'])
+async def test_a_query_that_is_not_json_is_an_error(stored: Api, text: str) -> None:
+    refused = await stored.client.get("/api/public/metrics", params={"query": text})
+    assert refused.status_code == 400
+    assert "query: must be a JSON object" in refused.text
+
+
 async def test_days_are_listed_with_the_usage_of_models(stored: Api) -> None:
     answer = await stored.client.get("/api/public/metrics/daily", params={"limit": 2, "page": 1})
     assert answer.status_code == 200, answer.text
