@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from query_api.prices.amounts import USAGE_TYPE
+from query_api.prompts.names import LABEL_PATTERN
 
 _SHOWN_MAX: Final = 64
 _IN_WORDS: Final = {
     USAGE_TYPE: "1 to 100 letters (a-z), digits, spaces and _ . : / -, beginning with a letter, a"
     " digit or _",
+    LABEL_PATTERN: "1 to 36 of a to z, digits and _ - .",
 }
 """Descriptions of patterns."""
 _EXPECTED: Final = {

@@ -192,6 +192,7 @@ async def test_an_unchanged_prompt_is_a_304_and_a_moved_label_is_not(api: Api) -
         ({"name": "<b>x</b>", "prompt": "x"}, "HTML"),
         ({"name": "/a", "prompt": "x"}, "folders"),
         ({"name": "a" * 256, "prompt": "x"}, "255"),
+        ({"name": "a", "prompt": "x", "labels": ["A b"]}, "'A b' is not allowed; 1 to 36"),
         ({"name": "a", "prompt": 1}, "prompt: must be a string"),
         ({"name": "a", "prompt": "x", "type": "chat"}, "must be an array for type chat"),
         ({"name": "a", "prompt": [{"role": "user"}], "type": "chat"}, "prompt.0.content"),
