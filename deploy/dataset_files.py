@@ -25,7 +25,7 @@ CELL_CHARS_MAX: Final = 4_000_000
 
 
 class Line(NamedTuple):
-    """An item of a file, or why a line is none."""
+    """A line of a file: its item, or the reason why it has none."""
 
     number: int
     item: dict[str, Any]
@@ -33,7 +33,10 @@ class Line(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Columns of a CSV file that form the input and the expected output; empty: their names."""
+    """Columns of a CSV file that form the input and the expected output.
+
+    Without any, these are the columns ``input`` and ``expected_output``.
+    """
 
     inputs: Sequence[str] = ()
     expected: Sequence[str] = ()
@@ -139,7 +142,7 @@ def _csv_lines(path: Path, columns: Columns) -> Iterator[Line]:
 
 
 def _joined(row: dict[str, str], columns: Sequence[str]) -> Any:
-    """Return the value of a single column, or an object of several."""
+    """Return the value of a single column, or an object with those of several."""
     if len(columns) == 1:
         return _cell(row[columns[0]])
     return {each: _cell(row[each]) for each in columns}

@@ -68,7 +68,9 @@ def _value(comparison: Mapping[str, Any], function: str, measure: str) -> float 
                 return float(each["mean"])
         return None
     if function not in ("mean", "p50", "p95", "max"):
-        raise MisconfiguredError(f"--fail-if: there is no function {function}(); {FUNCTIONS}")
+        raise MisconfiguredError(
+            f"--fail-if: there is no function {function}(); functions: {FUNCTIONS}"
+        )
     name = measure.removeprefix("scores.")
     found = run.get(measure) if measure in ("cost_usd", "latency_ms", "tokens") else None
     found = run["scores"].get(name) if found is None else found

@@ -87,7 +87,8 @@ def read_entries(path: Path) -> list[PromptEntry]:
     """Read a file; prompts that others include come first.
 
     Raises:
-        MisconfiguredError: the file is not such a file; the message names the prompt.
+        MisconfiguredError: it cannot be read, or is not a file of prompts; the message names the
+            prompt.
     """
     try:
         if path.stat().st_size > FILE_MAX_BYTES:

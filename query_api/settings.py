@@ -161,7 +161,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     body_max_bytes: int = Field(default=65_536, ge=1_024)
     """Maximum size of the body of a request; above it: 413."""
     document_body_max_bytes: int = Field(default=4_500_000, ge=1_024)
-    """The same for documents, such as items of datasets and comments."""
+    """Maximum size of the body of a request with documents, such as items of datasets and comments;
+    above it: 413."""
     documents_unstored_max: int = Field(default=1_000, ge=1, le=2_000)
     """Maximum documents of a list that are not stored yet. Lists with more wait for the store; if
     it takes longer than ``queue_wait_max_s``: 503."""
@@ -170,8 +171,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     items_per_request_max: int = Field(default=500, ge=1)
     """Maximum number of items in one ``POST /v1/datasets/items``."""
     document_cache_s: float = Field(default=10.0, ge=0, le=20)
-    """Time for which datasets and runs that were read are cached; changes are seen at once. It must
-    be shorter than ``kept_s`` of documents."""
+    """Time for which datasets and runs that were read are cached; changes are visible at once. It
+    must be shorter than ``TRACEMILL_DOCUMENTS_KEPT_S``."""
     document_cache_max: int = Field(default=1_000, ge=1)
     """Maximum number of cached datasets and runs; at it, the cache is emptied."""
     experiment_changes_max: int = Field(default=1_000, ge=1)

@@ -22,21 +22,31 @@ def _require(text: str, refused: re.Pattern[str], kinds: str) -> str:
     found = refused.search(text)
     if found is not None:
         raise ValueError(
-            f"U+{ord(found.group()):04X} at position {found.start()} is not allowed; texts without"
-            f" {kinds} are"
+            f"U+{ord(found.group()):04X} at position {found.start()} is not allowed: there must be"
+            f" no {kinds}"
         )
     return text
 
 
 def require_one_line(text: str) -> str:
-    """Refuse control characters, line ends and characters that change the direction of text."""
-    kinds = "control characters, line ends and characters that change the direction of text"
+    """Return a text of one line.
+
+    Raises:
+        ValueError: it has control characters, line ends or characters that change the direction of
+            text.
+    """
+    kinds = "control characters, line ends, or characters that change the direction of text"
     return _require(text, _IN_ONE_LINE, kinds)
 
 
 def require_lines(text: str) -> str:
-    """Refuse the same, except for line ends and tabs."""
-    kinds = "control characters and characters that change the direction of text"
+    """Return a text that may have line ends and tabs.
+
+    Raises:
+        ValueError: it has other control characters, or characters that change the direction of
+            text.
+    """
+    kinds = "control characters or characters that change the direction of text"
     return _require(text, _IN_LINES, kinds)
 
 

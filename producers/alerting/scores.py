@@ -24,7 +24,7 @@ Matcher = Callable[[str], bool]
 
 
 def condition_fault(condition: str) -> str:
-    """Return why a condition is not one; empty if it is."""
+    """Return why a condition is not valid; empty if it is."""
     bound = _BOUND.fullmatch(condition)
     if bound is not None and not _NUMBER.fullmatch(bound[2].strip()):
         return (

@@ -63,14 +63,14 @@ LINEAR: Final = Linear()
 class HourOfWeek:
     """Spend is distributed over a period like that of the same hours of earlier weeks.
 
-    So the spend so far is divided by the share of the period's usual spend that is usual until now.
+    So the spend so far is divided by the share of the period's usual spend that falls before now.
     Groups of a budget are taken to have the same distribution.
     """
 
     method: Final = "hour_of_week"
 
     def __init__(self, usual_pico: Mapping[int, int]) -> None:
-        """Create a forecast from spend by ``hour_of_week``, which must not be 0 altogether."""
+        """Create a forecast from spend by ``hour_of_week``, whose sum must be positive."""
         hours = [max(0, usual_pico.get(hour, 0)) for hour in range(WEEK_HOURS)]
         self._hours = hours
         self._before = [0, *accumulate(hours)]
@@ -85,7 +85,7 @@ class HourOfWeek:
     def expected_pico(self, spent_pico: int, start_us: int, end_us: int, now_us: int) -> int:
         start, end = self._usual_until(start_us), self._usual_until(end_us)
         elapsed = self._usual_until(min(max(now_us, start_us), end_us)) - start
-        if not elapsed:  # usually, nothing is spent until now
+        if not elapsed:  # the usual spend until now is 0
             return LINEAR.expected_pico(spent_pico, start_us, end_us, now_us)
         return spent_pico * (end - start) // elapsed
 
@@ -117,7 +117,7 @@ def hour_of_week(at_s: int) -> int:
 def history_bounds_s(at_s: int) -> tuple[int, int]:
     """Return the start and the end of the past in which usual spend is measured at ``at_s``.
 
-    It ends with the last whole day in UTC, so that it does not change with each question.
+    It ends with the last whole day in UTC, so that it changes once a day.
     """
     end_s = at_s // DAY_S * DAY_S
     return end_s - HISTORY_S, end_s

@@ -217,7 +217,7 @@ class ControlLog:
         """Write and delete several records in one transaction, and wait until the view has them.
 
         ``planned`` returns the new records and the tombstones of those to delete. It is called
-        when all earlier records have been read, and no other transaction takes effect between.
+        when all earlier records have been read, and no other transaction takes effect in between.
         Readers apply the changes in this order, but never a part of them after a crash of the
         writer. ``planned`` may be called several times; its exceptions are raised.
 

@@ -51,7 +51,7 @@ class ControlRecord(BaseModel):
         return ()
 
     def outline(self) -> Self:
-        """Return the record as processes keep it that do not serve its contents."""
+        """Return the record without what only processes need that serve its contents."""
         return self
 
 

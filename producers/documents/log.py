@@ -117,7 +117,7 @@ class DocumentLog:
         return True
 
     async def append(self, records: Sequence[DocumentRecord]) -> list[bool]:
-        """Write revisions; when the tail has them, return of each whether it took effect.
+        """Write revisions, wait until the tail has them, and return whether each took effect.
 
         A revision has no effect if another record of the document with the same or a higher
         revision is before it in the log.
@@ -179,7 +179,7 @@ class DocumentLog:
         metrics.DOCUMENTS_TAIL_BYTES.set(self.tail.size_bytes)
 
     async def _evict(self) -> None:
-        """Read periodically what is stored; while there are no records, ask the broker nothing."""
+        """Evict stored records periodically; without records, the broker is not queried."""
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._settings.eviction_interval_s)

@@ -27,4 +27,4 @@ class DocumentSettings(BaseSettings):
     """Interval at which the broker is asked which documents are stored."""
     read_wait_s: float = Field(1.0, gt=0)
     """Maximum time that a request waits for writes of other processes that were acknowledged before
-    it. After it, as during a failure of the broker, the response may lack them."""
+    it. If it ends, or the broker fails, the response may lack them."""

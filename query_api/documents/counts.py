@@ -18,7 +18,7 @@ PROJECTS_MAX: Final = 10_000
 
 
 class DocumentCounts:
-    """Counts the documents of projects, and caches the counts.
+    """Count the documents of projects, and cache the counts.
 
     Several processes can exceed a limit by what they create in ``document_counts_s``.
     """

@@ -253,6 +253,6 @@ class Documents:
     def _contended(self) -> UnavailableError:
         metrics.LIMITS_REACHED.labels("document_write_attempts_max").inc()
         return UnavailableError(
-            "others change the document at the same time; try again",
+            "other requests change the document at the same time; try again",
             retry_after_s=self._settings.retry_after_s,
         )

@@ -30,7 +30,7 @@ Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[ValidationError]
 
 
 class SchemaRefusedError(Exception):
-    """A schema is invalid, or a value does not meet it; the message names the path."""
+    """A schema is invalid, not supported, or too costly to check; the message names the path."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}" if path else message)

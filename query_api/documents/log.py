@@ -21,7 +21,11 @@ class DocumentLog(Protocol):
         """Wait until the tail has all records that were acknowledged before the call."""
 
     async def append(self, records: Sequence[DocumentRecord]) -> list[bool]:
-        """Write records; return of each whether it took effect. Raises like ``DocumentLog``'s."""
+        """Write records; return for each whether it took effect.
+
+        Raises:
+            TooLargeError, ControlUnavailableError: like ``producers.documents.log.DocumentLog``.
+        """
 
 
 class _NoDocuments:

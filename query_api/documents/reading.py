@@ -44,7 +44,7 @@ class _Count(msgspec.Struct):
 
 
 class DocumentReading:
-    """Reads the current state of documents."""
+    """Read the current state of documents."""
 
     def __init__(self, log: DocumentLog, reader: Reader, settings: QuerySettings) -> None:
         self._log = log

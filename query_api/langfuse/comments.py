@@ -48,7 +48,7 @@ class CommentBody(Body):
 
 class CommentParameters(PageParameters):
     object_type: ObjectType | None = None
-    object_id: Text | None = Field(None, description="It requires `objectType`.")
+    object_id: Text | None = Field(None, description="Requires `objectType`.")
     author_user_id: Text | None = None
 
 

@@ -32,7 +32,10 @@ Text = Annotated[str, Field(max_length=TEXT_CHARS_MAX), AfterValidator(require_u
 
 
 class DatasetBody(Body):
-    """A new dataset, or changes of the one with this name; null and absent fields do not change."""
+    """A new dataset, or changes of the one with this name.
+
+    Absent fields do not change; null removes a schema, and does not change the other fields.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel, json_schema_extra={"examples": [DATASET_REQUEST_EXAMPLE]}

@@ -103,7 +103,7 @@ def media_router(context: AppContext) -> APIRouter:
         "/api/public/media",
         status_code=201,
         summary="Get an upload URL for media",
-        responses={201: documented.response(Upload, "Where to send it.", UPLOAD_EXAMPLE)},
+        responses={201: documented.response(Upload, "The id and the upload URL.", UPLOAD_EXAMPLE)},
     )
     async def create_upload_url(uploader: Uploader, body: UploadBody, request: Request) -> Response:
         """Return a URL for a `PUT` of the content. The id is derived from the hash."""
@@ -138,7 +138,7 @@ class _Media:
         limit = self._settings.media_max_bytes
         if body.content_length > limit:
             metrics.LIMITS_REACHED.labels("media_max_bytes").inc()
-            message = f"contentLength: at most {limit} bytes"
+            message = f"contentLength: must be at most {limit} bytes"
             raise BadRequestError(message, field="contentLength")
         media_id = _id_of(body.sha256_hash)
         made = Media(
@@ -153,7 +153,7 @@ class _Media:
         if media.files.has(project_id, media_id):
             await self._documents.change(Media, project_id, media_id, _unless_exists(made))
             return Upload(media_id, None)
-        # What was announced before, but not uploaded, may have been wrong.
+        # An earlier request without an upload may have had wrong fields: replace them.
         await self._documents.change(Media, project_id, media_id, lambda _: made)
         return Upload(media_id, media.url(base_url, "PUT", project_id, media_id, made))
 

@@ -70,7 +70,9 @@ def metrics_router(context: AppContext) -> APIRouter:
         """Return the dimensions of each group, and its metrics as `<aggregation>_<measure>`."""
         return await answer(project_id, parse_query(parameters.query))
 
-    @router.get("/api/public/v2/metrics", summary="Query metrics", responses={200: documented})
+    @router.get(
+        "/api/public/v2/metrics", summary="Query metrics (version 2)", responses={200: documented}
+    )
     async def query_metrics_v2(
         project_id: ProjectId, parameters: Annotated[MetricsParameters, Query()]
     ) -> Response:

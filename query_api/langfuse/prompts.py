@@ -103,7 +103,7 @@ def prompts_router(context: AppContext) -> APIRouter:
         _PROMPTS, status_code=201, summary="Create a version of a prompt", responses=created
     )
     async def create_prompt(caller: Caller, body: CreatePromptBody) -> Response:
-        """Create the next version. It gets its labels and `latest`; no other version keeps them.
+        """Create the next version. Its labels and `latest` are removed from other versions.
 
         References to other prompts, such as `@@@langfusePrompt:name=rules|label=production@@@`,
         must exist.
@@ -185,7 +185,7 @@ def prompts_router(context: AppContext) -> APIRouter:
 
 
 class _Readers:
-    """What routes read."""
+    """Read prompts for the routes."""
 
     def __init__(self, context: AppContext) -> None:
         self._control = context.control

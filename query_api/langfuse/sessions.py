@@ -81,7 +81,7 @@ def sessions_router(context: AppContext) -> APIRouter:
     async def list_langfuse_sessions(
         project_id: ProjectId, parameters: Annotated[SessionListParameters, Query()]
     ) -> Response:
-        """Newest first, by the start of the first trace, which the times also refer to."""
+        """Newest first, by the start of the first trace; the filters by time use it, too."""
         conditions = parameters.conditions()
         bounds = (parameters.from_timestamp, parameters.to_timestamp)
         query = FindOwners(

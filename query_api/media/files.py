@@ -21,7 +21,7 @@ _PARTIAL_KEPT_S: Final = 86_400
 
 
 class ContentError(RequestError):
-    """The content is not that which was announced."""
+    """The content has another length or hash than was announced."""
 
 
 class MediaFiles:

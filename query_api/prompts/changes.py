@@ -11,7 +11,7 @@ from producers.control.kinds.prompt_change import ChangedVersion, PromptEventNam
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a client creates."""
+    """A version that a client creates."""
 
     name: str
     type: PromptType
@@ -86,7 +86,7 @@ def without_versions(held: Prompt, numbers: Collection[int], at_us: int) -> Prom
 def changed_versions(before: Prompt | None, after: Prompt | None) -> list[ChangedVersion]:
     """Return the events of a change: of new, changed and deleted versions.
 
-    That ``latest`` leaves a version is no event, because a new version or a deletion causes it.
+    That a version loses ``latest`` is no event, because a new version or a deletion causes it.
     """
     old = frozenset() if before is None else before.versions.keys()
     new = frozenset() if after is None else after.versions.keys()
@@ -131,7 +131,7 @@ def _moved(labels: dict[str, int], wanted: Iterable[str], number: int) -> dict[s
 def _touch(
     versions: dict[int, int], before: dict[str, int], after: dict[str, int], at_us: int
 ) -> None:
-    """Note the time of the change of versions whose labels differ."""
+    """Set the time of the last change of the versions whose labels differ."""
     for label in before.keys() | after.keys():
         if before.get(label) != after.get(label):
             for number in (before.get(label), after.get(label)):

@@ -111,7 +111,7 @@ class PromptLibrary:
         return prompt.id_of_version(version)
 
     def mark(self, project_id: str, rows: Iterable[StoredObservation]) -> None:
-        """Set the ids of the prompts of observations; those that do not exist have none."""
+        """Set ``prompt_id`` of observations; None if the version does not exist."""
         for row in rows:
             if row.prompt_name:
                 row.prompt_id = self.id_of(project_id, row.prompt_name, row.prompt_version)
@@ -372,7 +372,11 @@ def _check_labels(prompt: Prompt | None, added: Collection[str]) -> None:
 
 
 def _check_split(prompt: Prompt, lost: Collection[str]) -> None:
-    """Refuse that labels of the split are lost."""
+    """Check that no label of the split is lost.
+
+    Raises:
+        BadRequestError: traffic is split over one of them.
+    """
     used = sorted(slots_of(prompt.split).keys() & set(lost))
     if used:
         raise BadRequestError(

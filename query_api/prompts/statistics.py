@@ -102,8 +102,8 @@ def two_proportion_z(hits_a: int, count_a: int, hits_b: int, count_b: int) -> Te
     share_a, share_b = hits_a / count_a, hits_b / count_b
     difference = share_b - share_a
     pooled = (hits_a + hits_b) / (count_a + count_b)
-    deviation = pooled * (1 - pooled)
-    variance = deviation * (1 / count_a + 1 / count_b)
+    value_variance = pooled * (1 - pooled)
+    variance = value_variance * (1 / count_a + 1 / count_b)
     own = share_a * (1 - share_a) / count_a + share_b * (1 - share_b) / count_b
     half = _NORMAL.inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(own)
     statistic = difference / math.sqrt(variance) if variance > 0 else 0.0
@@ -115,19 +115,19 @@ def two_proportion_z(hits_a: int, count_a: int, hits_b: int, count_b: int) -> Te
         statistic=statistic,
         df=None,
         p_value=2 * _NORMAL.cdf(-abs(statistic)),
-        sequential_p_value=msprt(difference, variance, deviation) if variance > 0 else 1.0,
+        sequential_p_value=msprt(difference, variance, value_variance) if variance > 0 else 1.0,
     )
 
 
-def msprt(difference: float, variance: float, deviation: float) -> float:
+def msprt(difference: float, variance: float, value_variance: float) -> float:
     """Return the p-value of a difference that is valid at every look.
 
     Args:
         difference: the difference of the means.
         variance: the variance of the difference.
-        deviation: the variance of single values.
+        value_variance: the variance of single values.
     """
-    mixing = EFFECT_SIZE**2 * deviation
+    mixing = EFFECT_SIZE**2 * value_variance
     if mixing <= 0:
         return 1.0
     total = variance + mixing

@@ -38,7 +38,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, independent of the source; ``bounds_s`` are the bounds of the steps."""
+    """An aggregate query, independent of its source; ``bounds_s`` are the bounds of the steps."""
 
     project_id: str
     view: View

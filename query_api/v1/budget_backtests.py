@@ -134,7 +134,7 @@ def add_budget_backtest(router: APIRouter, context: AppContext) -> None:
 
 def _budget(context: AppContext, project_id: str, body: BudgetBacktestBody) -> Budget:
     if (body.budget is None) == (body.budget_id is None):
-        raise BadRequestError("budget: either budget or budget_id is required", field="budget")
+        raise BadRequestError("budget: set exactly one of budget and budget_id", field="budget")
     if body.budget_id is not None:
         return find(context, Budget, project_id, body.budget_id)
     assert body.budget is not None
@@ -171,7 +171,7 @@ async def _backtest(context: AppContext, budget: Budget, within: PastRange) -> B
 
 
 class _Reader:
-    """Reads the stored spend of a budget, of a limited number of groups and rows."""
+    """Read the stored spend of a budget, for a limited number of groups and rows."""
 
     def __init__(self, context: AppContext, budget: Budget, within: PastRange) -> None:
         self._context = context
@@ -182,7 +182,7 @@ class _Reader:
         self._rows_left = context.settings.backtest_rows_max
 
     async def groups(self) -> int:
-        """Return the number of groups with spend; count if not all are evaluated."""
+        """Return the number of groups with spend; note in a metric if not all are evaluated."""
         within, budget = self._within, self._budget
         query = CountSpendGroups(
             budget.project_id, within.from_s, within.to_s, self._scope, budget.group_by

@@ -63,7 +63,7 @@ class OwnerParameters(NativeParameters):
     to_us: Instant | None = Field(
         default=None,
         alias="to",
-        description="Only traces that started before.",
+        description="Only traces that started before this time.",
         examples=["2026-11-21T13:00:00Z"],
     )
     environment: Names = []

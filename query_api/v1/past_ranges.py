@@ -46,7 +46,7 @@ def past_range(
 
 
 def too_many_rows(context: AppContext) -> TooCostlyError:
-    """Count that a backtest reads too many sums, and return the error."""
+    """Return the error of a backtest that reads too many rows, and count it."""
     metrics.LIMITS_REACHED.labels("backtest_rows_max").inc()
     limit = context.settings.backtest_rows_max
     return TooCostlyError(f"more than {limit} rows; request a shorter range or fewer groups")
@@ -69,7 +69,7 @@ async def evaluated(context: AppContext, evaluate: Callable[[Callable[[], bool]]
     except TimeoutError as error:
         metrics.LIMITS_REACHED.labels("backtest_time_max_s").inc()
         raise TooCostlyError(
-            f"it takes more than {limit_s:g} s; request a shorter range"
+            f"the backtest takes more than {limit_s:g} s; request a shorter range"
         ) from error
     finally:
         cancelled.set()

@@ -132,15 +132,15 @@ def _chosen(prompt: Prompt, parameters: CompareParameters) -> list[tuple[str | N
     """Return the labels and versions to compare, in the given order."""
     numbers, labels = _parts(parameters.versions), _parts(parameters.labels)
     if numbers and labels:
-        raise BadRequestError("versions: give either versions or labels", field="versions")
+        raise BadRequestError("versions: must not be set together with labels", field="versions")
     if not numbers and not labels:
         held = prompt.labels
         return [(each, held[each]) for each in (PRODUCTION, LATEST) if each in held]
     field = "versions" if numbers else "labels"
     if len(set(numbers or labels)) != len(numbers or labels):
-        raise BadRequestError(f"{field}: must be different", field=field)
+        raise BadRequestError(f"{field}: must be different from each other", field=field)
     if len(numbers or labels) > VERSIONS_MAX:
-        raise BadRequestError(f"{field}: at most {VERSIONS_MAX}", field=field)
+        raise BadRequestError(f"{field}: at most {VERSIONS_MAX} are allowed", field=field)
     chosen: list[tuple[str | None, int]] = []
     for text in numbers:
         if not text.isascii() or not text.isdigit() or len(text) > 10:

@@ -125,7 +125,7 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
 
 def _rule(context: AppContext, project_id: str, body: BacktestBody) -> AlertRule:
     if (body.rule is None) == (body.rule_id is None):
-        raise BadRequestError("rule: either rule or rule_id is required", field="rule")
+        raise BadRequestError("rule: set exactly one of rule and rule_id", field="rule")
     if body.rule_id is not None:
         return find(context, AlertRule, project_id, body.rule_id)
     assert body.rule is not None

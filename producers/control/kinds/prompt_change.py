@@ -1,4 +1,4 @@
-"""Changes of prompts that are to be announced, which a job fulfils and removes."""
+"""Changes of prompts whose events are not written yet; a job writes them and removes the change."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Category(BaseModel):
 
 
 class ScoreConfig(ProjectRecord):
-    """What scores with the id of this config must be."""
+    """The type and the allowed values of scores that refer to this config."""
 
     kind = "score_config"
     per_project_max = 1_000
@@ -37,6 +37,6 @@ class ScoreConfig(ProjectRecord):
     max_value: float | None = None
     description: str | None = Field(None, max_length=DESCRIPTION_CHARS_MAX)
     is_archived: bool = False
-    """Whether new scores may not refer to it any more."""
+    """Whether new scores must not refer to it."""
     created_us: Microseconds
     updated_us: Microseconds

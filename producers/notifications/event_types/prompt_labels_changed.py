@@ -1,4 +1,4 @@
-"""``prompt.labels_changed``: labels were added to a version of a prompt, or left it."""
+"""``prompt.labels_changed``: labels were added to a version of a prompt, or removed."""
 
 from __future__ import annotations
 

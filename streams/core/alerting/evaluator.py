@@ -172,13 +172,13 @@ class ReadsRows(Protocol):
         """Evaluate the rows of a record, as NDJSON."""
 
     def older_rows(self) -> Mapping[str, int]:
-        """Return tables of which rows are needed that were perhaps passed before.
+        """Return the tables whose earlier rows are needed, although they may have been passed.
 
         The values are the append times in µs from which they are needed.
         """
 
     def rows_read(self, older: Mapping[str, int]) -> None:
-        """Note that all rows were passed, those of ``older`` since the times there."""
+        """Note that all rows were passed; of the tables in ``older``, those since these times."""
 
 
 @runtime_checkable

@@ -168,7 +168,7 @@ def _load_flags(
 
 
 def _missing_from_us(meter: Meter, whole: Memory, start_us: int) -> int:
-    """Return 0 if a limit's rows of a period have all spend; otherwise more, the more is missing.
+    """Return 0 if a limit's rows of a period have all spend, and more the more is missing.
 
     Limits whose rows an earlier version has written can differ, because they had no common sums.
     """

@@ -123,7 +123,7 @@ class Circuits:
     def expect_probe(self, target: str) -> None:
         """Probe a target as soon as possible, if no probe is planned.
 
-        A job that failed waits for it, if another one succeeded before its state was written.
+        A job whose failure is recorded after the success of another one waits for this probe.
         """
         if not self._failures_max:
             return

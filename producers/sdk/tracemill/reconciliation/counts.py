@@ -41,8 +41,8 @@ def name_of_part(role: Role, reported_name: str, names: str) -> str:
 class Reconciled(msgspec.Struct, frozen=True):
     """Disjoint counts by usage type; ``total`` among them is the sum of all tokens.
 
-    ``service_tier`` is the tier that the names of the counts state. ``uncertain`` says what did
-    not add up; it is empty when everything did. ``reported`` are the counts as they were sent,
+    ``service_tier`` is the tier that the names of the counts state. ``uncertain`` describes
+    what does not add up; empty: everything does. ``reported`` are the counts as they were sent,
     if a reader sets them and they differ from ``counts``.
     """
 

@@ -1,7 +1,8 @@
 """Keep the alerts about single rows that are firing, and resolve them after some time.
 
-A trace that was too expensive remains so. Its alert is firing for ``keep_firing_for`` of the rule,
-or else for the rule's window, so that it is listed and receivers can close what they opened.
+A single row, such as a trace that was too expensive, does not recover. So its alert is firing for
+``keep_firing_for`` of the rule, or else for the rule's window, and is then resolved: it is listed
+meanwhile, and receivers can close what they opened.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class _Open(NamedTuple):
     group: dict[str, str]
     since_us: int
     has_row: bool = True
+    """Whether its state is written."""
 
     @property
     def ends_us(self) -> int:
@@ -50,7 +52,7 @@ class RowEpisodes:
 
     Attributes:
         open_max: limit of their number; above it, the oldest is resolved.
-        alerts: alerts that resolve them, since the evaluator took them.
+        alerts: alerts that resolve them, which the evaluator takes.
     """
 
     open_max: int

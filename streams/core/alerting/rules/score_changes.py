@@ -14,7 +14,7 @@ from streams.core.observations.bounding import cut_name
 from streams.core.rollups.deltas import SpendDelta, WindowDelta
 
 VALUE_MAX: Final = 10**15
-"""Largest absolute value that a mean contains, like the largest threshold of a rule."""
+"""Largest absolute value that counts in a mean, equal to the largest threshold of a rule."""
 _PICO: Final = 10**12
 _NUMERIC: Final = frozenset({"NUMERIC", "BOOLEAN"})
 _CHARS_MAX: Final = 1_000

@@ -183,7 +183,7 @@ class Series:
                 total.add(change.sums, change.bins)
                 each.touched.add(group)
             elif not is_history and not (self.key.source == "scores" and change.sums[0] <= 0):
-                # A score that is replaced moves to a later window; that is no news of this one.
+                # A replaced score moves to a later window: this one is not evaluated again.
                 each.late.add((start_s, group))
 
     def slide(self, to_s: int) -> None:
