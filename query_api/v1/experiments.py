@@ -93,8 +93,8 @@ def experiments_router(context: AppContext) -> APIRouter:
         """Compare the scores, cost, latency and tokens of runs on the same items.
 
         Differences are means of paired differences with 95 % confidence intervals (Student's t).
-        Scores are numeric or boolean; several of one name count with
-        their mean. Higher values are better.
+        Scores are numeric or boolean; several of one name count with their
+        mean. Higher values are better.
         """
         names = _names(parameters.runs)
         dataset = await context.documents.get(
