@@ -24,7 +24,7 @@ class DocumentSettings(BaseSettings):
     """Minimum time that a written document stays in this memory. It must be longer than a write and
     a query take, so that both see every document."""
     eviction_interval_s: float = Field(1.0, gt=0)
-    """Interval at which the broker is asked which documents are stored."""
+    """Interval at which the offset of the sink is read, to evict stored documents."""
     read_wait_s: float = Field(1.0, gt=0)
     """Maximum time that a request waits for writes of other processes that were acknowledged before
     it. If it ends, or the broker fails, the response may lack them."""

@@ -58,8 +58,9 @@ def metrics_router(context: AppContext) -> APIRouter:
         question, granularity = _question(project_id, query, context.settings.window_steps_max)
         source = source_of(question)
         limit, order = query.limits.row_limit, query.order()
-        asked = await aggregate_of(context.reader, question, source)
-        rows = (await context.reader.measured(replace(asked, order=order, limit=limit))).data
+        aggregate = await aggregate_of(context.reader, question, source)
+        query_of_rows = replace(aggregate, order=order, limit=limit)
+        rows = (await context.reader.measured(query_of_rows)).data
         data = [_shown(row, question, granularity) for row in rows]
         return json_response(MetricsList(data))
 

@@ -46,7 +46,7 @@ class Measured(msgspec.Struct):
 
 
 class Reader:
-    """Runs queries with limited resources and limited concurrency."""
+    """Run queries with limited resources and limited concurrency."""
 
     def __init__(self, store: Store, settings: QuerySettings) -> None:
         self._store = store

@@ -168,7 +168,7 @@ def parsed(kind: ChannelType[Any], settings: Mapping[str, Any]) -> Any:
 
 
 class _Addresses:
-    """Checks the addresses of channels."""
+    """Check the addresses of channels."""
 
     def __init__(self, context: AppContext) -> None:
         self._resolver = Resolver()

@@ -54,7 +54,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next_attempt_us: int = 0
     updated_us: int = 0
     refused_until_us: int = 0
-    """Time until which the receiver asked for a pause."""
+    """Time until which the receiver requested a pause."""
     detail: str = ""
     """Result of the last attempt."""
 

@@ -33,7 +33,8 @@ class Deferral:
     """The deferred events of one partition (``streams.core.observations.deferral``).
 
     Attributes:
-        is_store_away: whether the store did not answer lately, so that events are deferred at once.
+        is_store_away: whether the store did not answer the last time, so events are deferred at
+            once.
     """
 
     def __init__(

@@ -149,7 +149,7 @@ class ProjectPartition:
             self._source.resume_at(checkpoint.input_offset + 1)
         elif self._is_restart:
             raise ProgressUnknownError(
-                f"no checkpoint of partition {partition}: cannot tell where to read again from"
+                f"no checkpoint of partition {partition}: the position to read from is unknown"
             )
         if self._screen is not None:
             await self._screen.begin(checkpoint.input_offset)

@@ -30,7 +30,7 @@ class _Circuit:
     probe: str = ""
     """The job whose attempt is the probe; empty: none is running."""
     refused_until_us: int = 0
-    """Time until which the target asked for a pause (``Retry-After``)."""
+    """Time until which the target requested a pause (``Retry-After``)."""
     resumed_us: int | None = None
     """When a success last made the waiting jobs due."""
     resumptions: int = 0
@@ -102,7 +102,7 @@ class Circuits:
     def failed(self, target: str, job_id: str, now_us: int, refused_us: int = 0) -> bool:
         """Count a failed attempt, unless it is an early one; return whether it opened the circuit.
 
-        ``refused_us`` is the pause for which the target asked.
+        ``refused_us`` is the pause that the target requested.
         """
         if not self._failures_max:
             return False

@@ -27,7 +27,7 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next_attempt_us: int = 0
     updated_us: int = 0
     refused_until_us: int = 0
-    """Time until which the target asked for a pause, which no early attempt shortens."""
+    """Time until which the target requested a pause, which no early attempt shortens."""
     detail: str = ""
     """Result of the last attempt."""
 

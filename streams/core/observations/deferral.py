@@ -1,4 +1,4 @@
-"""Defer the events of traces that the store must be asked about, while it does not answer.
+"""Defer the events of traces that must be read from the store, while it does not answer.
 
 Deferred events are written to the topic ``deferred``, and appended to ``events`` again when the
 store answers, as if they had arrived later. Which events of a record are deferred must not change

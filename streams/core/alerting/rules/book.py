@@ -272,7 +272,7 @@ class RuleBook:
             self._rows.apply(source, value, append_us)
 
     def older_rows(self) -> Mapping[str, int]:
-        """Return since when scores are needed that were perhaps read before."""
+        """Return by table the append time in µs from which rows must be read again."""
         return self._scores.older()
 
     def rows_read(self, older: Mapping[str, int]) -> None:

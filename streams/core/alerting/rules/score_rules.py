@@ -108,7 +108,7 @@ class ScoreRules:
         return {SCORES: min(each.needed_from_us for each in self._projects.values())}
 
     def older(self) -> dict[str, int]:
-        """Return since when scores are needed that were perhaps read before."""
+        """Return by table the append time in µs from which rows must be read again."""
         wanted = [each.needed_from_us for each in self._projects.values() if not each.is_read]
         return {SCORES: min(wanted)} if wanted else {}
 
