@@ -138,7 +138,7 @@ class _Media:
         limit = self._settings.media_max_bytes
         if body.content_length > limit:
             metrics.LIMITS_REACHED.labels("media_max_bytes").inc()
-            message = f"contentLength: must be at most {limit} bytes"
+            message = f"contentLength: at most {limit} bytes"
             raise BadRequestError(message, field="contentLength")
         media_id = _id_of(body.sha256_hash)
         made = Media(

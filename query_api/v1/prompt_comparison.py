@@ -132,7 +132,7 @@ def _chosen(prompt: Prompt, parameters: CompareParameters) -> list[tuple[str | N
     """Return the labels and versions to compare, in the given order."""
     numbers, labels = _parts(parameters.versions), _parts(parameters.labels)
     if numbers and labels:
-        raise BadRequestError("versions: must not be set together with labels", field="versions")
+        raise BadRequestError("versions: set either versions or labels", field="versions")
     if not numbers and not labels:
         held = prompt.labels
         return [(each, held[each]) for each in (PRODUCTION, LATEST) if each in held]
