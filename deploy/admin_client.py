@@ -87,6 +87,7 @@ class AdminClient:
         path: Sequence[str],
         body: Any = None,
         *,
+        query: str = "",
         fields: Sequence[str] = ("id",),
     ) -> dict[str, Any]:
         """Send a request and return the record of the response. Raises like ``call``.
@@ -94,7 +95,7 @@ class AdminClient:
         Raises:
             RefusedError: the response is not a record, or lacks one of ``fields``.
         """
-        return self.checked(method, path, self.call(method, path, body), fields)
+        return self.checked(method, path, self.call(method, path, body, query=query), fields)
 
     def checked(
         self, method: str, path: Sequence[str], found: Any, fields: Sequence[str]

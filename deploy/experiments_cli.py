@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlencode
 
-import httpx
 import typer
 
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
@@ -58,9 +58,9 @@ def compare(
 ) -> None:
     """Print a report that compares scores, cost, latency and tokens of runs."""
     client = api_of_project(url, public_key, secret_key)
-    query = httpx.QueryParams([("dataset", dataset), *(("runs", each) for each in _all(runs))])
+    query = urlencode([("dataset", dataset), *(("runs", each) for each in _all(runs))])
     path = ("v1", "experiments", "compare")
-    comparison = client.checked("GET", path, client.call("GET", path, query=f"?{query}"), ("runs",))
+    comparison = client.record("GET", path, query=f"?{query}", fields=("runs",))
     failures = failed_conditions(comparison, fail_if or [])
     if report is Format.JSON:
         print(json.dumps(comparison, indent=2, ensure_ascii=False))

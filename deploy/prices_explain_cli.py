@@ -103,8 +103,12 @@ def _online(
     client = project_client(url, public_key, secret_key)
     path = ("v1", "prices", "resolve")
     try:
-        found = client.call("GET", path, query=f"?{httpx.QueryParams(query)}")
-        return client.checked("GET", path, found, ("model", "candidates", "amounts"))
+        return client.record(
+            "GET",
+            path,
+            query=f"?{httpx.QueryParams(query)}",
+            fields=("model", "candidates", "amounts"),
+        )
     except (ApiUnavailableError, RefusedError) as error:
         if is_given or error.status not in _NO_ACCESS:
             raise

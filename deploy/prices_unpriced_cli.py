@@ -50,5 +50,5 @@ def list_unpriced(
     given = {"from": since, "to": until, "limit": str(limit)}
     query = httpx.QueryParams({name: value for name, value in given.items() if value is not None})
     path = ("v1", "prices", "unpriced")
-    page = client.checked("GET", path, client.call("GET", path, query=f"?{query}"), ("data",))
+    page = client.record("GET", path, query=f"?{query}", fields=("data",))
     print_records(page["data"], as_json, _COLUMNS)

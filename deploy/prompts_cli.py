@@ -220,15 +220,15 @@ def _move(client: AdminClient, name: str, version: int, labels: tuple[str, ...])
 
 def _version(client: AdminClient, name: str, **parameters: str) -> dict[str, Any] | None:
     """Return a version of a prompt; None if there is none."""
-    path = (*_PATH, name)
+    fields = ("type", "prompt", "config", "labels", "tags", "version")
     try:
-        found = client.call("GET", path, query=f"?{urlencode(parameters)}")
+        return client.record(
+            "GET", (*_PATH, name), query=f"?{urlencode(parameters)}", fields=fields
+        )
     except RefusedError as error:
         if error.status == NOT_FOUND:
             return None
         raise
-    fields = ("type", "prompt", "config", "labels", "tags", "version")
-    return client.checked("GET", path, found, fields)
 
 
 def _listed(client: AdminClient, **parameters: str) -> list[dict[str, Any]]:
@@ -236,9 +236,7 @@ def _listed(client: AdminClient, **parameters: str) -> list[dict[str, Any]]:
     page = pages = 1
     while page <= pages:
         query = urlencode({"page": page, "limit": PAGE, **parameters})
-        answer = client.checked(
-            "GET", _PATH, client.call("GET", _PATH, query=f"?{query}"), ("data",)
-        )
+        answer = client.record("GET", _PATH, query=f"?{query}", fields=("data",))
         found += answer["data"]
         pages = answer.get("meta", {}).get("totalPages", 0)
         page += 1

@@ -150,7 +150,7 @@ def test_the_broker_keeps_its_log_below_the_data_directory_of_the_environment(
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_one_line_and_imports_nothing_heavy(option: str) -> None:
-    heavy = "{'aiokafka', 'faust', 'pydantic_core', 'chdb'} & set(sys.modules)"
+    heavy = "{'aiokafka', 'faust', 'httpx', 'pydantic_core', 'chdb'} & set(sys.modules)"
     program = (
         "import sys\n"
         "from deploy.cli import main\n"

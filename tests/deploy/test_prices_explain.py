@@ -76,8 +76,9 @@ def test_a_table_shows_the_price_the_amounts_and_the_reading_of_the_name() -> No
 def test_the_server_is_asked_with_all_options(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def call(_: AdminClient, *request: Any, **options: Any) -> Any:
-        asked.append((request, options))
+    def call(_: AdminClient, method: str, path: Any, body: Any, **options: Any) -> Any:
+        assert body is None
+        asked.append(((method, path), options))
         return {"model": "m", "candidates": [], "amounts": []}
 
     monkeypatch.setattr(CALL, call)
@@ -136,8 +137,9 @@ def test_models_without_a_price_are_a_table(monkeypatch: pytest.MonkeyPatch) -> 
         "last_seen": "2026-11-21T12:01:00.000Z", "price": None,
     }  # fmt: skip
 
-    def call(_: AdminClient, *request: Any, **options: Any) -> Any:
-        asked.append((*request, options["query"]))
+    def call(_: AdminClient, method: str, path: Any, body: Any, **options: Any) -> Any:
+        assert body is None
+        asked.append((method, path, options["query"]))
         return {"data": [model], "meta": {"has_more": False, "cursor": None}}
 
     monkeypatch.setattr(CALL, call)
