@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from tests.deploy.mocked_api import mock_api
 
 RULE = {"id": "rule_1", "name": "Slow", "metric": "avg_latency", "threshold": 5, "enabled": True}
 STATE = {"episode_id": "episode_1", "rule_name": "Slow", "state": "firing", "group": {"model": "m"}}
@@ -30,13 +30,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         item = STATE if path == "/v1/alerts" else RULE
         return httpx.Response(200, json={"data": [item], "meta": {"cursor": None}})
 
-    client = httpx.Client
-
-    def new_client(**options: Any) -> httpx.Client:
-        return client(**options | {"transport": httpx.MockTransport(respond)})
-
-    monkeypatch.setattr("deploy.api_requests.httpx.Client", new_client)
-    monkeypatch.setenv("TRACEMILL_URL", "http://tracemill")
+    mock_api(monkeypatch, respond)
     return requests
 
 

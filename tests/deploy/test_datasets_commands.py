@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from tests.deploy.mocked_api import mock_api
 
 
 @pytest.fixture
@@ -31,13 +32,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         written = len(body["items"]) - len(refused)
         return httpx.Response(200, json={"written": written, "refused": refused})
 
-    client = httpx.Client
-
-    def new_client(**options: Any) -> httpx.Client:
-        return client(**options | {"transport": httpx.MockTransport(respond)})
-
-    monkeypatch.setattr("deploy.api_requests.httpx.Client", new_client)
-    monkeypatch.setenv("TRACEMILL_URL", "http://tracemill")
+    mock_api(monkeypatch, respond)
     return bodies
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from query_api.openapi.experiment_examples import COMPARISON_EXAMPLE
+from tests.deploy.mocked_api import mock_api
 
 
 @pytest.fixture
@@ -24,13 +24,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         answer["dataset"] = "a|<b>"
         return httpx.Response(200, json=answer)
 
-    client = httpx.Client
-
-    def new_client(**options: Any) -> httpx.Client:
-        return client(**options | {"transport": httpx.MockTransport(respond)})
-
-    monkeypatch.setattr("deploy.api_requests.httpx.Client", new_client)
-    monkeypatch.setenv("TRACEMILL_URL", "http://tracemill")
+    mock_api(monkeypatch, respond)
     return requests
 
 

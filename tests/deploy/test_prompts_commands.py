@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from tests.deploy.mocked_api import mock_api
 
 PROMPTS = "/api/public/v2/prompts"
 
@@ -68,12 +69,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     server = Server()
-    client = httpx.Client
-    transport = httpx.MockTransport(server.respond)
-    monkeypatch.setattr(
-        "deploy.api_requests.httpx.Client", lambda **each: client(**each | {"transport": transport})
-    )
-    monkeypatch.setenv("TRACEMILL_URL", "http://tracemill")
+    mock_api(monkeypatch, server.respond)
     return server
 
 
