@@ -10,44 +10,9 @@ import msgspec
 
 from producers.gateway.langfuse.contract_events import Times
 from producers.gateway.langfuse.ingestion_events import event_of, read_event
-from producers.gateway.mapping import Sdk, map_in_slices
-from producers.gateway.otlp import Export, ExportedSpan, SpanGroup
-from producers.gateway.otlp.export import Origin
-from streams.core.pricing.price_book import PriceBook, Priced
+from tests.billing.observed import NOW_US, cost_of, observed, usd
 from tracemill.contract import Observation
 from tracemill.fields import SPAN_SETTERS
-
-NOW_US = 1_795_262_400_000_000
-
-
-BOOK = PriceBook()
-
-
-def cost_of(model: str, observation: Observation) -> Priced:
-    return BOOK.cost_of(
-        "p",
-        model,
-        observation.usage or {},
-        NOW_US,
-        observation.model_parameters or "",
-        observation.service_tier or "",
-    )
-
-
-def observed(attributes: dict[str, Any], scope: str = "") -> Observation:
-    """Return the observation of a span with these attributes."""
-    start_ns = NOW_US * 1000
-    span = ExportedSpan("t" * 32, "s" * 16, None, "call", start_ns, start_ns + 1, attributes, [])
-    origin = Origin({}, scope, "", {})
-    (mapped,) = map_in_slices(Export([SpanGroup(origin, [span])], {}), "p", NOW_US, Sdk())
-    assert not mapped.refusals
-    return mapped.observations[0]
-
-
-def usd(priced: Priced) -> Decimal:
-    assert not priced.unpriced
-    return Decimal(priced.total_pico) / 10**12
-
 
 METADATA = {"service_tier": "flex", "huge": 10**40}
 

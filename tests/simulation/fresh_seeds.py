@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 
@@ -30,3 +31,13 @@ def seeds_of_environment(seconds: float) -> Iterator[int]:
     while time.monotonic() < end_s:
         yield seed
         seed += 1
+
+
+@contextmanager
+def named_seed(seed: int) -> Iterator[None]:
+    """Add to an exception of the block how this seed alone is run."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
+        raise

@@ -6,9 +6,6 @@ seeds for an hour. The seed of a failure is printed; ``TRACEMILL_SIMULATION_SEED
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from random import Random
@@ -29,8 +26,9 @@ from tests.simulation.alerting_world import (
     alerts_of,
     unique_deltas,
 )
+from tests.simulation.fresh_seeds import named_seed, seeds_of_environment
 
-SECONDS = float(os.environ.get("TRACEMILL_SIMULATION_SECONDS", "4"))
+SECONDS = 4.0
 ACTIONS = (
     Worker.read, Worker.read, Worker.read, Worker.read, Worker.tick, Worker.tick, Worker.flush,
     Worker.read_history, Worker.read_history, Worker.read_history, Worker.change_rule,
@@ -40,26 +38,10 @@ ACTIONS = (
 WAITING = ("pending", "recovering")
 
 
-def seeds() -> Iterator[int]:
-    """Yield the seeds of the environment, or fresh ones for ``SECONDS``."""
-    given = os.environ.get("TRACEMILL_SIMULATION_SEEDS")
-    if given is not None:
-        yield from range(*map(int, given.split(":")))
-        return
-    end_s = time.monotonic() + SECONDS
-    seed = secrets.randbits(40)
-    while time.monotonic() < end_s:
-        yield seed
-        seed += 1
-
-
 def test_episodes_are_announced_once_and_sums_are_exact() -> None:
-    for seed in seeds():
-        try:
+    for seed in seeds_of_environment(SECONDS):
+        with named_seed(seed):
             live(seed)
-        except BaseException as error:
-            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
-            raise
 
 
 def live(seed: int) -> None:

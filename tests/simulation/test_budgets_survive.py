@@ -15,7 +15,7 @@ import msgspec
 from clickhouse.rows import BudgetStateRow
 from producers.control.periods import period_bounds
 from tests.simulation.budgets_world import SECOND_US, THRESHOLDS, Crash, Worker, World, alerts_of
-from tests.simulation.fresh_seeds import seeds_of_environment
+from tests.simulation.fresh_seeds import named_seed, seeds_of_environment
 
 SECONDS = 3.0
 ACTIONS = (
@@ -26,11 +26,8 @@ ACTIONS = (
 
 def test_receivers_know_what_is_crossed_and_are_told_once() -> None:
     for seed in seeds_of_environment(SECONDS):
-        try:
+        with named_seed(seed):
             live(seed)
-        except BaseException as error:
-            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
-            raise
 
 
 def live(seed: int) -> None:

@@ -20,6 +20,7 @@ from streams.core.rollups import contributions
 from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.applied_deltas import applied
+from tests.simulation.fresh_seeds import named_seed
 from tests.simulation.stage1_events import random_events
 from tests.simulation.stage1_world import TOPICS, World
 from tests.simulation.test_stage1_survives import (
@@ -92,11 +93,8 @@ def _fail_if(planted: bool) -> None:
 @pytest.mark.parametrize("first", SEEDS[::25])
 def test_an_event_that_raises_is_set_aside_alone(first: int) -> None:
     for seed in range(first, min(first + 25, SEEDS.stop)):
-        try:
+        with named_seed(seed):
             asyncio.run(asyncio.wait_for(_survive(seed), DEADLINE_S))
-        except BaseException as error:
-            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
-            raise
 
 
 def test_a_chunk_of_many_traces_that_do_not_encode_is_isolated_without_a_restart() -> None:

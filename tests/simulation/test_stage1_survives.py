@@ -16,6 +16,7 @@ from streams.core.observations.scores import version_of
 from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.applied_deltas import applied
+from tests.simulation.fresh_seeds import named_seed
 from tests.simulation.stage1_events import MIDNIGHT_US, random_events
 from tests.simulation.stage1_world import TOPICS, World
 from tracemill.contract import Event, Observation, Score, decode_event, encode_event
@@ -27,11 +28,8 @@ DEADLINE_S = 60
 @pytest.mark.parametrize("first", SEEDS[::25])
 def test_everything_written_is_what_the_set_of_events_says(first: int) -> None:
     for seed in range(first, min(first + 25, SEEDS.stop)):
-        try:
+        with named_seed(seed):
             asyncio.run(asyncio.wait_for(survive(seed), DEADLINE_S))
-        except BaseException as error:
-            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
-            raise
 
 
 async def survive(seed: int, *, outages: bool = False) -> None:

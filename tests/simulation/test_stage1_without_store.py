@@ -10,6 +10,7 @@ import pytest
 from streams.observations.settings import StreamsSettings
 from tests.simulation import stage1_oracle as oracle
 from tests.simulation.applied_deltas import applied
+from tests.simulation.fresh_seeds import named_seed
 from tests.simulation.stage1_events import MIDNIGHT_US
 from tests.simulation.stage1_world import World
 from tests.simulation.test_stage1_survives import (
@@ -91,8 +92,5 @@ def test_new_traces_are_processed_after_a_start_without_the_store() -> None:
 @pytest.mark.parametrize("first", OUTAGE_SEEDS[::5])
 def test_totals_are_exact_after_outages_and_crashes(first: int) -> None:
     for seed in OUTAGE_SEEDS[first - OUTAGE_SEEDS.start :][:5]:
-        try:
+        with named_seed(seed):
             asyncio.run(asyncio.wait_for(survive(seed, outages=True), DEADLINE_S))
-        except BaseException as error:
-            error.add_note(f"seed {seed}: TRACEMILL_SIMULATION_SEEDS={seed}:{seed + 1}")
-            raise

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
-from clickhouse.all_topics import ensure_topics
 from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.control.state import value_of
@@ -18,29 +15,9 @@ from producers.errors import ControlConflictError, ControlUnavailableError, Cont
 from producers.kafka.clients import new_producer, stopped
 from producers.settings import KafkaSettings
 from tests.fixtures.control_log import following
+from tests.producers.control.conftest import WRITERS
 
-WRITERS = 3
 CHANGES = 8
-
-
-@pytest.fixture
-async def kafka(kafka_broker: str, topic_prefix: str) -> KafkaSettings:
-    settings = KafkaSettings(
-        broker=kafka_broker,
-        topic_prefix=topic_prefix,
-        event_partitions=1,
-        project_partitions=1,
-        control_write_timeout_s=60.0,
-        control_write_attempts_max=100,
-    )
-    await ensure_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def logs(kafka: KafkaSettings) -> AsyncIterator[list[ControlLog]]:
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(following(kafka)) for _ in range(WRITERS)]
 
 
 def counter(count: int) -> Project:
