@@ -62,8 +62,6 @@ class BudgetBook:
         self._now_us = 0
         self._offset = -1
         self._version = 0
-        self._contained_to = -1
-        """Offset up to which some restored states contain changes."""
         self._replay = Replay()
         self._unsettled: list[tuple[Meter, PeriodSums]] = []
         """Periods whose sums contain changes that are not applied yet."""
@@ -103,8 +101,6 @@ class BudgetBook:
         states, self._restored = self._restored, None
         assert states is not None
         self._now_us, self._version = now_us, states.version
-        if states.input_offset > states.checkpoint:
-            self._contained_to = states.input_offset
         if len(self._alerted):
             self._replay.ends_us = now_us
         new: list[LimitRule] = []
@@ -209,9 +205,6 @@ class BudgetBook:
         """Evaluate what has waited for the deltas up to an offset, or for the end of a replay."""
         if self._unsettled:
             self._end_unsettled(applied_to)
-        if applied_to >= self._contained_to >= 0:
-            self._contained_to = -1
-            self._meters.end_contained()
         if self._replay.ends_us and now_us >= self._replay.ends_us:
             for limit in self._limits:
                 for sums in limit.periods():

@@ -45,13 +45,11 @@ class RestoredStates:
     Attributes:
         checkpoint: offset of the last record that all states contain.
         version: the highest version of a row.
-        input_offset: the highest offset up to which a row contains changes.
         written_us: the latest time when a row was written.
     """
 
     checkpoint: int = -1
     version: int = 0
-    input_offset: int = -1
     written_us: int = 0
     _groups: dict[LimitName, list[Restored]] = field(default_factory=dict)
     _limits: dict[LimitName, Restored] = field(default_factory=dict)
@@ -63,7 +61,6 @@ class RestoredStates:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return
         self.version = max(self.version, row.row_version)
-        self.input_offset = max(self.input_offset, row.input_offset)
         self.written_us = max(self.written_us, row.updated_us)
         name = row.budget_id, row.limit_name
         if row.group:

@@ -208,13 +208,6 @@ class SpendMeters:
         total.add(start_s, pico, change.trace_id, is_rolling=meter.rolling_us > 0)
         sums.dirty.add(group)
 
-    def end_contained(self) -> None:
-        """Note that all changes that restored sums contain were applied."""
-        for meter in self:
-            for sums in meter.periods.values():
-                for total in sums.groups.values():
-                    total.contained = -1
-
     def groups(self) -> int:
         """Return the number of groups of all periods."""
         return sum(len(sums.groups) for meter in self for sums in meter.periods.values())
