@@ -50,7 +50,7 @@ class UsualReader:
             "end": query.to_s,
         }
         names = {}
-        for number, (name, value) in enumerate(query.scope):
+        for number, (name, value) in enumerate(query.scope.items()):
             params[f"scope_{number}"] = value
             names[name] = f"{{scope_{number}:String}}"
         sql = usual_spend_sql(names, "{project:String}", "{start:UInt32}", "{end:UInt32}")

@@ -19,14 +19,14 @@ class UsualQuery(NamedTuple):
 
     project_id: str
     budget_id: str
-    scope: tuple[tuple[str, str], ...]
+    scope: Mapping[str, str]
     from_s: int
     to_s: int
     asked_s: int
 
 
 class _Usual(NamedTuple):
-    scope: tuple[tuple[str, str], ...]
+    scope: Mapping[str, str]
     to_s: int
     retry_s: int
     """Time from which a failed reading is repeated; 0 if it succeeded."""
@@ -45,7 +45,7 @@ class UsualSpend:
         if budget.forecast != HOUR_OF_WEEK:
             return LINEAR
         known = self._known.get(budget.id)
-        return known.forecaster if known and known.scope == _scope(budget) else None
+        return known.forecaster if known and known.scope == budget.scope else None
 
     def wanted(self, now_us: int) -> list[UsualQuery]:
         """Return the readings that are missing or older than a day."""
@@ -56,14 +56,16 @@ class UsualSpend:
         for budget in {budget.id: budget for budget in self.budgets()}.values():
             if budget.forecast != HOUR_OF_WEEK:
                 continue
-            known, scope = self._known.get(budget.id), _scope(budget)
+            known = self._known.get(budget.id)
             if known is not None:
                 current[budget.id] = known
-                if known.scope == scope and (
+                if known.scope == budget.scope and (
                     now_s < known.retry_s if known.retry_s else known.to_s >= to_s
                 ):
                     continue
-            found.append(UsualQuery(budget.project_id, budget.id, scope, from_s, to_s, now_s))
+            found.append(
+                UsualQuery(budget.project_id, budget.id, budget.scope, from_s, to_s, now_s)
+            )
         self._known = current
         return found
 
@@ -75,7 +77,3 @@ class UsualSpend:
             forecaster = known.forecaster
         retry_s = query.asked_s + RETRY_S if usual_pico is None else 0
         self._known[query.budget_id] = _Usual(query.scope, query.to_s, retry_s, forecaster)
-
-
-def _scope(budget: Budget) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(budget.scope.items()))
