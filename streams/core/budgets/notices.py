@@ -26,6 +26,8 @@ from streams.core.budgets.limits import Group, LimitRule
 from streams.core.rollups.amounts import row_amount
 
 BUDGET = "budget"
+_BURN_RATE = "burn_rate"
+"""Cause of the alerts of a high burn rate, in their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,10 @@ def corrected(subject: Subject, threshold: str, sequence: int, old_spent_pico: i
         period=rule.limit.period,
         sequence=sequence,
     )
-    cause = f"corrected\n{_share(threshold)}"
-    return _alert(subject, BudgetCorrected.name, payload, cause, sequence, "info", state="resolved")
+    return _alert(
+        subject, BudgetCorrected.name, payload, _correction(threshold), sequence, "info",
+        state="resolved",
+    )  # fmt: skip
 
 
 def forecast(subject: Subject, forecast_pico: int, reached_us: int, method: str) -> Alert:
@@ -139,7 +143,7 @@ def burn_rate(subject: Subject, fast: float, slow: float, sequence: int) -> Aler
         limit_name=rule.limit.name,
         period=rule.limit.period,
     )
-    return _alert(subject, BudgetBurnRate.name, payload, "burn_rate", sequence, "critical")
+    return _alert(subject, BudgetBurnRate.name, payload, _BURN_RATE, sequence, "critical")
 
 
 def crossed_id(rule: LimitRule, start_us: int, group: Group, threshold: str, sequence: int) -> str:
@@ -151,12 +155,12 @@ def corrected_id(
     rule: LimitRule, start_us: int, group: Group, threshold: str, sequence: int
 ) -> str:
     """Return the id of the alert that takes back the one of a crossed threshold."""
-    return _id(rule, start_us, _names(rule, group), f"corrected\n{_share(threshold)}", sequence)
+    return _id(rule, start_us, _names(rule, group), _correction(threshold), sequence)
 
 
 def burn_rate_id(rule: LimitRule, start_us: int, group: Group, sequence: int) -> str:
     """Return the id of the alert of a high burn rate."""
-    return _id(rule, start_us, _names(rule, group), "burn_rate", sequence)
+    return _id(rule, start_us, _names(rule, group), _BURN_RATE, sequence)
 
 
 def _names(rule: LimitRule, group: Group) -> str:
@@ -178,6 +182,11 @@ def _id(rule: LimitRule, start_us: int, names: str, cause: str, sequence: int) -
 def _share(threshold: str) -> str:
     """Return the normal form of a threshold; all its spellings have the same alert ids."""
     return format(Decimal(threshold).normalize(), "f")
+
+
+def _correction(threshold: str) -> str:
+    """Return the cause of the alert that takes back the one of a threshold."""
+    return f"corrected\n{_share(threshold)}"
 
 
 def _alert(
