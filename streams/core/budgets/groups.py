@@ -195,12 +195,8 @@ class LimitGroups:
                 and not self._stays(subject, sums, share, each.is_lowered)
             )
         }
-        if len(gone) < len(changes):
-            crossed = tuple(
-                share
-                for share in steps.thresholds
-                if share in crossed or (share in changes and share not in gone)
-            )
+        staying = changes.keys() - gone.keys()
+        crossed = tuple(share for share in steps.thresholds if share in crossed or share in staying)
         for share in crossed:
             if share not in flags.crossed:
                 sequence = flags.counts.get(share, 0)
