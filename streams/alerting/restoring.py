@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.alert_rows import alert_of_record
-from producers.kafka.clients import started, stopped
-from producers.kafka.log_cursor import WhenTruncated, new_scan_consumer, records_between
+from producers.kafka.log_cursor import WhenTruncated
 from producers.notifications.alert import Alert
 from producers.settings import KafkaSettings
 from streams.alerting.checkpoint import KEY, Checkpoint, checkpoint_of
+from streams.runtime.log_reading import records_from
 
-STOP_TIMEOUT_S = 2.0
 log = structlog.get_logger(__name__)
 
 
@@ -65,24 +64,8 @@ async def read_alerts(kafka: KafkaSettings) -> AsyncIterator[Alert]:
         yield alert
 
 
-async def _records(
-    partition: TopicPartition, kafka: KafkaSettings
-) -> AsyncIterator[ConsumerRecord]:
-    consumer: AIOKafkaConsumer = await started(lambda: new_scan_consumer(kafka), kafka)
-    try:
-        begin = (await consumer.beginning_offsets([partition]))[partition]
-        end = (await consumer.end_offsets([partition]))[partition]
-        async for record in records_between(
-            consumer,
-            partition,
-            begin,
-            end,
-            stall_timeout_s=kafka.log_stall_timeout_s,
-            when_truncated=WhenTruncated.CONTINUE,
-        ):
-            yield record
-    finally:
-        await stopped(consumer, STOP_TIMEOUT_S)
+def _records(partition: TopicPartition, kafka: KafkaSettings) -> AsyncIterator[ConsumerRecord]:
+    return records_from(kafka, partition, when_truncated=WhenTruncated.CONTINUE)
 
 
 def _checkpoint(record: ConsumerRecord) -> Checkpoint | None:
