@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -118,37 +118,34 @@ class AlertingPartition:
             consumer: AIOKafkaConsumer = await started(
                 lambda: new_log_consumer(self._kafka), self._kafka
             )
-            history = asyncio.create_task(
-                self._history.run(self._context.now_us), name="alerting history"
-            )
-            reading = self._start_reading()
-            rows = asyncio.create_task(self._rows.run(), name="alerting rows")
-            earlier = asyncio.create_task(self._earlier.run(), name="alerting earlier")
-            usual = asyncio.create_task(self._usual.run(), name="alerting usual spend")
+            readers = [
+                asyncio.create_task(each, name=f"alerting {name}-{self._partition}")
+                for name, each in self._readers().items()
+            ]
             try:
                 await self._process(consumer)
             finally:
-                if reading is not None:
-                    reading.cancel()
-                    await asyncio.gather(reading, return_exceptions=True)
-                history.cancel()
-                rows.cancel()
-                earlier.cancel()
-                usual.cancel()
-                await asyncio.gather(history, rows, earlier, usual, return_exceptions=True)
+                for task in readers:
+                    task.cancel()
+                await asyncio.gather(*readers, return_exceptions=True)
                 await stopped(consumer, STOP_TIMEOUT_S)
         finally:
             self._ended.set()
 
-    def _start_reading(self) -> asyncio.Task[None] | None:
-        """Start to read the stored spend that evaluators need."""
+    def _readers(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what reads in the background for the evaluators, by name."""
+        readers = {
+            "history": self._history.run(self._context.now_us),
+            "rows": self._rows.run(),
+            "earlier windows": self._earlier.run(),
+            "usual spend": self._usual.run(),
+        }
         source = self._context.spend
-        if source is None:
-            return None
-        return asyncio.create_task(
-            read_spend(self._partition, self._evaluation, source, self._settings),
-            name=f"spend-{self._partition}",
-        )
+        if source is not None:
+            readers["stored spend"] = read_spend(
+                self._partition, self._evaluation, source, self._settings
+            )
+        return readers
 
     async def finish(self) -> None:
         """Stop after a last flush."""
