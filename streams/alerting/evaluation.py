@@ -152,12 +152,7 @@ class Evaluation:
 
     def row_sources(self) -> dict[str, int]:
         """Return the tables whose rows the evaluators need, and from when on."""
-        sources: dict[str, int] = {}
-        for each in self._evaluators:
-            if isinstance(each.evaluator, ReadsRows):
-                for source, from_us in each.evaluator.row_sources().items():
-                    sources[source] = min(from_us, sources.get(source, from_us))
-        return sources
+        return self._earliest(lambda it: it.row_sources())
 
     def apply_rows(self, source: str, value: bytes, append_us: int) -> None:
         """Pass the rows of a record to the evaluators that need them."""
@@ -170,10 +165,14 @@ class Evaluation:
 
     def older_rows(self) -> dict[str, int]:
         """Return tables of which older rows are needed, and from when on."""
+        return self._earliest(lambda it: it.older_rows())
+
+    def _earliest(self, needed: Callable[[ReadsRows], Mapping[str, int]]) -> dict[str, int]:
+        """Return the tables that any evaluator needs, and the earliest time of each."""
         sources: dict[str, int] = {}
         for each in self._evaluators:
             if isinstance(each.evaluator, ReadsRows):
-                for source, from_us in each.evaluator.older_rows().items():
+                for source, from_us in needed(each.evaluator).items():
                     sources[source] = min(from_us, sources.get(source, from_us))
         return sources
 

@@ -80,11 +80,11 @@ class RuleBook:
             project = ProjectRules(change.project_id, self._limits, self._metrics)
             self._projects[change.project_id] = project
         project.applied_to = self._offset
-        if isinstance(change, AlertRule) and self._rows.put(change, self._metrics, now_us):
-            project.remove(change.id, "the rule was changed")
-            self._scores.rules_changed(project, now_us)
-        elif isinstance(change, AlertRule):
-            project.put(change, now_us, is_live=self._is_live)
+        if isinstance(change, AlertRule):
+            if self._rows.put(change, self._metrics, now_us):
+                project.remove(change.id, "the rule was changed")
+            else:
+                project.put(change, now_us, is_live=self._is_live)
             self._scores.rules_changed(project, now_us)
         elif isinstance(change, Silence):
             project.states.suppressions.silences[change.id] = change
