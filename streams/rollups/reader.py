@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -21,8 +20,6 @@ from streams.rollups import metrics
 from streams.rollups.settings import ProjectSettings
 
 log = structlog.get_logger(__name__)
-
-ResultT = TypeVar("ResultT")
 
 # The queries select the product of projects and starts: a few unneeded groups cost less than a
 # query for each project.
@@ -103,20 +100,21 @@ class ProjectReader:
 
     async def latest(self) -> Latest:
         """Return the latest starts of any project. Raises like ``read_back``."""
-        return _latest.decode(await self._retrying(lambda: self._store.query_bytes(LATEST_SQL)))
+        return _latest.decode(await self._query(LATEST_SQL))
 
     async def _groups(self, sql: str, groups: set[GroupKey]) -> list[bytes]:
         """Query groups, a limited number at a time; return the rows of each query as JSON lines."""
         return [
-            await self._retrying(partial(self._store.query_bytes, sql, params))
+            await self._query(sql, params)
             for params in _query_params(groups, self._settings.read_back_groups_max)
         ]
 
-    async def _retrying(self, query: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    async def _query(self, sql: str, params: dict[str, Any] | None = None) -> bytes:
+        """Return the rows of a query as JSON lines."""
         delay_s = self._settings.store_retry_s
         while True:
             try:
-                return await query()
+                return await self._store.query_bytes(sql, params)
             except StoreUnavailable as error:
                 metrics.STORE_RETRIES.inc()
                 log.warning("store_unavailable", retry_in_s=delay_s, reason=str(error))
