@@ -58,8 +58,7 @@ def usage_of_object(usage: Any) -> Reconciled:
     """Reconcile a ``usageDetails`` object, or a provider's usage object that is sent instead."""
     if not isinstance(usage, dict):
         return NO_USAGE
-    if len(usage) > TYPES_MAX:
-        usage = dict(_first_types(usage))
+    usage = _with_first_types(usage)
     return with_reported(reconcile_object(usage, count_of), counts_sent(usage))
 
 
@@ -127,7 +126,7 @@ def usage_of_older_object(usage: Any) -> tuple[Reconciled, dict[str, int]]:
     if not isinstance(usage, dict):
         return NO_USAGE, {}
     amounts = {name: value for name, value in usage.items() if name not in _NOT_COUNTS}
-    found = usage_of_object(amounts)
+    found = reconcile_object(_with_first_types(amounts), count_of)
     counted = found.counts
     unit = usage.get("unit")
     if isinstance(unit, str) and _UNIT.fullmatch(unit) and unit.upper() != _TOKENS:
@@ -160,6 +159,10 @@ def cost_of_object(cost: Any) -> dict[str, int]:
         if pico is not None and isinstance(key, str) and len(key) <= TYPE_LENGTH_MAX:
             found[key] = pico
     return cost_within_limit(with_total(found))
+
+
+def _with_first_types(usage: dict[Any, Any]) -> dict[Any, Any]:
+    return dict(_first_types(usage)) if len(usage) > TYPES_MAX else usage
 
 
 def _first_types(obj: dict[Any, Any]) -> list[tuple[Any, Any]]:
