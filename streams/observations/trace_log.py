@@ -31,6 +31,7 @@ from streams.observations.known_traces import KnownTraces
 from streams.observations.ports import History, Output
 from streams.observations.settings import StreamsSettings
 from streams.runtime.event_wait import set_within
+from streams.runtime.log_reading import records_from
 
 STOP_TIMEOUT_S: Final = 2.0
 RECORD_HASHES_MAX: Final = 64 * 1024
@@ -133,19 +134,11 @@ async def read_logged_traces(kafka: KafkaSettings, partition: int) -> LoggedTrac
         BrokerUnavailableError, KafkaError: the broker does not answer.
     """
     log_of_partition = TopicPartition(kafka.topics.trace_log, partition)
-    consumer: AIOKafkaConsumer = await started(lambda: new_scan_consumer(kafka), kafka)
-    try:
-        first = (await consumer.beginning_offsets([log_of_partition]))[log_of_partition]
-        end = (await consumer.end_offsets([log_of_partition]))[log_of_partition]
-        records = [
-            LogRecord(record.offset, record.value or b"", record.headers)
-            async for record in records_between(
-                consumer, log_of_partition, first, end, stall_timeout_s=kafka.log_stall_timeout_s
-            )
-        ]
-    finally:
-        await stopped(consumer, STOP_TIMEOUT_S)
-    return logged_traces(records, first)
+    records = [
+        LogRecord(record.offset, record.value or b"", record.headers)
+        async for record in records_from(kafka, log_of_partition)
+    ]
+    return logged_traces(records, records[0].offset) if records else None
 
 
 async def read_traces_between(
