@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from producers.budgets.forecast import Forecaster
 from producers.control.kinds.budget import Budget
+from producers.control.periods import QUARTER_US
 from producers.notifications.alert import Alert
 from query_api.alerting.backtests import PastRange
+from query_api.times import SECOND_US
 
-QUARTER_S = 900
+QUARTER_S: Final = QUARTER_US // SECOND_US
 """Length of the stored panes of spend."""
 
 

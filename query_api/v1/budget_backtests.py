@@ -30,9 +30,7 @@ from query_api.openapi.budget_backtest_examples import (
 from query_api.responses import json_response
 from query_api.store.queries.budget_past import CountSpendGroups, ReadBudgetSpend
 from query_api.times import SECOND_US, RecordInstant, iso
-from query_api.v1.crud import find
-from query_api.v1.past_ranges import evaluated, past_range, too_many_rows
-from tracemill.clock import now_us
+from query_api.v1.backtests import evaluated, past_range, record_of, too_many_rows
 
 NOT_EVALUATED = "burn_rate: its windows are shorter than the stored quarters of an hour"
 
@@ -120,7 +118,15 @@ def add_budget_backtest(router: APIRouter, context: AppContext) -> None:
         The budget is not created. Spend is stored by quarters of an hour, with all corrections, so
         that nothing is taken back as on the stream. The tiers of users are the current ones.
         """
-        budget = _budget(context, project_id, body)
+        budget = record_of(
+            context,
+            Budget,
+            project_id,
+            field="budget",
+            body=body.budget,
+            record_id=body.budget_id,
+            new=new_budget,
+        )
         within = past_range(
             context,
             body.from_us,
@@ -130,19 +136,6 @@ def add_budget_backtest(router: APIRouter, context: AppContext) -> None:
         )
         async with one_at_a_time:
             return json_response(await _backtest(context, budget, within))
-
-
-def _budget(context: AppContext, project_id: str, body: BudgetBacktestBody) -> Budget:
-    if (body.budget is None) == (body.budget_id is None):
-        raise BadRequestError("budget: set exactly one of budget and budget_id", field="budget")
-    if body.budget_id is not None:
-        return find(context, Budget, project_id, body.budget_id)
-    assert body.budget is not None
-    try:
-        return new_budget(project_id, body.budget, now_us())
-    except BadRequestError as error:
-        message, field = f"budget.{error.message}", f"budget.{error.field}"
-        raise BadRequestError(message, field=field, allowed=error.allowed) from error
 
 
 async def _backtest(context: AppContext, budget: Budget, within: PastRange) -> BudgetBacktestOut:

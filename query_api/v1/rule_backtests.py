@@ -23,9 +23,7 @@ from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQ
 from query_api.responses import json_response
 from query_api.store.queries.rule_panes import RESOLUTION_S, ReadRulePanes, Source
 from query_api.times import SECOND_US, RecordInstant, iso
-from query_api.v1.crud import find
-from query_api.v1.past_ranges import evaluated, past_range, too_many_rows
-from tracemill.clock import now_us
+from query_api.v1.backtests import evaluated, past_range, record_of, too_many_rows
 
 _PANE_S: Final = 10
 _SKETCHES: Final = frozenset({"latency_bins", "ttft_bins", "rate_bins"})
@@ -101,7 +99,15 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
         The rule is not created. It must have a fixed threshold. Rules on dimensions of spend, such
         as `user_id`, are evaluated on sums of 15 minutes, others on sums of 10 seconds.
         """
-        rule = _rule(context, project_id, body)
+        rule = record_of(
+            context,
+            AlertRule,
+            project_id,
+            field="rule",
+            body=body.rule,
+            record_id=body.rule_id,
+            new=new_rule,
+        )
         _require_fixed_threshold(rule)
         within = past_range(
             context,
@@ -121,19 +127,6 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
         if found.fault:
             raise BadRequestError(f"rule: {found.fault}", field="rule")
         return json_response(_shown(context, rule, source, within, found))
-
-
-def _rule(context: AppContext, project_id: str, body: BacktestBody) -> AlertRule:
-    if (body.rule is None) == (body.rule_id is None):
-        raise BadRequestError("rule: set exactly one of rule and rule_id", field="rule")
-    if body.rule_id is not None:
-        return find(context, AlertRule, project_id, body.rule_id)
-    assert body.rule is not None
-    try:
-        return new_rule(project_id, body.rule, now_us())
-    except BadRequestError as error:
-        message, field = f"rule.{error.message}", f"rule.{error.field}"
-        raise BadRequestError(message, field=field, allowed=error.allowed) from error
 
 
 def _require_fixed_threshold(rule: AlertRule) -> None:

@@ -1,4 +1,4 @@
-"""Validate the range of a backtest, and evaluate it within a time limit."""
+"""Validate the record and the range of a backtest, and evaluate it within a time limit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from producers.control.record import ControlRecord
 from query_api import metrics
 from query_api.alerting.backtests import PastRange
+from query_api.body import Body
 from query_api.context import AppContext
 from query_api.errors import BadRequestError, TooCostlyError
 from query_api.times import SECOND_US
+from query_api.v1.crud import find
 from tracemill.clock import now_us
 
 POINTS_MAX: Final = 1_000
@@ -21,6 +24,45 @@ SERIES_MAX: Final = 20
 _LATEST_S: Final = 2**32
 
 T = TypeVar("T")
+BodyT = TypeVar("BodyT", bound=Body)
+RecordT = TypeVar("RecordT", bound=ControlRecord)
+
+
+def record_of(
+    context: AppContext,
+    record: type[RecordT],
+    project_id: str,
+    *,
+    field: str,
+    body: BodyT | None,
+    record_id: str | None,
+    new: Callable[[str, BodyT, int], RecordT],
+) -> RecordT:
+    """Return the record to evaluate: a new one of a body, or an existing one.
+
+    Args:
+        context: the context of the application.
+        record: kind of the record.
+        project_id: project of the request.
+        field: name of the field with the body; that of the id is ``FIELD_id``.
+        body: body of a new record.
+        record_id: id of an existing record.
+        new: returns the record that a body describes.
+
+    Raises:
+        BadRequestError: not exactly one of both is given, or the body is invalid; the error names
+            the path from the top.
+        NotFoundError: the project has no such record.
+    """
+    if body is not None and record_id is None:
+        try:
+            return new(project_id, body, now_us())
+        except BadRequestError as error:
+            message, path = f"{field}.{error.message}", f"{field}.{error.field}"
+            raise BadRequestError(message, field=path, allowed=error.allowed) from error
+    if body is None and record_id is not None:
+        return find(context, record, project_id, record_id)
+    raise BadRequestError(f"{field}: set exactly one of {field} and {field}_id", field=field)
 
 
 def past_range(
