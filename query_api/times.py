@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+MILLISECOND_US: Final = 1_000
 SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

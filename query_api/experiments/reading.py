@@ -15,10 +15,10 @@ from query_api.experiments.comparison import ItemResult, RunResults
 from query_api.store.queries.experiments import MeanScores
 from query_api.store.rows import TRACE_AMOUNTS, StoredTrace
 from query_api.store.trace_reading import read_traces
+from query_api.times import MILLISECOND_US
 
 TRACES_AT_ONCE: Final = 100
 """Traces of one query, whose ids are part of a URL."""
-MILLISECOND_US: Final = 1_000
 
 
 class _TraceScore(msgspec.Struct):

@@ -20,8 +20,8 @@ from query_api.prompts.statistics import (
     two_proportion_z,
     welch_t,
 )
+from query_api.times import MILLISECOND_US
 
-MILLISECOND_US: Final = 1_000
 ALPHA: Final = 0.05
 _PICO: Final = Decimal(1).scaleb(-12)
 

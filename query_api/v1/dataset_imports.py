@@ -11,18 +11,18 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
-from producers.documents.kinds.dataset import Dataset, dataset_id
+from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.record import ID_CHARS_MAX
-from query_api import metrics
 from query_api.body import AnyJson, Body, require_unicode
 from query_api.context import AppContext, ProjectId
 from query_api.documents.document import Document
 from query_api.documents.item_schemas import check_item
-from query_api.errors import BadRequestError, NotFoundError, QueryApiError
+from query_api.errors import BadRequestError, QueryApiError
 from query_api.openapi.experiment_examples import IMPORT_REQUEST_EXAMPLE, IMPORTED_EXAMPLE
 from query_api.responses import json_response
-from query_api.v1.parameters import native_router
+from query_api.v1.dataset_lookup import dataset_named
+from query_api.v1.parameters import native_router, require_at_most
 
 Id = Annotated[str, Field(min_length=1, max_length=ID_CHARS_MAX), AfterValidator(require_unicode)]
 
@@ -76,15 +76,14 @@ def dataset_imports_router(context: AppContext) -> APIRouter:
         responses={200: done},
     )
     async def import_items(project_id: ProjectId, body: ImportBody) -> Response:
-        if len(body.items) > per_request_max:
-            metrics.LIMITS_REACHED.labels("items_per_request_max").inc()
-            message = f"items: at most {per_request_max} in one request, not {len(body.items)}"
-            raise BadRequestError(message, field="items")
-        dataset = await context.documents.get(
-            Dataset, project_id, dataset_id(project_id, body.dataset)
+        require_at_most(
+            context.settings,
+            len(body.items),
+            setting="items_per_request_max",
+            field="items",
+            unit="in one request",
         )
-        if dataset is None:
-            raise NotFoundError(f"no dataset {body.dataset[:100]!r}")
+        dataset = await dataset_named(context.documents, project_id, body.dataset)
         outcomes = await context.documents.change_all(
             DatasetItem,
             project_id,

@@ -20,7 +20,7 @@ from query_api.body import Body, require_unicode
 from query_api.context import AppContext, Decider
 from query_api.decisions.call import Call, call_of
 from query_api.decisions.decision import Decision
-from query_api.errors import BadRequestError, UnavailableError
+from query_api.errors import UnavailableError
 from query_api.money import pico_of
 from query_api.openapi.decision_examples import (
     DECISION_EXAMPLE,
@@ -28,7 +28,7 @@ from query_api.openapi.decision_examples import (
     PARAMETER_EXAMPLES,
 )
 from query_api.responses import json_response
-from query_api.v1.parameters import NativeParameters, native_router
+from query_api.v1.parameters import NativeParameters, native_router, require_at_most
 from query_api.v1.price_resolution import USAGE_CHARS_MAX, checked_usage, usage_of
 from tracemill.clock import now_us
 
@@ -153,10 +153,13 @@ def decisions_router(context: AppContext) -> APIRouter:
         },
     )
     async def decide_several(decider: Decider, body: DecisionsBody) -> Response:
-        if len(body.requests) > per_request_max:
-            metrics.LIMITS_REACHED.labels("decisions_per_request_max").inc()
-            message = f"requests: at most {per_request_max} calls, not {len(body.requests)}"
-            raise BadRequestError(message, field="requests")
+        require_at_most(
+            context.settings,
+            len(body.requests),
+            setting="decisions_per_request_max",
+            field="requests",
+            unit="calls",
+        )
         return json_response(
             Decisions(
                 [

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from producers.documents.kinds.dataset import Dataset, dataset_id
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.kinds.dataset_run import DatasetRun, run_id
 from query_api import metrics
@@ -33,6 +32,7 @@ from query_api.experiments.reading import results_of
 from query_api.money import usd_text
 from query_api.openapi.experiment_examples import COMPARISON_EXAMPLE
 from query_api.responses import json_response
+from query_api.v1.dataset_lookup import dataset_named
 from query_api.v1.parameters import Name, NativeParameters, native_router
 
 RUNS_MAX: Final = 10
@@ -97,11 +97,7 @@ def experiments_router(context: AppContext) -> APIRouter:
         mean. Higher values are better.
         """
         names = _names(parameters.runs)
-        dataset = await context.documents.get(
-            Dataset, project_id, dataset_id(project_id, parameters.dataset)
-        )
-        if dataset is None:
-            raise NotFoundError(f"no dataset {parameters.dataset[:100]!r}")
+        dataset = await dataset_named(context.documents, project_id, parameters.dataset)
         items = await context.documents.all(
             DatasetItem, project_id, parent=dataset.id, status="ACTIVE"
         )

@@ -11,10 +11,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from query_api import cursors
+from query_api import cursors, metrics
 from query_api.errors import BadRequestError
 from query_api.numbers import Whole
 from query_api.pages import NativeMeta
+from query_api.settings import QuerySettings
 from query_api.times import InstantUs
 
 NAME_MAX: Final = 2000
@@ -47,6 +48,20 @@ def _allowed_parameters(route: APIRoute) -> tuple[str, ...]:
         for field in route.dependant.query_params
         for name, info in getattr(field.field_info.annotation, "model_fields", {}).items()
     )
+
+
+def require_at_most(
+    settings: QuerySettings, number: int, *, setting: str, field: str, unit: str
+) -> None:
+    """Refuse a request with more entries of a field than ``setting`` allows, and count it.
+
+    Raises:
+        BadRequestError: there are more.
+    """
+    limit: int = getattr(settings, setting)
+    if number > limit:
+        metrics.LIMITS_REACHED.labels(setting).inc()
+        raise BadRequestError(f"{field}: at most {limit} {unit}, not {number}", field=field)
 
 
 class _Position(msgspec.Struct):

@@ -13,10 +13,10 @@ from pydantic import AfterValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.tiers.record import TIER_CHARS_MAX, Tier
-from query_api import cursors, metrics
+from query_api import cursors
 from query_api.body import Body, require_unicode
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError, NotFoundError
+from query_api.errors import NotFoundError
 from query_api.numbers import Whole
 from query_api.openapi.tier_examples import (
     TIER_EXAMPLE,
@@ -26,7 +26,7 @@ from query_api.openapi.tier_examples import (
 )
 from query_api.pages import NativeMeta
 from query_api.responses import json_response
-from query_api.v1.parameters import Name, NativeParameters, native_router
+from query_api.v1.parameters import Name, NativeParameters, native_router, require_at_most
 
 USER_ID_CHARS_MAX: Final = 1_000
 """Maximum length of a user id, as in events."""
@@ -143,10 +143,13 @@ def tiers_router(context: AppContext) -> APIRouter:
         responses={200: written},
     )
     async def set_tiers(project_id: ProjectId, body: TiersBody) -> Response:
-        if len(body.data) > per_request_max:
-            metrics.LIMITS_REACHED.labels("tiers_per_request_max").inc()
-            message = f"data: at most {per_request_max} users in one request, not {len(body.data)}"
-            raise BadRequestError(message, field="data")
+        require_at_most(
+            context.settings,
+            len(body.data),
+            setting="tiers_per_request_max",
+            field="data",
+            unit="users in one request",
+        )
         tiers = {each.user_id: each.tier or "" for each in body.data}
         await write([Tier(project_id, user_id, tier) for user_id, tier in tiers.items()])
         return json_response(TiersWritten(len(tiers)))

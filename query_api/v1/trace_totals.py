@@ -24,12 +24,10 @@ from query_api.store.rows import (
 )
 from query_api.store.summaries import mark_summaries_of
 from query_api.store.trace_reading import observations_of, read_trace
-from query_api.times import iso, iso_or_none
+from query_api.times import MILLISECOND_US, iso, iso_or_none
 from query_api.v1.call_tree import CallTree, Node, call_tree
 from query_api.v1.parameters import native_router
 from query_api.v1.spend_amounts import ModelSpend, Tokens
-
-MILLISECOND_US = 1_000
 
 
 class TraceTotals(msgspec.Struct, kw_only=True):

@@ -7,11 +7,9 @@ import msgspec
 from query_api import metrics
 from query_api.money import usd_text
 from query_api.store.rows import StoredTrace
-from query_api.times import iso, iso_or_none
+from query_api.times import MILLISECOND_US, iso, iso_or_none
 from query_api.usage import differing_cost_pico, usage_role
 from query_api.v1.call_tree import CallTree, Node
-
-MILLISECOND_US = 1_000
 
 
 class TreeNode(msgspec.Struct, kw_only=True, gc=False):
