@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from deploy.errors import MisconfiguredError
+from deploy.errors import InvalidArgumentError
 
 FIELDS: Final = (
     "id", "input", "expected_output", "metadata", "source_trace_id", "source_observation_id",
@@ -46,12 +46,12 @@ def check_file(path: Path) -> None:
     """Check that a file can be opened.
 
     Raises:
-        MisconfiguredError: it cannot.
+        InvalidArgumentError: it cannot.
     """
     try:
         path.open("rb").close()
     except OSError as error:
-        raise MisconfiguredError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise InvalidArgumentError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_items(path: Path, dataset: str, columns: Columns) -> Iterator[Line]:
@@ -61,7 +61,7 @@ def read_items(path: Path, dataset: str, columns: Columns) -> Iterator[Line]:
     a repeated import changes nothing.
 
     Raises:
-        MisconfiguredError: the file cannot be read, or has another format.
+        InvalidArgumentError: the file cannot be read, or has another format.
     """
     occurrences: dict[str, int] = {}
     try:
@@ -75,7 +75,7 @@ def read_items(path: Path, dataset: str, columns: Columns) -> Iterator[Line]:
             item_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
             yield line._replace(item={**line.item, "id": item_id})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MisconfiguredError(f"{path} cannot be read: {error}") from error
+        raise InvalidArgumentError(f"{path} cannot be read: {error}") from error
 
 
 def _lines(path: Path, columns: Columns) -> Iterator[Line]:
@@ -83,7 +83,7 @@ def _lines(path: Path, columns: Columns) -> Iterator[Line]:
         return _csv_lines(path, columns)
     if path.suffix in (".jsonl", ".ndjson"):
         return _json_lines(path)
-    raise MisconfiguredError(f"{path.name} must end in .csv, .jsonl or .ndjson")
+    raise InvalidArgumentError(f"{path.name} must end in .csv, .jsonl or .ndjson")
 
 
 def _json_lines(path: Path) -> Iterator[Line]:
@@ -116,9 +116,9 @@ def _csv_lines(path: Path, columns: Columns) -> Iterator[Line]:
         chosen = (*columns.inputs, *columns.expected)
         absent = [each for each in chosen if each not in (reader.fieldnames or ())]
         if absent:
-            raise MisconfiguredError(f"{path.name} has no column {absent[0]!r}")
+            raise InvalidArgumentError(f"{path.name} has no column {absent[0]!r}")
         if not columns.inputs and "input" not in names:
-            raise MisconfiguredError(f"{path.name} has no column 'input': use --input COLUMN")
+            raise InvalidArgumentError(f"{path.name} has no column 'input': use --input COLUMN")
         for row in reader:
             number = reader.line_num
             if None in row or None in row.values():

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
+from deploy.argument_files import check_writable, write_file
 from deploy.dataset_files import Columns, Line, check_file, read_items
 
 ITEMS_AT_ONCE: Final = 200
@@ -61,6 +62,8 @@ def import_items(
     The exit code is 1 if lines were refused.
     """
     check_file(file)
+    if refused_file is not None:
+        check_writable(refused_file)
     client = api_of_project(url, public_key, secret_key)
     client.call("POST", ("api", "public", "v2", "datasets"), {"name": dataset})
     written, read, refused = 0, 0, list[dict[str, Any]]()
@@ -91,7 +94,7 @@ def _report(
     print(f"{written} items written, {len(refused)} lines refused")
     if refused_file is not None:
         lines = [json.dumps(each, ensure_ascii=False) + "\n" for each in refused]
-        refused_file.write_text("".join(lines), encoding="utf-8")
+        write_file(refused_file, "".join(lines))
     for each in refused[:REFUSED_SHOWN_MAX]:
         typer.echo(f"{file.name}:{each['line']}: {each['reason']}", err=True)
     if len(refused) > REFUSED_SHOWN_MAX:

@@ -3,6 +3,7 @@
 DeployError                 ends the command with one line on the terminal and `exit_code`
 ├── DownloadError           the broker's files could not be fetched, or are not the pinned ones
 ├── EngineError             an engine cannot be used, does not start or does not become ready
+├── InvalidArgumentError    an argument cannot be used, such as a file that cannot be read
 ├── MisconfiguredError      a process cannot start with these settings
 ├── LogLostError            the log is not the one that the store was filled from
 ├── RefusedError            the API refuses a request
@@ -19,6 +20,8 @@ from __future__ import annotations
 
 from typing import Final
 
+EX_USAGE: Final = 2
+"""Exit code for invalid options and arguments, as of click."""
 EX_CONFIG: Final = 78
 """Exit code for errors that a restart cannot fix (<sysexits.h>)."""
 EX_WAIT_TIMEOUT: Final = 124
@@ -37,6 +40,12 @@ class DownloadError(DeployError):
 
 class EngineError(DeployError):
     """An engine cannot be used, does not start or does not become ready."""
+
+
+class InvalidArgumentError(DeployError):
+    """An argument of a command cannot be used, such as a file that cannot be read."""
+
+    exit_code = EX_USAGE
 
 
 class MisconfiguredError(DeployError):

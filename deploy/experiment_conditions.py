@@ -1,13 +1,13 @@
-"""Evaluate conditions on a comparison of experiments, such as ``mean(correctness) < 0.8``."""
+"""Parse and evaluate conditions on a comparison, such as ``mean(correctness) < 0.8``."""
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from deploy.errors import MisconfiguredError
+from deploy.errors import InvalidArgumentError
 
 _CONDITION: Final = re.compile(
     r"\s*(\w+)\s*\(\s*([^()]*?)\s*\)\s*(<=|>=|==|!=|<|>)\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*"
@@ -17,60 +17,83 @@ _COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 _COUNTS: Final = ("regressions", "improvements", "missing", "failed")
+_OF_RUNS: Final = ("mean", "p50", "p95", "max")
+_DIFFERENCE: Final = "diff"
 FUNCTIONS: Final = (
     "mean(MEASURE), p50(latency_ms), p95(latency_ms), max(latency_ms), diff(MEASURE),"
     " regressions(), improvements(), missing(), failed()"
 )
 
 
-def failed_conditions(comparison: Mapping[str, Any], conditions: list[str]) -> list[str]:
+class Condition(NamedTuple):
+    """A function of a comparison, compared with a number."""
+
+    text: str
+    function: str
+    measure: str
+    sign: str
+    threshold: float
+
+
+def parse_conditions(texts: Sequence[str]) -> list[Condition]:
+    """Parse the conditions of ``--fail-if``.
+
+    Raises:
+        InvalidArgumentError: a condition cannot be read.
+    """
+    return [_parsed(text) for text in texts]
+
+
+def failed_conditions(comparison: Mapping[str, Any], conditions: Sequence[Condition]) -> list[str]:
     """Return a line for each condition that holds for the last run of a comparison.
 
     A condition about a measure that the run does not have holds, too, so that a gate fails if the
     measure disappears.
-
-    Raises:
-        MisconfiguredError: a condition cannot be read.
     """
     lines = []
-    for text in conditions:
-        found = _CONDITION.fullmatch(text)
-        if found is None:
-            raise MisconfiguredError(
-                f"--fail-if {text!r} is not a condition like 'mean(correctness) < 0.8'; functions:"
-                f" {FUNCTIONS}"
-            )
-        function, measure, comparison_sign, number = found.groups()
-        threshold = _number(text, number)
+    for text, function, measure, sign, threshold in conditions:
         value = _value(comparison, function, measure)
         if value is None:
             lines.append(f"{text}: the run has no {function}({measure})")
-        elif _COMPARISONS[comparison_sign](value, threshold):
+        elif _COMPARISONS[sign](value, threshold):
             lines.append(f"{text}: {function}({measure}) is {value:g}")
     return lines
 
 
-def _number(text: str, number: str) -> float:
+def _parsed(text: str) -> Condition:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise InvalidArgumentError(
+            f"--fail-if {text!r} is not a condition like 'mean(correctness) < 0.8'; functions:"
+            f" {FUNCTIONS}"
+        )
+    function, measure, sign, number = found.groups()
+    if function not in (*_COUNTS, *_OF_RUNS, _DIFFERENCE):
+        raise InvalidArgumentError(
+            f"--fail-if {text!r}: there is no function {function}(); functions: {FUNCTIONS}"
+        )
+    if (measure == "") != (function in _COUNTS):
+        takes = "takes no" if measure else "needs a"
+        raise InvalidArgumentError(
+            f"--fail-if {text!r}: {function}() {takes} measure; functions: {FUNCTIONS}"
+        )
     try:
-        return float(number)
+        threshold = float(number)
     except ValueError:
-        raise MisconfiguredError(f"--fail-if {text!r}: {number!r} is not a number") from None
+        raise InvalidArgumentError(f"--fail-if {text!r}: {number!r} is not a number") from None
+    return Condition(text, function, measure, sign, threshold)
 
 
 def _value(comparison: Mapping[str, Any], function: str, measure: str) -> float | None:
     run: Mapping[str, Any] = comparison["runs"][-1]
     if function in _COUNTS:
         return float(sum(each["run"] == run["name"] for each in comparison[function]))
-    if function == "diff":
+    if function == _DIFFERENCE:
         names = (measure, f"scores.{measure}")
         for each in comparison["differences"]:
             if each["run"] == run["name"] and each["measure"] in names:
                 return float(each["mean"])
         return None
-    if function not in ("mean", "p50", "p95", "max"):
-        raise MisconfiguredError(
-            f"--fail-if: there is no function {function}(); functions: {FUNCTIONS}"
-        )
     name = measure.removeprefix("scores.")
     found = run.get(measure) if measure in ("cost_usd", "latency_ms", "tokens") else None
     found = run["scores"].get(name) if found is None else found

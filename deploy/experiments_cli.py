@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import typer
 
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
-from deploy.experiment_conditions import failed_conditions
+from deploy.experiment_conditions import failed_conditions, parse_conditions
 from deploy.experiment_reports import html_page, markdown
 
 experiments = typer.Typer(
@@ -57,11 +57,12 @@ def compare(
     secret_key: SecretKey = None,
 ) -> None:
     """Print a report that compares scores, cost, latency and tokens of runs."""
+    conditions = parse_conditions(fail_if or [])
     client = api_of_project(url, public_key, secret_key)
-    query = urlencode([("dataset", dataset), *(("runs", each) for each in _all(runs))])
+    query = urlencode([("dataset", dataset), *(("runs", each) for each in runs)])
     path = ("v1", "experiments", "compare")
     comparison = client.record("GET", path, query=f"?{query}", fields=("runs",))
-    failures = failed_conditions(comparison, fail_if or [])
+    failures = failed_conditions(comparison, conditions)
     if report is Format.JSON:
         print(json.dumps(comparison, indent=2, ensure_ascii=False))
     elif report is Format.HTML:
@@ -72,8 +73,3 @@ def compare(
         typer.echo(f"failed: {each}", err=True)
     if failures:
         raise typer.Exit(1)
-
-
-def _all(runs: list[str]) -> list[str]:
-    """Return the names; a single one is repeated, because its commas would separate names."""
-    return runs if len(runs) > 1 else runs * 2

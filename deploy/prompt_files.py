@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.errors import MisconfiguredError
+from deploy.errors import InvalidArgumentError
 from producers.control.kinds.prompt import LATEST
 from producers.prompts.references import references_in, texts_of
 
@@ -87,17 +87,17 @@ def read_entries(path: Path) -> list[PromptEntry]:
     """Read a file; prompts that others include come first.
 
     Raises:
-        MisconfiguredError: it cannot be read, or is not a file of prompts; the message names the
+        InvalidArgumentError: it cannot be read, or is not a file of prompts; the message names the
             prompt.
     """
     try:
         if path.stat().st_size > FILE_MAX_BYTES:
-            raise MisconfiguredError(f"{path} is larger than {FILE_MAX_BYTES} bytes")
+            raise InvalidArgumentError(f"{path} is larger than {FILE_MAX_BYTES} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise MisconfiguredError(f"{path} cannot be read as JSON: {error}") from error
+        raise InvalidArgumentError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
-        raise MisconfiguredError(f"{path} must contain an object of prompts by name")
+        raise InvalidArgumentError(f"{path} must contain an object of prompts by name")
     return list(_in_order({name: _entry_of(name, value) for name, value in content.items()}))
 
 
@@ -120,13 +120,13 @@ def _entry_of(name: str, value: Any) -> PromptEntry:
     if isinstance(value, str | list):
         value = {"prompt": value}
     if not isinstance(value, dict):
-        raise MisconfiguredError(f"{name}: must be a prompt, or an object with `prompt`")
+        raise InvalidArgumentError(f"{name}: must be a prompt, or an object with `prompt`")
     field = next((each for each in _TEXTS if value.get(each) is not None), None)
     if field is None:
-        raise MisconfiguredError(f"{name}: has no field `prompt` or `template`")
+        raise InvalidArgumentError(f"{name}: has no field `prompt` or `template`")
     prompt = value[field]
     if not isinstance(prompt, str | list):
-        raise MisconfiguredError(f"{name}.{field}: must be a string or an array of messages")
+        raise InvalidArgumentError(f"{name}.{field}: must be a string or an array of messages")
     config = value.get("config")
     message = value.get("commitMessage")
     tags = _texts(name, value, "tags")
@@ -145,7 +145,7 @@ def _texts(name: str, value: Mapping[str, Any], field: str) -> tuple[str, ...] |
     if found is None:
         return None
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise MisconfiguredError(f"{name}.{field}: must be an array of strings")
+        raise InvalidArgumentError(f"{name}.{field}: must be an array of strings")
     return tuple(dict.fromkeys(found))
 
 

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import typer
 
 from deploy.api_options import AsJson, PublicKey, SecretKey, Url, api_of_project
-from deploy.errors import MisconfiguredError, RefusedError
+from deploy.argument_files import write_file
+from deploy.errors import RefusedError
 from deploy.record_output import print_record, print_records, printable
 
 if TYPE_CHECKING:
@@ -90,10 +91,7 @@ def export_prompts(
     if output is None:
         print(text, end="")
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MisconfiguredError(f"{output} cannot be written: {error}") from error
+    write_file(output, text)
 
 
 @prompts.command("import")
@@ -130,14 +128,15 @@ def import_prompts(
 @prompts.command("diff")
 def diff_prompts(
     file: Source,
-    label: Label = LATEST,
+    label: Label = PRODUCTION,
     url: Url = None,
     public_key: PublicKey = None,
     secret_key: SecretKey = None,
 ) -> None:
     """Print how the prompts of a file differ from the versions with a label.
 
-    The exit status is 1 if there is a difference.
+    The label is that of `export` and `rollback`: `production`, if it is not given. The exit code is
+    1 if there is a difference.
     """
     from deploy.prompt_files import diff_lines, read_entries
 

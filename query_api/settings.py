@@ -170,6 +170,9 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum documents in a response that has no pages, such as the items of a run."""
     items_per_request_max: int = Field(default=500, ge=1)
     """Maximum number of items in one ``POST /v1/datasets/items``."""
+    comment_object_wait_s: float = Field(default=2.0, ge=0)
+    """Time for which a comment on a trace, observation or session that is not stored yet waits;
+    after it: 404."""
     document_cache_s: float = Field(default=10.0, ge=0, le=20)
     """Time for which datasets and runs that were read are cached; changes are visible at once. It
     must be shorter than ``TRACEMILL_DOCUMENTS_KEPT_S``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Path, Query
@@ -15,6 +15,7 @@ from query_api.body import Body, require_unicode
 from query_api.context import AppContext, ProjectId
 from query_api.documents.document import Document
 from query_api.errors import BadRequestError, NotFoundError
+from query_api.langfuse.commented_objects import CommentedObjects, ObjectType
 from query_api.langfuse.parameters import PageParameters, Text
 from query_api.openapi.dataset_examples import (
     COMMENT_EXAMPLE,
@@ -27,7 +28,6 @@ from query_api.times import iso
 
 CONTENT_CHARS_MAX: Final = 5_000
 ID_CHARS_MAX: Final = 1_000
-ObjectType = Literal["TRACE", "OBSERVATION", "SESSION", "PROMPT"]
 Id = Annotated[str, Field(min_length=1, max_length=ID_CHARS_MAX), AfterValidator(require_unicode)]
 CommentId = Annotated[str, Path(max_length=ID_CHARS_MAX, examples=[COMMENT_EXAMPLE["id"]])]
 
@@ -75,6 +75,7 @@ class CommentCreated(msgspec.Struct):
 def comments_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["comments"])
     documents, documented = context.documents, context.documented
+    objects = CommentedObjects(context)
     created: Responses = {
         200: documented.response(CommentCreated, "The id.", {"id": COMMENT_EXAMPLE["id"]})
     }
@@ -89,6 +90,7 @@ def comments_router(context: AppContext) -> APIRouter:
     async def create_comment(project_id: ProjectId, body: CommentBody) -> Response:
         if body.project_id not in (None, project_id):
             raise NotFoundError("Project not found")
+        await objects.require(project_id, body.object_type, body.object_id)
         comment = Comment(**body.model_dump(exclude={"project_id"}))
         return json_response(CommentCreated((await documents.create(project_id, comment)).id))
 

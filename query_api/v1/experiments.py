@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.kinds.dataset_run import DatasetRun, run_id
 from query_api import metrics
 from query_api.context import AppContext, ProjectId
+from query_api.documents.document import Document
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.experiments.comparison import (
     Difference,
@@ -44,7 +46,8 @@ class CompareParameters(NativeParameters):
         min_length=1,
         max_length=RUNS_MAX,
         examples=["gpt-4o-mini"],
-        description="Names of runs, separated by commas, or repeated. The first is the baseline.",
+        description="Different names of runs, separated by commas, or repeated. The first is the"
+        " baseline.",
     )
 
 
@@ -96,15 +99,18 @@ def experiments_router(context: AppContext) -> APIRouter:
         Scores are numeric or boolean; several of one name count with their
         mean. Higher values are better.
         """
-        names = _names(parameters.runs)
         dataset = await dataset_named(context.documents, project_id, parameters.dataset)
+
+        async def find(name: str) -> Document[DatasetRun] | None:
+            id_ = run_id(project_id, dataset.id, name)
+            return await context.documents.get(DatasetRun, project_id, id_)
+
         items = await context.documents.all(
             DatasetItem, project_id, parent=dataset.id, status="ACTIVE"
         )
         runs = []
-        for name in names:
-            id_ = run_id(project_id, dataset.id, name)
-            run = await context.documents.get(DatasetRun, project_id, id_)
+        for name in await _names(parameters.runs, find):
+            run = await find(name)
             if run is None:
                 raise NotFoundError(f"the dataset has no run {name[:100]!r}")
             runs.append(await results_of(context, run))
@@ -115,11 +121,17 @@ def experiments_router(context: AppContext) -> APIRouter:
     return router
 
 
-def _names(given: list[str]) -> list[str]:
-    names = given if len(given) > 1 else given[0].split(",")
-    names = list(dict.fromkeys(each for each in names if each))
+async def _names(
+    given: list[str], find: Callable[[str], Awaitable[Document[DatasetRun] | None]]
+) -> list[str]:
+    """Return the names of a parameter; a run whose own name has commas is found, too."""
+    names = given
+    if len(given) == 1 and "," in given[0] and await find(given[0]) is None:
+        names = [each for each in given[0].split(",") if each]
     if not 1 <= len(names) <= RUNS_MAX:
         raise BadRequestError(f"runs: 1 to {RUNS_MAX} names of runs", field="runs")
+    if len(set(names)) != len(names):
+        raise BadRequestError("runs: must be different from each other", field="runs")
     return names
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.failures import exit_code_for
 from tests.deploy.mocked_api import mock_api
 
 
@@ -99,8 +100,21 @@ def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
         file = tmp_path / name
         file.write_bytes(text.encode("utf-8", "surrogateescape"))
         ended = CliRunner().invoke(app, ["datasets", "import", str(file), "--dataset", "d"])
-        assert ended.exit_code == 1
+        assert exit_code_for(ended.exception) == 2
         assert name in str(ended.exception)
     for absent in (tmp_path, tmp_path / "absent.jsonl"):
         ended = CliRunner().invoke(app, ["datasets", "import", str(absent), "--dataset", "d"])
+        assert exit_code_for(ended.exception) == 2
         assert "cannot be read" in str(ended.exception)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_import(
+    sent: list[Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"input": 1}\n')
+    words = ["datasets", "import", str(file), "--dataset", "d", "--refused", str(tmp_path)]
+    ended = CliRunner().invoke(app, words)
+    assert exit_code_for(ended.exception) == 2
+    assert "cannot be written" in str(ended.exception)
+    assert not sent

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.failures import exit_code_for
 from query_api.openapi.experiment_examples import COMPARISON_EXAMPLE
 from tests.deploy.mocked_api import mock_api
 
@@ -47,7 +48,7 @@ def test_the_report_is_printed_in_each_format(sent: list[httpx.Request]) -> None
     assert [request.url.params.get_list("runs") for request in sent] == [
         ["gpt-4o-mini", "gpt-4o"],
         ["gpt-4o-mini", "gpt-4o"],
-        ["one, two", "one, two"],
+        ["one, two"],
     ]
     assert sent[0].url.params["dataset"] == "a/b"
 
@@ -75,11 +76,19 @@ def test_a_condition_that_holds_fails_the_command(condition: str, code: int) -> 
     assert (f"failed: {condition}" in printed) == bool(code)
 
 
-@pytest.mark.usefixtures("sent")
-@pytest.mark.parametrize("condition", ["correctness < 1", "mean(x) < 1.2.3", "sum(tokens) > 1"])
-def test_a_condition_that_cannot_be_read_is_explained(condition: str) -> None:
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "", "correctness < 1", "mean(x) < 1.2.3", "sum(tokens) > 1", "mean() < 1",
+        "failed(right) > 0", "mean(x) < 1 or 2",
+    ],
+)  # fmt: skip
+def test_a_condition_that_cannot_be_read_is_refused_before_anything_is_asked(
+    sent: list[httpx.Request], condition: str
+) -> None:
     ended = CliRunner().invoke(
         app, ["experiments", "compare", "--dataset", "d", "a", "--fail-if", condition]
     )
-    assert ended.exit_code != 0
+    assert exit_code_for(ended.exception) == 2
     assert "--fail-if" in str(ended.exception)
+    assert not sent

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.failures import exit_code_for
 from tests.deploy.mocked_api import mock_api
 
 PROMPTS = "/api/public/v2/prompts"
@@ -132,8 +133,10 @@ def test_what_is_exported_is_a_fallback_and_imports_without_a_change(
 def test_differences_are_printed_and_set_the_exit_status(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "prompts.json"
     file.write_text(json.dumps({"a": "one\ntwo"}))
-    run("import", str(file))
+    run("import", str(file), "--label", "production")
     file.write_text(json.dumps({"a": "one\nthree", "b": "new"}))
+    run("import", str(file))  # gets the label `latest` only
+    assert run("diff", str(file), "--label", "latest") == ""
     printed = run("diff", str(file), code=1)
     assert "-two\n+three" in printed
     assert "b (absent)" in printed
@@ -166,7 +169,19 @@ def test_an_invalid_file_is_refused_with_the_prompt(
     file = tmp_path / "prompts.json"
     file.write_text(content)
     assert message in run("import", str(file), code=1)
+    ended = CliRunner().invoke(app, ["prompts", "import", str(file)])
+    assert exit_code_for(ended.exception) == 2
     assert not server.writes
+
+
+def test_files_that_cannot_be_read_or_written_are_invalid_arguments(
+    server: Server, tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "nowhere" / "prompts.json")
+    for words in (["import", nowhere], ["diff", nowhere], ["export", "--output", nowhere]):
+        ended = CliRunner().invoke(app, ["prompts", *words])
+        assert exit_code_for(ended.exception) == 2
+        assert str(ended.exception).startswith(f"{nowhere} cannot be ")
 
 
 def test_prompts_are_imported_after_those_that_they_include(server: Server, tmp_path: Path) -> None:
