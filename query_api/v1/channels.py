@@ -251,6 +251,8 @@ def _check_change(context: AppContext) -> Callable[[ChannelChange, Channel], Awa
 def _changed(channel: Channel, body: ChannelChange) -> Channel:
     extra = body.model_extra or {}
     given = body.model_dump(exclude_none=True, exclude=set(extra))
+    if channel.disabled and body.disabled is False:
+        given["enabled_us"] = now_us()
     return channel.model_copy(update={**given, "settings": channel.settings | extra})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from producers.control.kinds.route import (
     Route,
 )
 from producers.notifications.registry import EVENT_TYPES
-from query_api.body import Body
+from query_api.body import Body, of_changes
 from query_api.context import AppContext
 from query_api.durations import duration_s
 from query_api.errors import BadRequestError
@@ -51,6 +52,30 @@ Pause = Annotated[
 ]
 
 
+Events = Annotated[
+    list[EventName],
+    Field(
+        max_length=VALUES_MAX,
+        json_schema_extra={"items": {"type": "string", "enum": list(EVENT_TYPES)}},
+    ),
+]
+Severities = Annotated[list[Literal["info", "warning", "critical"]], Field(max_length=3)]
+RuleIds = Annotated[list[Text], Field(max_length=VALUES_MAX)]
+Labels = Annotated[
+    dict[LabelName, Texts], Field(max_length=LABELS_MAX, description="Allowed values of labels.")
+]
+ChannelIds = Annotated[list[Text], Field(min_length=1, max_length=CHANNELS_MAX)]
+GroupBy = Annotated[
+    list[LabelName],
+    Field(
+        max_length=GROUP_BY_MAX,
+        description="Alerts with the same values of these labels are in one message. Besides the"
+        " labels of alerts: `event`, `severity`, `rule_id`, `rule_name`, `rule_kind`,"
+        " `episode_id`.",
+    ),
+]
+
+
 class RouteBody(Body):
     """A route. An alert must meet all conditions; those that are not given hold for any alert."""
 
@@ -59,24 +84,12 @@ class RouteBody(Body):
     )
 
     name: RecordName
-    events: list[EventName] = Field(
-        default=[],
-        max_length=VALUES_MAX,
-        json_schema_extra={"items": {"type": "string", "enum": list(EVENT_TYPES)}},
-    )
-    severities: list[Literal["info", "warning", "critical"]] = Field(default=[], max_length=3)
-    rule_ids: list[Text] = Field(default=[], max_length=VALUES_MAX)
-    labels: dict[LabelName, Texts] = Field(
-        default={}, max_length=LABELS_MAX, description="Allowed values of labels."
-    )
-    channel_ids: list[Text] = Field(min_length=1, max_length=CHANNELS_MAX)
-    group_by: list[LabelName] = Field(
-        default=["rule_id"],
-        max_length=GROUP_BY_MAX,
-        description="Alerts with the same values of these labels are in one message. Besides the"
-        " labels of alerts: `event`, `severity`, `rule_id`, `rule_name`, `rule_kind`,"
-        " `episode_id`.",
-    )
+    events: Events = []
+    severities: Severities = []
+    rule_ids: RuleIds = []
+    labels: Labels = {}
+    channel_ids: ChannelIds
+    group_by: GroupBy = ["rule_id"]
     group_wait_s: Pause = Field(
         10.0,
         validation_alias=_names("group_wait"),
@@ -96,11 +109,24 @@ class RouteBody(Body):
 
 
 class RouteChange(Body):
-    """The fields of a route that change. Its conditions and channels cannot be changed."""
+    """The fields of a route that change.
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"disabled": True}]})
+    Conditions and channels apply to alerts from now on. The end of an episode is also sent to the
+    channels that have received its beginning.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra=of_changes({"severities": ["critical", "warning"]}),
+    )
 
     name: RecordName | None = None
+    events: Events | None = None
+    severities: Severities | None = None
+    rule_ids: RuleIds | None = None
+    labels: Labels | None = None
+    channel_ids: ChannelIds | None = None
+    group_by: GroupBy | None = None
     group_wait_s: Pause | None = Field(None, validation_alias=_names("group_wait"))
     group_interval_s: Pause | None = Field(None, validation_alias=_names("group_interval"))
     repeat_interval_s: Pause | None = Field(None, validation_alias=_names("repeat_interval"))
@@ -125,29 +151,49 @@ class RouteOut(msgspec.Struct, kw_only=True):
 
 def _create(context: AppContext) -> Create[RouteBody, Route]:
     async def create(project_id: str, body: RouteBody) -> Route:
-        require_known_events(body.events, context.event_types)
-        channels = context.control.view.in_project(Channel, project_id)
-        for index, channel_id in enumerate(body.channel_ids):
-            if channel_id not in channels:
-                field = f"channel_ids.{index}"
-                raise BadRequestError(f"{field}: no channel {channel_id!r}", field=field)
-        fields: dict[str, Any] = {
-            name: tuple(dict.fromkeys(value)) if isinstance(value, list) else value
-            for name, value in body.model_dump(exclude={"labels"}).items()
-        }
+        _require_known(context, project_id, body.events, body.channel_ids)
         return Route(
             id=f"rt_{secrets.token_hex(12)}",
             project_id=project_id,
             created_us=now_us(),
-            labels={name: tuple(values) for name, values in body.labels.items()},
-            **fields,
+            **_fields(body),
         )
 
     return create
 
 
+def _require_known(
+    context: AppContext, project_id: str, events: list[EventName], channel_ids: list[str]
+) -> None:
+    """Refuse events and channels that do not exist."""
+    require_known_events(events, context.event_types)
+    channels = context.control.view.in_project(Channel, project_id)
+    for index, channel_id in enumerate(channel_ids):
+        if channel_id not in channels:
+            field = f"channel_ids.{index}"
+            raise BadRequestError(f"{field}: no channel {channel_id!r}", field=field)
+
+
+def _fields(body: Body) -> dict[str, Any]:
+    """Return the fields of a record that a body sets."""
+    fields: dict[str, Any] = {
+        name: tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+        for name, value in body.model_dump(exclude_none=True).items()
+    }
+    if "labels" in fields:
+        fields["labels"] = {name: tuple(values) for name, values in fields["labels"].items()}
+    return fields
+
+
+def _check_change(context: AppContext) -> Callable[[RouteChange, Route], Awaitable[None]]:
+    async def check(body: RouteChange, held: Route) -> None:
+        _require_known(context, held.project_id, body.events or [], body.channel_ids or [])
+
+    return check
+
+
 def _changed(route: Route, body: RouteChange) -> Route:
-    return route.model_copy(update=body.model_dump(exclude_none=True))
+    return route.changed(_fields(body), now_us())
 
 
 def _shown(route: Route) -> RouteOut:
@@ -176,7 +222,7 @@ RESOURCE: Final = Resource(
     shown=_shown,
     shown_type=RouteOut,
     example=ROUTE_EXAMPLE,
-    change=Change(RouteChange, _changed),
+    change=Change(RouteChange, _changed, check=_check_change),
     about_create="An alert is sent to the channels of every route whose conditions it meets, in"
     " messages per group, as Alertmanager does. Only alerts from now on are sent.",
 )

@@ -123,7 +123,9 @@ async def test_alerts_are_listed_page_by_page(api: Api) -> None:
     assert [each["id"] for each in found] == [f"a{number}" for number in range(7, -1, -1)]
     assert found[-1] == {
         "id": "a0", "type": "budget.threshold_crossed", "budget_id": "b0", "name": "day",
-        "scope": {"user_id": "u1"}, "period_start": "2026-11-21T12:00:00.000Z", "threshold": 0.8,
+        "episode_id": f"b0/{NOON_US}", "state": "firing", "severity": "warning",
+        "scope": {"user_id": "u1"}, "period_start": "2026-11-21T12:00:00.000Z",
+        "period_end": None, "threshold": 0.8,
         "spent_usd": "0.085", "limit_usd": "0.1", "trace_id": "t1",
         "created_at": "2026-11-21T12:00:00.000Z",
     }  # fmt: skip

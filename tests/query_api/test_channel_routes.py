@@ -164,6 +164,15 @@ async def test_a_route_names_existing_channels_of_the_project(api: Api) -> None:
     assert (route["group_by"], route["group_wait_s"]) == (["rule_id"], 10.0)
     changed = await api.client.patch(path, json={"group_wait_s": 0.5, "disabled": True})
     assert changed.json() == route | {"group_wait_s": 0.5, "disabled": True}
+    conditions = {
+        "severities": ["critical", "warning"], "labels": {"model": ["m"]}, "group_by": [],
+        "events": ["alert.firing"], "rule_ids": ["rule_1"],
+    }  # fmt: skip
+    moved = await api.client.patch(path, json=conditions)
+    assert moved.json() == changed.json() | conditions
+    assert [each.severities for each in api.control.view[Route][route["id"]].earlier] == [
+        ("critical",), ("critical",),
+    ]  # fmt: skip
     as_in_alertmanager = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
     other = (await api.client.post("/v1/routes", json=body | as_in_alertmanager)).json()
     assert (other["group_wait_s"], other["group_interval_s"]) == (30.0, 300.0)
@@ -183,6 +192,8 @@ async def test_a_route_names_existing_channels_of_the_project(api: Api) -> None:
     ):
         refused = await api.client.post("/v1/routes", json=body | change)
         assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
+        unchanged = await api.client.patch(path, json=change)
+        assert (unchanged.status_code, unchanged.json()["error"]["field"]) == (422, field)
     theirs = await api.other.post("/v1/routes", json=body)
     assert (theirs.status_code, theirs.json()["error"]["field"]) == (422, "channel_ids.0")
     assert (await api.client.delete(path)).status_code == 204

@@ -51,7 +51,7 @@ async def test_a_new_event_is_subscribed_to_listed_and_documented(api: Api) -> N
     document = (await toys.client.get("/openapi.json")).json()
     page = document["components"]["schemas"]["AlertList"]["properties"]["data"]["items"]
     shapes = [each["$ref"].rpartition("/")[2] for each in page["anyOf"]]
-    assert {"BudgetAlertOut", "AlertShape"} <= set(shapes)
+    assert {"ThresholdAlertOut", "CorrectionAlertOut", "AlertShape"} <= set(shapes)
     assert len(set(shapes)) == len(shapes)
     for client in clients:
         await client.aclose()

@@ -32,3 +32,10 @@ class Channel(ProjectRecord):
     """Messages per minute; further ones wait, and collect the alerts of their group meanwhile."""
     created_us: Microseconds
     disabled: bool = False
+    enabled_us: Microseconds = 0
+    """When it was enabled again. Alerts until then are not sent."""
+
+    @property
+    def receives_from_us(self) -> int:
+        """Return the time from which on the channel receives alerts."""
+        return max(self.created_us, self.enabled_us)

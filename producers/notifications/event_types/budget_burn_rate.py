@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from producers.notifications.alert import Alert
-from producers.notifications.event_type import EventType
-from producers.notifications.event_types.budget_threshold_crossed import budget_data
+from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
 
 
 class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +31,28 @@ class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
     """0 in alerts of earlier versions."""
 
 
-class BudgetBurnRate(EventType[BudgetBurn]):
+class BurnRateAlertOut(BudgetAlertOut, kw_only=True, gc=False):
+    """A high burn rate in ``/v1/alerts``."""
+
+    fast_window_s: int
+    slow_window_s: int
+    fast_rate: float
+    """Spend in the short window, as a multiple of what the limit allows."""
+    slow_rate: float
+    factor: str
+    """The multiple that both rates reached."""
+
+
+class BudgetBurnRate(BudgetEvent[BudgetBurn]):
     """The event type ``budget.burn_rate``."""
 
     name = "budget.burn_rate"
     payload = BudgetBurn
+    shape = BurnRateAlertOut
 
-    def webhook_data(self, alert: Alert, payload: BudgetBurn) -> Mapping[str, object]:
-        """Return the member ``data`` of the webhook body."""
-        return budget_data(alert, payload) | {
+    def details(self, payload: BudgetBurn) -> Mapping[str, object]:
+        """Return the members that only this type has."""
+        return {
             "fast_window_s": payload.fast_s,
             "slow_window_s": payload.slow_s,
             "fast_rate": payload.fast_rate,

@@ -8,9 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from producers.money import usd_text
-from producers.notifications.alert import Alert
-from producers.notifications.event_type import EventType
-from producers.notifications.event_types.budget_threshold_crossed import budget_data
+from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
 
 
 class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,15 +34,25 @@ class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
     """That of the alert that is taken back."""
 
 
-class BudgetCorrected(EventType[BudgetCorrection]):
+class CorrectionAlertOut(BudgetAlertOut, kw_only=True, gc=False):
+    """A threshold that is no longer crossed in ``/v1/alerts``."""
+
+    threshold: float
+    """Share of the limit."""
+    old_spent_usd: str
+    """Spend before the correction."""
+
+
+class BudgetCorrected(BudgetEvent[BudgetCorrection]):
     """The event type ``budget.corrected``; its state is ``resolved``."""
 
     name = "budget.corrected"
     payload = BudgetCorrection
+    shape = CorrectionAlertOut
 
-    def webhook_data(self, alert: Alert, payload: BudgetCorrection) -> Mapping[str, object]:
-        """Return the member ``data`` of the webhook body."""
-        return budget_data(alert, payload) | {
+    def details(self, payload: BudgetCorrection) -> Mapping[str, object]:
+        """Return the members that only this type has."""
+        return {
             "threshold": float(Decimal(payload.threshold)),
             "old_spent_usd": usd_text(payload.old_spent_pico),
         }

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from producers.money import usd_text
-from producers.notifications.alert import Alert
-from producers.notifications.event_type import EventType, iso_time
-from producers.notifications.event_types.budget_threshold_crossed import budget_data
+from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
+from producers.notifications.event_type import iso_time
 
 
 class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +33,26 @@ class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
     """How it was forecast; ``linear`` also while usual spend is not known."""
 
 
-class BudgetForecastExceeded(EventType[BudgetForecast]):
+class ForecastAlertOut(BudgetAlertOut, kw_only=True, gc=False):
+    """A forecast above the limit in ``/v1/alerts``."""
+
+    forecast_usd: str
+    """Expected spend at the end of the period."""
+    limit_reached_at: str
+    method: str
+    """`linear` or `hour_of_week`."""
+
+
+class BudgetForecastExceeded(BudgetEvent[BudgetForecast]):
     """The event type ``budget.forecast_exceeded``."""
 
     name = "budget.forecast_exceeded"
     payload = BudgetForecast
+    shape = ForecastAlertOut
 
-    def webhook_data(self, alert: Alert, payload: BudgetForecast) -> Mapping[str, object]:
-        """Return the member ``data`` of the webhook body."""
-        return budget_data(alert, payload) | {
+    def details(self, payload: BudgetForecast) -> Mapping[str, object]:
+        """Return the members that only this type has."""
+        return {
             "forecast_usd": usd_text(payload.forecast_pico),
             "limit_reached_at": iso_time(payload.reached_us),
             "method": payload.method,

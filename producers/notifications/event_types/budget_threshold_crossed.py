@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from producers.money import usd_text
 from producers.notifications.alert import Alert
-from producers.notifications.event_type import EventType, iso_time
-
-USER: Final = "user_id"
+from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
 
 
 class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,94 +38,23 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     """Number of earlier alerts of this threshold in the period; corrections take them back."""
 
 
-def budget_data(alert: Alert, payload: Any) -> dict[str, object]:
-    """Return the members of webhook bodies that all events of budgets have.
-
-    Those of ``alert.firing`` are among them, so that a receiver can handle both in the same way.
-    """
-    end = iso_time(payload.period_end_us) if payload.period_end_us else None
-    data: dict[str, object] = {
-        "budget_id": alert.rule_id,
-        "name": alert.name,
-        "scope": payload.scope,
-        "period_start": iso_time(payload.period_start_us),
-        "period_end": end,
-        "spent_usd": usd_text(payload.spent_pico),
-        "limit_usd": usd_text(payload.limit_pico),
-        "trace_id": payload.trace_id or None,
-        "group": payload.group,
-        "rule_id": alert.rule_id,
-        "rule_name": alert.name,
-        "alert_id": alert.id,
-        "episode_id": alert.episode,
-        "state": alert.state,
-        "severity": alert.severity,
-        "labels": alert.labels,
-        "value": usd_text(payload.spent_pico),
-        "window_start": iso_time(payload.period_start_us),
-        "window_end": end,
-        "exemplars": [payload.trace_id] if payload.trace_id else [],
-    }
-    if payload.tier:
-        data["tier"] = payload.tier
-    if payload.limit_name:
-        data["limit_name"] = payload.limit_name
-    if USER in payload.group:
-        data["user_id"] = payload.group[USER]
-    return data
-
-
-class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
+class ThresholdAlertOut(BudgetAlertOut, kw_only=True, gc=False):
     """A crossed threshold in ``/v1/alerts``."""
 
-    id: str
-    """Also the ``webhook-id`` of its deliveries."""
-    type: str
-    budget_id: str
-    name: str
-    scope: dict[str, msgspec.Raw]
-    period_start: str
     threshold: float
-    spent_usd: str
-    limit_usd: str
-    trace_id: str | None
-    created_at: str
-    group: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
-    """Values of ``group_by``; absent if the budget has none."""
-    tier: str | msgspec.UnsetType = msgspec.UNSET
-    limit_name: str | msgspec.UnsetType = msgspec.UNSET
+    """Share of the limit."""
 
 
-class BudgetThresholdCrossed(EventType[ThresholdCrossed]):
+class BudgetThresholdCrossed(BudgetEvent[ThresholdCrossed]):
     """The event type ``budget.threshold_crossed``. Its alerts also have the columns of budgets."""
 
     name = "budget.threshold_crossed"
     payload = ThresholdCrossed
-    shape = BudgetAlertOut
+    shape = ThresholdAlertOut
 
-    def webhook_data(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, object]:
-        """Return the member ``data`` of the webhook body."""
-        return budget_data(alert, payload) | {"threshold": float(Decimal(payload.threshold))}
-
-    def shown(self, alert: Alert) -> BudgetAlertOut:
-        """Return the alert as ``/v1/alerts`` lists it."""
-        payload = self.payload_of(alert)
-        return BudgetAlertOut(
-            id=alert.id,
-            type=self.name,
-            budget_id=alert.rule_id,
-            name=alert.name,
-            scope=msgspec.json.decode(payload.scope, type=dict[str, msgspec.Raw]),
-            period_start=iso_time(payload.period_start_us),
-            threshold=float(payload.threshold),
-            spent_usd=usd_text(payload.spent_pico),
-            limit_usd=usd_text(payload.limit_pico),
-            trace_id=payload.trace_id or None,
-            created_at=iso_time(alert.created_us),
-            group=payload.group or msgspec.UNSET,
-            tier=payload.tier or msgspec.UNSET,
-            limit_name=payload.limit_name or msgspec.UNSET,
-        )
+    def details(self, payload: ThresholdCrossed) -> Mapping[str, object]:
+        """Return the members that only this type has."""
+        return {"threshold": float(Decimal(payload.threshold))}
 
     def columns(self, alert: Alert, payload: ThresholdCrossed) -> Mapping[str, Any]:
         """Return the columns of budgets in the table ``alerts``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -25,7 +26,7 @@ from streams.core.delivery_log import attempt_row
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Postponed, Succeeded
 from streams.core.notifications.groups import Batch, Group, GroupBook, GroupKey, Seal, Timing
-from streams.core.notifications.selection import groups_of
+from streams.core.notifications.selection import groups_of, is_selected
 from streams.jobs.kind import JobContext, JobKind
 from streams.notifications.channel_sender import ChannelSender
 from streams.notifications.channel_settings import ChannelNotifierSettings
@@ -69,6 +70,8 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         self._settings: ChannelNotifierSettings = context.settings
         self._alerts: dict[str, Alert] = {}
         """Recent alerts by id, which are also sent to channels and routes that are read later."""
+        self._fired: defaultdict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
+        """Ids of recent alerts by episode, without the ends of episodes."""
         self._book = GroupBook()
         self._rates = ChannelRates()
         self._repeating: dict[str, GroupKey] = {}
@@ -89,7 +92,15 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
             return ()
         if self._is_too_old(alert, now_us()) and not self._book.sealed_of(alert.id):
             return ()
-        return self._jobs_for(self._alerts.setdefault(alert.id, alert))
+        known = self._alerts.setdefault(alert.id, alert)
+        if is_open(known):
+            self._fired[_episode_of(known)][known.id] = None
+        return self._jobs_for(known)
+
+    def _fired_us(self, end: Alert) -> Iterator[int]:
+        """Yield the times of the alerts of an episode before its end."""
+        for alert_id in self._fired.get(_episode_of(end), ()):
+            yield self._alerts[alert_id].created_us
 
     def _jobs_for(self, alert: Alert) -> Iterator[ChannelDelivery]:
         view = self._control.view
@@ -97,7 +108,15 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         routes = view.in_project(Route, alert.project_id).values()
         event_type = self.context.event_types.get(alert.event)
         is_named_only = event_type is not None and not event_type.is_alert
-        found = dict(groups_of(alert, channels, routes, is_named_only=is_named_only))
+        found = dict(
+            groups_of(
+                alert,
+                channels,
+                routes,
+                fired_us=() if is_open(alert) else tuple(self._fired_us(alert)),
+                is_named_only=is_named_only,
+            )
+        )
         # A sealed batch is sent even if its route was changed or deleted.
         for seal in self._book.sealed_of(alert.id):
             found.setdefault(seal.key, Timing(is_single=True))
@@ -205,9 +224,16 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
     async def _repeat(self, job: ChannelDelivery, channel: Channel, group: Group | None) -> Outcome:
         if group is None or group.firing_id != job.firing_id or not group.firing:
             return Dropped("the group no longer fires")
+        route = self._control.view[Route].get(job.key.source)
+        if route is None:
+            return Dropped("the route is deleted")
+        alerts = [each for each in group.firing.values() if is_selected(each, job.key, route)]
+        if not alerts:
+            due_us = now_us() + group.timing.repeat_us
+            return Postponed("the route does not select the group now", due_us)
         # After a crash, the time of the last message is the same, and so is the id.
         message_id = f"{job.id}.{group.sent_us}"
-        outcome = await self._send(job, channel, list(group.firing.values()), message_id, group)
+        outcome = await self._send(job, channel, alerts, message_id, group)
         if not isinstance(outcome, Succeeded):
             return outcome
         group.sent_us = now_us()
@@ -333,6 +359,9 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         for alert in list(self._alerts.values()):
             if self._is_too_old(alert, now_us):
                 del self._alerts[alert.id]
+                self._fired[_episode_of(alert)].pop(alert.id, None)
+                if not self._fired[_episode_of(alert)]:
+                    del self._fired[_episode_of(alert)]
         self._book.forget(now_us - int(self.limits.memory_h * HOUR_US))
 
     async def close(self) -> None:
@@ -341,6 +370,10 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
 
     def _is_too_old(self, alert: Alert, now_us: int) -> bool:
         return alert.created_us < now_us - self._settings.alert_age_max_h * HOUR_US
+
+
+def _episode_of(alert: Alert) -> tuple[str, str, str]:
+    return alert.project_id, alert.rule_id, alert.episode or alert.id
 
 
 def is_open(alert: Alert) -> bool:
