@@ -18,12 +18,13 @@ from query_api.langfuse.metrics_query import (
     Granularity,
     MetricsQuery,
     bounds_of,
-    metric_name,
     parse_query,
 )
 from query_api.langfuse.parameters import LangfuseParameters
 from query_api.openapi.metrics_examples import METRICS_EXAMPLE, METRICS_QUERY_EXAMPLE
-from query_api.query.plan import Question, aggregate_of, source_of
+from query_api.query.plan import aggregate_of
+from query_api.query.question import Question
+from query_api.query.sources import choice_of
 from query_api.responses import json_response
 from query_api.store.steps import Runs
 from query_api.times import SECOND_US, iso
@@ -56,7 +57,7 @@ def metrics_router(context: AppContext) -> APIRouter:
 
     async def answer(project_id: str, query: MetricsQuery) -> Response:
         question, granularity = _question(project_id, query, context.settings.window_steps_max)
-        source = source_of(question)
+        source = choice_of(question).source
         limit, order = query.limits.row_limit, query.order()
         aggregate = await aggregate_of(context.reader, question, source)
         query_of_rows = replace(aggregate, order=order, limit=limit)
@@ -130,12 +131,12 @@ def _shown(
         start = iso(row["start_s"] * SECOND_US)
         is_time = granularity in {"minute", "hour"}
         shown["time_dimension"] = start if is_time else start[:_DATE_CHARS]
-    for at, name in enumerate(question.dimensions):
+    for at, (name, _) in enumerate(question.group_by):
         value = row[f"d{at}"]
         shown[name] = None if value == "" else value
     for at, metric in enumerate(question.metrics):
         value = row[f"m{at}"]
         if isinstance(value, float) and not math.isfinite(value):
             value = None
-        shown[metric_name(metric)] = value
+        shown[metric.name] = value
     return shown

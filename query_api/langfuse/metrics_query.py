@@ -12,7 +12,7 @@ import msgspec
 
 from query_api.errors import BadRequestError
 from query_api.query.fields import DIMENSIONS, MEASURES, View
-from query_api.query.plan import Metric
+from query_api.query.question import GroupBy, Metric
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import Column, Condition, Kind
 from query_api.store.filters import parse_filter
@@ -106,13 +106,13 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
         view: View = _one_of(_VIEWS, self.view, "view")[0]
         return view
 
-    def fields(self) -> tuple[str, ...]:
+    def fields(self) -> tuple[GroupBy, ...]:
         """Return the dimensions. Raises: BadRequestError: one does not exist."""
         known = DIMENSIONS[self.engine_view()]
         names = [each.field for each in self.dimensions or ()]
         for at, name in enumerate(names):
             _one_of(known, name, f"dimensions[{at}].field")
-        return tuple(dict.fromkeys(names))
+        return tuple(GroupBy(name, known[name]) for name in dict.fromkeys(names))
 
     def aggregated(self) -> tuple[Metric, ...]:
         """Return the metrics. Raises: BadRequestError: one does not exist."""
@@ -123,7 +123,8 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
             allowed = ("sum", "count", "uniq") if measure.is_text else _AGGREGATIONS
             names = dict.fromkeys(allowed, True)
             _one_of(names, each.aggregation, f"metrics[{at}].aggregation")
-            found.append(Metric(each.measure, each.aggregation, self.limits.bins))
+            name = f"{each.aggregation}_{each.measure}"
+            found.append(Metric(name, measure, each.aggregation, self.limits.bins))
         return tuple(dict.fromkeys(found))
 
     def range_us(self) -> tuple[int, int]:
@@ -174,8 +175,8 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
             BadRequestError: a field is not in the result.
         """
         metrics = self.aggregated()
-        columns = {each: f"d{at}" for at, each in enumerate(self.fields())}
-        columns |= {metric_name(each): f"m{at}" for at, each in enumerate(metrics)}
+        columns = {each.name: f"d{at}" for at, each in enumerate(self.fields())}
+        columns |= {each.name: f"m{at}" for at, each in enumerate(metrics)}
         if self.time_dimension is not None:
             columns["time_dimension"] = "start_s"
         given = [
@@ -188,10 +189,6 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
             return (("start_s", False),)
         is_sorted = metrics[0].aggregation != "histogram"
         return (("m0", True),) if is_sorted and self.fields() else ()
-
-
-def metric_name(metric: Metric) -> str:
-    return f"{metric.aggregation}_{metric.measure}"
 
 
 def parse_query(text: str) -> MetricsQuery:

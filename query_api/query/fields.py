@@ -10,18 +10,26 @@ from typing import Final, Literal
 from query_api.store.queries.aggregates import Join
 
 View = Literal["observations", "traces", "scores"]
-Unit = Literal["number", "money"]
+Unit = Literal["number", "money", "counts"]
+"""``counts`` is a map of counts by type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A dimension: SQL over the rows of a view, and its columns in windows and spend."""
+    """A dimension: SQL over the rows of a view, and its columns in windows and spend.
+
+    In SQL of dimensions and measures, ``$key`` stands for the key of a member.
+    """
 
     sql: str
+    """Empty: rows do not have it."""
     join: Join | None = None
     window: str = ""
     """Column of windows with the same value; empty: there is none."""
     spend: str = ""
+    is_full: bool = False
+    """Whether only the table with full texts has its columns."""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,11 @@ class Measure:
     """Whether each row counts 1."""
     is_text: bool = False
     """Whether only distinct values are counted."""
+    is_always_set: bool = False
+    """Whether every row has a value, so that the mean is the sum divided by the count."""
+    is_full: bool = False
+    """Whether only the table with full texts has its columns."""
+    key: str = ""
 
 
 def _span_ms(since: str, until: str) -> str:
@@ -81,7 +94,6 @@ def _tokens(side: str) -> Measure:
         join="summaries",
         windows=f"toInt64(sum({rolled}))",
         window_columns=("usage",),
-        spend="" if side else "toInt64(sum(total_tokens))",
     )
 
 

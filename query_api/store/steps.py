@@ -14,6 +14,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from producers.control.periods import period_bounds, zone_of
+from query_api.store.sql import Binder
 from query_api.times import SECOND_US
 
 Step = Literal["10s", "1m", "1h", "1d"]
@@ -68,6 +69,24 @@ def runs_of(bounds_s: Sequence[int], step_s: int) -> Runs:
             lasts.append(start_s)
         lasts[-1] = start_s
     return Runs(step_s, tuple(begins), tuple(lasts))
+
+
+def step_start_sql(runs: Runs, column: str, binder: Binder) -> tuple[str, str]:
+    """Return the ``WITH`` clause of a query by step, and SQL of the start of the step of a row.
+
+    ``column`` is the time of a row.
+    """
+    begins, lasts = (binder.bind(list(each), "Array(Int64)") for each in (runs.begins, runs.lasts))
+    step_s = binder.bind(runs.step_s, "Int64")
+    times = (
+        f"WITH toInt64(toUnixTimestamp({column})) AS at_s,\n"
+        f"  roundDown(at_s, {begins}) AS begin_s\n"
+    )
+    start = (
+        f"least(begin_s + intDiv(at_s - begin_s, {step_s}) * {step_s},"
+        f" transform(begin_s, {begins}, {lasts})) AS start_s"
+    )
+    return times, start
 
 
 def end_s(bounds_s: Sequence[int], start_s: int) -> int:

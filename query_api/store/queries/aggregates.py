@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, NamedTuple
 
 from query_api.store.conditions import Condition, conditions_sql, needs_full_texts
 from query_api.store.levels import SKETCH_ROWS_MAX, Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
-from query_api.store.steps import Runs
+from query_api.store.steps import Runs, step_start_sql
 
 Source = Literal["observations", "traces", "scores", "windows", "spend"]
 Join = Literal["traces", "summaries", "trace_scores", "observation_scores", "observations"]
@@ -62,11 +64,6 @@ _JOINS: Final[Mapping[Join, str]] = MappingProxyType(
 )
 
 
-_TYPES: Final[Mapping[type, str]] = MappingProxyType(
-    {int: "Int64", float: "Float64", str: "Decimal(38, 12)"}
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Rolled:
     """Columns of windows to read, from which levels."""
@@ -76,14 +73,35 @@ class Rolled:
     group_by: tuple[str, ...]
 
 
+Value = int | float | str | None
+"""Value of a measure: a number, a decimal string, or null."""
+
+
+class After(NamedTuple):
+    """The last row of the previous page: its value in ``order``, and its groups."""
+
+    value: Value
+    is_null: bool
+    keys: tuple[str | int, ...]
+    """Its start if there are steps, and its dimensions."""
+
+
+class Ranking(NamedTuple):
+    """The groups that are shown: ``shown`` ones, those with the largest values of ``by``."""
+
+    shown: int
+    by: str
+    of: Aggregate | None = None
+    """The query whose range and rows determine the groups; None: the query itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate(StoreQuery):
     """Select ``start_s`` if there are steps, dimensions ``d0``… and measures ``m0``….
 
-    Dimensions and measures are constant SQL. ``from_us`` is inclusive, ``to_us`` exclusive.
-    ``order`` has pairs of a selected column and whether it is descending. ``top`` is the number of
-    groups that are shown, those with the largest values of ``top_by``; all others are combined, and
-    marked by ``is_other``.
+    Dimensions and measures are constant SQL, in which ``$0$`` stands for the first of ``keys``.
+    ``from_us`` is inclusive, ``to_us`` exclusive. ``order`` has pairs of a selected column and
+    whether it is descending; nulls are last.
     """
 
     name: ClassVar[str] = "aggregate"
@@ -99,86 +117,97 @@ class Aggregate(StoreQuery):
     order: tuple[tuple[str, bool], ...] = ()
     limit: int = 100
     rolled: Rolled | None = None
-    top: int | None = None
-    top_by: str = "count()"
-    after: tuple[str | int | float, tuple[str, ...]] | None = None
-    """Value of ``order[0]`` and the dimensions at the end of the previous page."""
+    has_full_rows: bool = False
+    """Whether dimensions or measures need columns that only the table with full texts has."""
+    keys: tuple[str, ...] = ()
+    top: Ranking | None = None
+    """Other groups are combined, and marked by ``is_other``."""
+    after: After | None = None
+    of_page: Aggregate | None = None
+    """A query with the same dimensions; only its groups are selected."""
 
     def write(self, binder: Binder) -> str:
-        rows = self._rows(binder)
-        steps = self._steps(binder)
-        names = [*(["start_s"] if steps else []), *(f"d{at}" for at in range(self._width))]
-        others = ""
-        dimensions = [f"{sql} AS d{at}" for at, sql in enumerate(self.dimensions)]
+        times = start = ""
+        if self.runs is not None:
+            times, start = step_start_sql(self.runs, TIME_OF[self.source], binder)
+        bound = _Bound(self, binder)
+        dimensions = [f"{bound.sql(sql)} AS d{at}" for at, sql in enumerate(self.dimensions)]
+        measures = [f"{bound.sql(sql)} AS m{at}" for at, sql in enumerate(self.measures)]
+        names = [*(["start_s"] if start else []), *self._names]
         if self.top is not None and self.dimensions:
-            key = f"tuple({', '.join(self.dimensions)})"
-            found = (
-                f"SELECT {key} FROM {self._rows(binder)}\nGROUP BY {', '.join(self.dimensions)}\n"
-                f"ORDER BY {self.top_by} DESC, {', '.join(self.dimensions)}\n"
-                f"LIMIT {binder.bind(self.top, 'UInt32')}"
-            )
-            others = f"{key} NOT IN (\n{found}\n) AS is_other"
-            dimensions = [
-                f"if(is_other, '', toString({sql})) AS d{at}"
-                for at, sql in enumerate(self.dimensions)
-            ]
+            dimensions = self._with_other(self.top, bound)
             names.append("is_other")
-        measures = [f"{sql} AS m{at}" for at, sql in enumerate(self.measures)]
-        selected = [*([steps] if steps else []), *([others] if others else []), *dimensions]
+        selected = [*([start] if start else []), *dimensions, *measures]
         group = f"\nGROUP BY {', '.join(names)}" if names else ""
         order = [f"{name}{' DESC' if is_desc else ''}" for name, is_desc in self.order]
         order += [name for name in names if name not in dict(self.order)]
         return (
-            f"SELECT {f',{chr(10)}  '.join((*selected, *measures))}\n"
-            f"FROM {rows}{group}{self._having(binder)}\n"
+            f"{times}SELECT {f',{chr(10)}  '.join(selected)}\n"
+            f"FROM {self.rows_sql(binder)}{group}{self._having(binder)}\n"
             + (f"ORDER BY {', '.join(order)}\n" if order else "")
             + f"LIMIT {binder.bind(self.limit, 'UInt32')}"
         )
 
     @property
-    def _width(self) -> int:
-        return len(self.dimensions)
+    def _names(self) -> list[str]:
+        return [f"d{at}" for at in range(len(self.dimensions))]
 
-    def _steps(self, binder: Binder) -> str:
-        if self.runs is None:
-            return ""
-        at_s = f"toInt64(toUnixTimestamp({TIME_OF[self.source]}))"
-        begins, lasts = (
-            binder.bind(list(each), "Array(Int64)") for each in (self.runs.begins, self.runs.lasts)
+    def _with_other(self, top: Ranking, bound: _Bound) -> list[str]:
+        """Return the selected dimensions, of which those of other groups are empty."""
+        ranked = top.of or self
+        expressions = [bound.sql(sql) for sql in self.dimensions]
+        key = f"tuple({', '.join(expressions)})"
+        of_ranked = [bound.sql(sql) for sql in ranked.dimensions]
+        names = ", ".join(f"r{at}" for at in range(len(of_ranked)))
+        selected = ", ".join(f"{sql} AS r{at}" for at, sql in enumerate(of_ranked))
+        found = (
+            f"SELECT tuple({names}) FROM (\n"
+            f"SELECT {selected}, {bound.sql(top.by)} AS rank\n"
+            f"FROM {ranked.rows_sql(bound.binder)}\n"
+            f"GROUP BY {names}{ranked.existing_sql()}\n"
+            f"ORDER BY rank DESC, {names}\n"
+            f"LIMIT {bound.binder.bind(top.shown, 'UInt32')}\n)"
         )
-        step_s = binder.bind(self.runs.step_s, "Int64")
-        begin = f"roundDown({at_s}, {begins})"
-        return (
-            f"least({begin} + intDiv({at_s} - {begin}, {step_s}) * {step_s},"
-            f" transform({begin}, {begins}, {lasts})) AS start_s"
-        )
+        return [
+            f"{key} NOT IN (\n{found}\n) AS is_other",
+            *(f"if(is_other, '', toString({sql})) AS d{at}" for at, sql in enumerate(expressions)),
+        ]
+
+    def existing_sql(self) -> str:
+        """Return the clause that leaves out groups of rows that corrections reduced to zero."""
+        if self.source == "windows":
+            return "\nHAVING (sum(observation_count) != 0 OR sum(total_cost) != 0)"
+        if self.source == "spend":
+            return "\nHAVING (sum(total_cost) != 0 OR sum(total_tokens) != 0)"
+        return ""
 
     def _having(self, binder: Binder) -> str:
+        having = self.existing_sql()
         conditions = []
-        if self.source == "windows":
-            conditions.append("(sum(observation_count) != 0 OR sum(total_cost) != 0)")
-        if self.source == "spend":
-            conditions.append("(sum(total_cost) != 0 OR sum(total_tokens) != 0)")
         if self.after is not None:
-            value, groups = self.after
-            name, is_desc = self.order[0]
-            bound = binder.bind(value, _TYPES[type(value)])
-            key = f"{name} {'<' if is_desc else '>'} {bound}"
-            if groups:
-                names = ", ".join(f"d{at}" for at in range(self._width))
-                last = ", ".join(binder.text(each) for each in groups)
-                key += f" OR ({name} = {bound} AND tuple({names}) > tuple({last}))"
-            conditions.append(f"({key})")
-        return f"\nHAVING {' AND '.join(conditions)}" if conditions else ""
+            conditions.append(_after_sql(self.after, self.order[0], self._keys(), binder))
+        if self.of_page is not None:
+            names = ", ".join(self._names)
+            page = self.of_page.write(binder)
+            conditions.append(f"tuple({names}) IN (\nSELECT tuple({names}) FROM (\n{page}\n)\n)")
+        if not conditions:
+            return having
+        return f"{having}{' AND' if having else chr(10) + 'HAVING'} {' AND '.join(conditions)}"
 
-    def _rows(self, binder: Binder) -> str:
+    def _keys(self) -> list[str]:
+        return [*(["start_s"] if self.runs is not None else []), *self._names]
+
+    def rows_sql(self, binder: Binder) -> str:
+        """Return the table, or subquery, with the rows of the range."""
         if self.rolled is not None:
             rolled = self.rolled
             return level_rows_sql(
                 rolled.levels, rolled.columns, rolled.group_by, self.conditions, binder
             )
         table = {"observations": "observations_slim"}.get(self.source, self.source)
-        if self.source == "observations" and needs_full_texts(self.conditions):
+        if self.source == "observations" and (
+            self.has_full_rows or needs_full_texts(self.conditions)
+        ):
             table = "observations"
         time = TIME_OF[self.source]
         joins = "".join(f"\n{_JOINS[each]}" for each in self.joins)
@@ -193,3 +222,41 @@ class Aggregate(StoreQuery):
             f"{table} FINAL{joins}\nWHERE {OF_PROJECT}\n  AND {time} >= {bounds[0]}"
             f"\n  AND {time} < {bounds[1]}{conditions_sql(self.conditions, binder)}"
         )
+
+
+class _Bound:
+    """Replaces the keys in the SQL of dimensions and measures by parameters."""
+
+    def __init__(self, query: Aggregate, binder: Binder) -> None:
+        self.binder = binder
+        self._keys = binder.texts(query.keys) if query.keys else ""
+
+    def sql(self, text: str) -> str:
+        return _KEY.sub(lambda found: f"{self._keys}[{int(found[1]) + 1}]", text)
+
+
+_KEY: Final = re.compile(r"\$(\d+)\$")
+
+
+def _after_sql(after: After, order: tuple[str, bool], names: Sequence[str], binder: Binder) -> str:
+    """Return the condition for rows after another one, in an order with nulls last."""
+    name, is_desc = order
+    types = ["Int64" if isinstance(each, int) else "String" for each in after.keys]
+    last = [binder.bind(key, each) for key, each in zip(after.keys, types, strict=True)]
+    is_later = f"tuple({', '.join(names)}) > tuple({', '.join(last)})" if names else "false"
+    if after.is_null:
+        return f"(isNull({name}) AND {is_later})"
+    bound = _bound_value(after.value, binder)
+    return (
+        f"({name} {'<' if is_desc else '>'} {bound} OR isNull({name})"
+        f" OR ({name} = {bound} AND {is_later}))"
+    )
+
+
+def _bound_value(value: Value, binder: Binder) -> str:
+    if isinstance(value, float):
+        # The store parses decimal texts of doubles with a small error.
+        (bits,) = struct.unpack("<q", struct.pack("<d", value))
+        return f"reinterpretAsFloat64({binder.bind(bits, 'Int64')})"
+    assert value is not None
+    return binder.bind(value, "Int64" if isinstance(value, int) else "Decimal(38, 12)")

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 
 from producers.dimensions.registry import REGISTRY
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
-from query_api.store.steps import Runs
+from query_api.store.steps import Runs, step_start_sql
 
 Owner = Literal["user_id", "session_id"]
 """Column of ``spend`` and ``traces`` by which rows are selected."""
@@ -56,19 +56,13 @@ class SpendByDay(StoreQuery):
     limit: int = 1000
 
     def write(self, binder: Binder) -> str:
-        begins, lasts = (
-            binder.bind(list(each), "Array(Int64)") for each in (self.runs.begins, self.runs.lasts)
-        )
-        step_s = binder.bind(self.runs.step_s, "Int64")
+        times, start = step_start_sql(self.runs, "bucket_start", binder)
         between = (
             f"\n    AND bucket_start >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
             f"\n    AND bucket_start < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
         )
         return (
-            "WITH toInt64(toUnixTimestamp(bucket_start)) AS at_s,\n"
-            f"  roundDown(at_s, {begins}) AS begin_s\n"
-            f"SELECT least(begin_s + intDiv(at_s - begin_s, {step_s}) * {step_s},"
-            f" transform(begin_s, {begins}, {lasts})) AS start_s, model,\n  {_SUMS}\n"
+            f"{times}SELECT {start}, model,\n  {_SUMS}\n"
             f"FROM {_newest(self.owner, self.value, binder, between)}\n"
             f"GROUP BY start_s, model\n{_CHANGED}\nORDER BY start_s, sum(cost) DESC, model\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')}"

@@ -11,7 +11,7 @@ from producers.dimensions.registry import REGISTRY
 from query_api.store.conditions import Column, Condition, Kind, conditions_sql
 from query_api.store.levels import SKETCH_ROWS_MAX, Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
-from query_api.store.steps import Runs
+from query_api.store.steps import Runs, step_start_sql
 from query_api.store.window_measures import MEASURES, columns_of, measures_sql
 
 WINDOW_DIMENSIONS: Final = tuple(each for each in REGISTRY.all() if each.in_windows)
@@ -44,16 +44,10 @@ class ReadWindows(StoreQuery):
     """Names of measures."""
 
     def write(self, binder: Binder) -> str:
-        begins, lasts = (
-            binder.bind(list(each), "Array(Int64)") for each in (self.runs.begins, self.runs.lasts)
-        )
-        step_s = binder.bind(self.runs.step_s, "Int64")
+        times, start = step_start_sql(self.runs, "window_start", binder)
         groups = "".join(f", {WINDOW_COLUMNS[dimension].sql}" for dimension in self.group_by)
         return (
-            "WITH toInt64(toUnixTimestamp(window_start)) AS at_s,\n"
-            f"  roundDown(at_s, {begins}) AS begin_s\n"
-            f"SELECT least(begin_s + intDiv(at_s - begin_s, {step_s}) * {step_s},"
-            f" transform(begin_s, {begins}, {lasts})) AS start_s{groups},\n"
+            f"{times}SELECT {start}{groups},\n"
             f"{measures_sql(self.measures)}\n"
             f"FROM {self._rows(binder)}\n"
             f"GROUP BY start_s{groups}\n"

@@ -32,12 +32,11 @@ AGGREGATES: list[Example] = [
         Aggregate("acme", "windows", 0, 10**7, ("model",), ("sum(total_cost)",),
             Runs(10, (0,), (0,)), rolled=Rolled(Levels(((0, 10),)), ("total_cost",), ("model",))),
         """
-        SELECT least(roundDown(toInt64(toUnixTimestamp(window_start)), {p1:Array(Int64)})
-            + intDiv(toInt64(toUnixTimestamp(window_start))
-            - roundDown(toInt64(toUnixTimestamp(window_start)), {p1:Array(Int64)}), {p3:Int64})
-            * {p3:Int64},
-            transform(roundDown(toInt64(toUnixTimestamp(window_start)), {p1:Array(Int64)}),
-            {p1:Array(Int64)}, {p2:Array(Int64)})) AS start_s, model AS d0, sum(total_cost) AS m0
+        WITH toInt64(toUnixTimestamp(window_start)) AS at_s,
+          roundDown(at_s, {p1:Array(Int64)}) AS begin_s
+        SELECT least(begin_s + intDiv(at_s - begin_s, {p3:Int64}) * {p3:Int64},
+            transform(begin_s, {p1:Array(Int64)}, {p2:Array(Int64)})) AS start_s,
+          model AS d0, sum(total_cost) AS m0
         FROM (
         SELECT window_start, model, total_cost
         FROM windows FINAL

@@ -1,0 +1,84 @@
+"""Write the SQL of metrics over the rows of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from query_api.query.fields import Measure
+from query_api.query.question import Metric, Question
+from query_api.store.queries.aggregates import Source
+
+PERCENTILE_ERROR: Final = 0.01
+"""Maximum relative error of percentiles from sketches."""
+
+
+def is_sketched(question: Question, metric: Metric) -> bool:
+    """Return whether a percentile is computed from a sketch, like those that rollups have."""
+    return bool(metric.measure.sketch) and not question.are_percentiles_exact
+
+
+def metrics_sql(question: Question, source: Source) -> list[str]:
+    """Return the SQL of each metric; percentiles of a measure share one sketch."""
+    levels: dict[Measure, list[float]] = {}
+    for metric in question.metrics:
+        if metric.level is not None:
+            of_measure = levels.setdefault(metric.measure, [])
+            if metric.level not in of_measure:
+                of_measure.append(metric.level)
+    return [
+        _percentile(question, source, metric, levels[metric.measure])
+        if metric.level is not None
+        else _of_rollup(question, source, metric)
+        if source in {"windows", "spend"}
+        else _of_rows(question, metric)
+        for metric in question.metrics
+    ]
+
+
+def _percentile(question: Question, source: Source, metric: Metric, levels: Sequence[float]) -> str:
+    measure = metric.measure
+    assert metric.level is not None
+    if not is_sketched(question, metric):
+        return f"quantileExactInclusive({metric.level:g})({measure.sql})"
+    named = ", ".join(f"{level:g}" for level in levels)
+    if source == "windows":
+        sketch = f"quantilesDDMerge({PERCENTILE_ERROR}, {named})({measure.sketch})"
+    else:
+        value = f"toFloat64({measure.sql}) * {measure.sketch_factor}"
+        sketch = f"quantilesDD({PERCENTILE_ERROR}, {named})({value})"
+    found = f"{sketch}[{levels.index(metric.level) + 1}]"
+    return f"if(isNaN({found}), NULL, {found} / {measure.sketch_factor})"
+
+
+def _of_rollup(question: Question, source: Source, metric: Metric) -> str:
+    measure = metric.measure
+    total = measure.windows if source == "windows" else measure.spend
+    if metric.aggregation == "avg":
+        total = f"{total} / greatest(sum(observation_count), 1)"
+    return _money(total, question, measure)
+
+
+def _of_rows(question: Question, metric: Metric) -> str:
+    measure, sql, number = metric.measure, metric.measure.sql, f"toFloat64({metric.measure.sql})"
+    if metric.aggregation == "uniq" or measure.is_text:
+        return f"toInt64(uniqExact({sql}))"
+    if metric.aggregation == "avg" and measure.unit == "money" and question.is_money_exact:
+        return f"sum({sql}) / greatest(count(), 1)"
+    bucket = f"toInt32(floor(log2(greatest(assumeNotNull({sql}), 0.001)) * 2))"
+    written = {
+        "count": f"toInt64(count({sql}))",
+        "avg": f"avg({number})",
+        "histogram": f"histogram({int(metric.bins)})({number})",
+        "heatmap": f"sumMapIf(map({bucket}, toInt64(1)), isNotNull({sql}))",
+    }
+    if measure.unit == "counts":
+        written["sum"] = f"sumMap({sql})"
+    plain = f"{metric.aggregation}({sql})"
+    return written.get(metric.aggregation) or _money(plain, question, measure)
+
+
+def _money(sql: str, question: Question, measure: Measure) -> str:
+    if measure.unit != "money":
+        return sql
+    return sql if question.is_money_exact else f"toFloat64({sql})"
