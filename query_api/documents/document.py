@@ -55,17 +55,15 @@ def next_record(
     if revision > REVISIONS_MAX:
         raise ConflictError(f"a document can be changed at most {REVISIONS_MAX} times")
     updated_us = now_us if before is None else max(now_us, before.updated_us + 1)
-    is_new = before is None or bool(before.is_deleted)
-    if is_new:
-        created_us = updated_us if created_us is None else created_us
-    else:
-        assert before is not None
-        created_us = before.created_us
     if body is None:
         assert before is not None
         return msgspec.structs.replace(
             before, revision=revision, is_deleted=1, updated_us=updated_us, body="{}"
         )
+    if before is not None and not before.is_deleted:
+        created_us = before.created_us
+    elif created_us is None:
+        created_us = updated_us
     return DocumentRecord(
         project_id=key.project_id,
         kind=key.kind,

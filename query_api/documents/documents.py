@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from producers.documents.kind import DocumentBody
 from producers.documents.record import DocumentKey, DocumentRecord
 from query_api import metrics
 from query_api.documents.counts import DocumentCounts
@@ -93,12 +92,7 @@ class Documents:
         return found
 
     async def create(
-        self,
-        project_id: str,
-        body: BodyT,
-        *,
-        id_: str | None = None,
-        created_us: int | None = None,
+        self, project_id: str, body: BodyT, *, id_: str | None = None
     ) -> Document[BodyT]:
         """Create a document; without an id, it gets a random one.
 
@@ -110,16 +104,25 @@ class Documents:
             id_ = secrets.token_hex(12)
             key = DocumentKey(project_id, body.kind, id_)
             await self._counts.check(type(body), project_id)
-            record = next_record(key, None, body, now_us(), created_us=created_us)
-            (has_won,) = await self._log.append([record])
+            record = next_record(key, None, body, now_us())
+            (has_won,) = await self._append([(None, record)])
             assert has_won, "random ids are unique"
-            self._counts.add(record, None)
             return document_of(type(body), record)
 
         def created(before: BodyT | None) -> BodyT:
             if before is not None:
                 raise ConflictError(f"a {body.kind.replace('_', ' ')} with this id already exists")
             return body
+
+        return await self.change(type(body), project_id, id_, created)
+
+    async def get_or_create(
+        self, project_id: str, id_: str, body: BodyT, *, created_us: int | None = None
+    ) -> Document[BodyT]:
+        """Return the document with an id; if there is none, create it. Raises like ``change``."""
+
+        def created(before: BodyT | None) -> BodyT | None:
+            return body if before is None else None
 
         return await self.change(type(body), project_id, id_, created, created_us=created_us)
 
@@ -142,13 +145,24 @@ class Documents:
             UnavailableError: it was not written in time.
         """
         key = DocumentKey(project_id, kind.kind, id_)
-
-        def change_record(before: DocumentRecord | None) -> DocumentBody | None:
-            exists = before is not None and not before.is_deleted
-            return change(document_of(kind, before).body if exists and before else None)
-
-        record = await self._change(key, kind, change_record, created_us)
-        return document_of(kind, record)
+        fresh = False  # a stale revision loses, and is read again
+        for _ in range(self._settings.document_write_attempts_max):
+            before = await self._reading.current(key, fresh=fresh, cached=kind.is_cached)
+            if before is None or before.is_deleted:
+                body = change(None)
+                assert body is not None, "only an existing document can remain unchanged"
+                await self._counts.check(kind, project_id)
+            else:
+                held = document_of(kind, before)
+                body = change(held.body)
+                if body is None:
+                    return held
+            record = next_record(key, before, body, now_us(), created_us=created_us)
+            (has_won,) = await self._append([(before, record)])
+            if has_won:
+                return document_of(kind, record)
+            fresh = True
+        raise self._contended()
 
     async def change_all(
         self, kind: type[BodyT], project_id: str, changes: Sequence[tuple[str, Change[BodyT]]]
@@ -166,7 +180,7 @@ class Documents:
         if new:
             await self._counts.check(kind, project_id, new)
         outcomes: dict[int, Document[BodyT] | QueryApiError] = {}
-        records: dict[int, DocumentRecord] = {}
+        changed: dict[int, tuple[DocumentRecord | None, DocumentRecord]] = {}
         at_us = now_us()
         for index, (id_, change) in enumerate(changes):
             body = document_of(kind, live[id_]).body if id_ in live else None
@@ -179,11 +193,11 @@ class Documents:
                 outcomes[index] = document_of(kind, live[id_])
             else:
                 key = DocumentKey(project_id, kind.kind, id_)
-                records[index] = next_record(key, before.get(id_), after, at_us + index)
-        written = await self._log.append(list(records.values())) if records else []
-        for (index, record), has_won in zip(records.items(), written, strict=True):
+                record = next_record(key, before.get(id_), after, at_us + index)
+                changed[index] = (before.get(id_), record)
+        have_won = await self._append(list(changed.values()))
+        for (index, (_, record)), has_won in zip(changed.items(), have_won, strict=True):
             if has_won:
-                self._counts.add(record, before.get(record.id))
                 outcomes[index] = document_of(kind, record)
                 continue
             try:
@@ -204,9 +218,8 @@ class Documents:
             if before is None or before.is_deleted:
                 return False
             record = next_record(key, before, None, now_us())
-            (has_won,) = await self._log.append([record])
+            (has_won,) = await self._append([(before, record)])
             if has_won:
-                self._counts.add(record, before)
                 return True
         raise self._contended()
 
@@ -218,37 +231,18 @@ class Documents:
             found, _ = await self._reading.page(project_id, conditions, 0, DELETED_AT_ONCE)
             if not found:
                 return deleted
-            records = [next_record(each.key, each, None, now_us()) for each in found]
-            for before, record, has_won in zip(
-                found, records, await self._log.append(records), strict=True
-            ):
-                if has_won:
-                    deleted += 1
-                    self._counts.add(record, before)
+            deletions = [(each, next_record(each.key, each, None, now_us())) for each in found]
+            deleted += sum(await self._append(deletions))
 
-    async def _change(
-        self,
-        key: DocumentKey,
-        kind: type[DocumentBody],
-        change: Callable[[DocumentRecord | None], DocumentBody | None],
-        created_us: int | None,
-    ) -> DocumentRecord:
-        fresh = False  # a stale revision loses, and is read again
-        for _ in range(self._settings.document_write_attempts_max):
-            before = await self._reading.current(key, fresh=fresh, cached=kind.is_cached)
-            body = change(before)
-            if body is None:
-                assert before is not None, "only an existing document can remain unchanged"
-                return before
-            if before is None or before.is_deleted:
-                await self._counts.check(kind, key.project_id)
-            record = next_record(key, before, body, now_us(), created_us=created_us)
-            (has_won,) = await self._log.append([record])
+    async def _append(
+        self, changes: Sequence[tuple[DocumentRecord | None, DocumentRecord]]
+    ) -> list[bool]:
+        """Write records, given with those before, and return whether each took effect."""
+        written = await self._log.append([record for _, record in changes]) if changes else []
+        for (before, record), has_won in zip(changes, written, strict=True):
             if has_won:
                 self._counts.add(record, before)
-                return record
-            fresh = True
-        raise self._contended()
+        return written
 
     def _contended(self) -> UnavailableError:
         metrics.LIMITS_REACHED.labels("document_write_attempts_max").inc()

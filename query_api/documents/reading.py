@@ -35,10 +35,6 @@ CACHED_CHARS_MAX: Final = 65_536
 STORED_CHECK_S: Final = 0.05
 
 
-class StoredDocument(DocumentRecord, frozen=True, kw_only=True, gc=False):
-    """A row of the store."""
-
-
 class _Count(msgspec.Struct):
     count: int
 
@@ -72,10 +68,10 @@ class DocumentReading:
         if held:
             return held[-1].record
         now_s = asyncio.get_running_loop().time()
-        requested_s, row = self._cached.get(key, (float("-inf"), None)) if cached else (0.0, None)
+        requested_s, row = self._cached.get(key, (float("-inf"), None))
         if not cached or now_s - requested_s > self._settings.document_cache_s:
             query = FindDocumentsById(key.project_id, key.kind, (key.id,))
-            row = await self._reader.row(query, StoredDocument)
+            row = await self._reader.row(query, DocumentRecord)
             if cached:
                 self._cache(key, now_s, row)
         held = tail.revisions(key)
@@ -108,7 +104,7 @@ class DocumentReading:
         for first in range(0, len(missing), IDS_AT_ONCE):
             part = tuple(missing[first : first + IDS_AT_ONCE])
             for row in await self._reader.rows(
-                FindDocumentsById(project_id, kind, part), StoredDocument
+                FindDocumentsById(project_id, kind, part), DocumentRecord
             ):
                 found[row.id] = row
         return found
@@ -128,7 +124,7 @@ class DocumentReading:
         stored, (counted,) = await asyncio.gather(
             self._reader.rows(
                 FindDocuments(project_id, conditions, skipped, limit + offset - skipped, unless),
-                StoredDocument,
+                DocumentRecord,
             ),
             self._reader.rows(CountDocuments(project_id, conditions, unless), _Count),
         )

@@ -60,11 +60,10 @@ def dataset_run_items_router(context: AppContext) -> APIRouter:
         """The same trace is added once. Its run is created with the first item."""
         item = await _found_item(context, project_id, body)
         trace_id = await _trace_of(context, project_id, body)
-        run = await documents.change(
-            DatasetRun,
+        run = await documents.get_or_create(
             project_id,
             run_id(project_id, item.body.dataset_id, body.run_name),
-            lambda before: None if before is not None else _new_run(item.body, body),
+            _new_run(item.body, body),
             created_us=body.created_at,
         )
         link = DatasetRunItem(
@@ -75,12 +74,8 @@ def dataset_run_items_router(context: AppContext) -> APIRouter:
             observation_id=body.observation_id,
             item_version_us=item.updated_us,
         )
-        added = await documents.change(
-            DatasetRunItem,
-            project_id,
-            _link_id(link),
-            lambda before: None if before is not None else link,
-            created_us=body.created_at,
+        added = await documents.get_or_create(
+            project_id, _link_id(link), link, created_us=body.created_at
         )
         return json_response(dataset_run_item_out(added))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
@@ -151,7 +150,7 @@ class _Media:
             field=body.field,
         )
         if media.files.has(project_id, media_id):
-            await self._documents.change(Media, project_id, media_id, _unless_exists(made))
+            await self._documents.get_or_create(project_id, media_id, made)
             return Upload(media_id, None)
         # An earlier request without an upload may have had wrong fields: replace them.
         await self._documents.change(Media, project_id, media_id, lambda _: made)
@@ -189,10 +188,6 @@ class _Media:
         if self._media is None:
             raise NotFoundError("media are not stored here: TRACEMILL_QUERY_MEDIA_DIR is not set")
         return self._media
-
-
-def _unless_exists(made: Media) -> Callable[[Media | None], Media | None]:
-    return lambda before: made if before is None else None
 
 
 def _id_of(sha256_hash: str) -> str:
