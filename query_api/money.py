@@ -24,6 +24,8 @@ def pico_of(amount: str) -> int:
     Raises:
         ValueError: The text is not a decimal number, or has more than 12 decimals.
     """
+    if amount == "0":
+        return 0
     whole, point, part = amount.partition(".")
     if amount.isascii() and whole.isdigit() and len(whole) <= _WHOLE_DIGITS:
         if not point:

@@ -64,8 +64,7 @@ class Reader:
             UnavailableError: The store does not respond, or too many queries are waiting.
         """
         text, params = query.sql()
-        rows_max = query.block_rows_max
-        blocks = f", max_block_size = {rows_max}" if rows_max else ""
+        blocks = _blocks(query.block_rows_max)
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{blocks}", params, _FORMAT),
@@ -78,8 +77,7 @@ class Reader:
         Decimals are strings.
         """
         text, params = query.sql()
-        blocks = f", max_block_size = {query.block_rows_max}" if query.block_rows_max else ""
-        ending = f", output_format_json_quote_decimals = 1{blocks}"
+        ending = f", output_format_json_quote_decimals = 1{_blocks(query.block_rows_max)}"
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{ending}", params, "JSON"),
@@ -172,6 +170,20 @@ def _bounds(settings: QuerySettings) -> str:
         "output_format_json_validate_utf8": 1,
     }
     return "SETTINGS " + ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def _blocks(rows_max: int) -> str:
+    """Return the settings that process ``rows_max`` rows at a time; 0: the default.
+
+    By default, the store reads up to 163,840 rows with one thread, whatever their size.
+    """
+    if not rows_max:
+        return ""
+    return (
+        f", max_block_size = {rows_max}, merge_tree_min_read_task_size = 1"
+        f", merge_tree_min_rows_for_concurrent_read = {rows_max // 2}"
+        ", merge_tree_min_bytes_for_concurrent_read = 1"
+    )
 
 
 def _limit_reached(error: QueryLimitReached) -> str:

@@ -24,9 +24,9 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "errors": ("errors",),
         "cost_usd": ("cost_usd",),
         "tokens": ("tokens",),
-        "latency_ms": ("latency_us",),
-        "ttft_ms": ("ttft_us",),
-        "output_tokens_per_s": ("milli_rate",),
+        "latency_ms": ("latency_ms",),
+        "ttft_ms": ("ttft_ms",),
+        "output_tokens_per_s": ("output_tokens_per_s",),
         "unpriced": ("unpriced",),
         "error_types": ("error_types",),
         "cache": OF_CACHES,
@@ -39,7 +39,7 @@ _SHORT: Final[Mapping[str, str]] = MappingProxyType(
 _EMPTY: Final = msgspec.UNSET
 
 
-class Percentiles(msgspec.Struct):
+class Percentiles(msgspec.Struct, gc=False):
     """Percentiles; null if no observation has the value."""
 
     p50: float | None
@@ -85,7 +85,7 @@ class WindowOut(GroupedStep, kw_only=True, gc=False):
     cache: Caches | msgspec.UnsetType = _EMPTY
 
 
-class _Amounts(msgspec.Struct):
+class _Amounts(msgspec.Struct, gc=False):
     start_s: int
     count: int = 0
     errors: int = 0
@@ -93,9 +93,9 @@ class _Amounts(msgspec.Struct):
     cost_usd: str = "0"
     unpriced: int = 0
     tokens: dict[str, int] = {}
-    latency_us: Sequence[float | None] = ()
-    ttft_us: Sequence[float | None] = ()
-    milli_rate: Sequence[float | None] = ()
+    latency_ms: Percentiles | msgspec.UnsetType = _EMPTY
+    ttft_ms: Percentiles | msgspec.UnsetType = _EMPTY
+    output_tokens_per_s: Percentiles | msgspec.UnsetType = _EMPTY
     cache_exact: int = 0
     cache_semantic: int = 0
     cache_miss: int = 0
@@ -107,7 +107,11 @@ if TYPE_CHECKING:
     WindowRow = _Amounts
 else:
     WindowRow = msgspec.defstruct(
-        "WindowRow", [(name, str, "") for name in DIMENSIONS], bases=(_Amounts,), module=__name__
+        "WindowRow",
+        [(name, str, "") for name in DIMENSIONS],
+        bases=(_Amounts,),
+        module=__name__,
+        gc=False,
     )
 
 
@@ -153,19 +157,15 @@ def shown_rows(
     return data
 
 
-def _thousandths(values: Sequence[float | None]) -> Percentiles:
-    return Percentiles(*[None if value is None else round(value / 1000, 3) for value in values])
-
-
 _SHOWN: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "count": lambda row: row.count,
         "errors": lambda row: row.errors,
         "cost_usd": lambda row: usd_text(pico_of(row.cost_usd)),
         "tokens": lambda row: row.tokens,
-        "latency_ms": lambda row: _thousandths(row.latency_us),
-        "ttft_ms": lambda row: _thousandths(row.ttft_us),
-        "output_tokens_per_s": lambda row: _thousandths(row.milli_rate),
+        "latency_ms": lambda row: row.latency_ms,
+        "ttft_ms": lambda row: row.ttft_ms,
+        "output_tokens_per_s": lambda row: row.output_tokens_per_s,
         "unpriced": lambda row: row.unpriced,
         "error_types": lambda row: row.error_types,
         "cache": lambda row: CacheTotals.of([row]).shown(),
