@@ -68,6 +68,7 @@ _SYSTEM_DATABASES: Final = frozenset({"system", "information_schema"})
 _FREE_SETTINGS: Final = re.compile(
     r"output_format_\w+|input_format_(?!avro_schema_registry)\w+|max_(?:rows|bytes)_to_read"
     r"|max_result_(?:rows|bytes)|max_block_size|max_insert_block_size"
+    r"|merge_tree_min_(?:read_task_size|(?:rows|bytes)_for_concurrent_read)"
     r"|max_partitions_per_insert_block"
     r"|do_not_merge_across_partitions_select_final|final|(?:result|read|timeout)_overflow_mode"
     r"|async_insert|wait_for_async_insert|insert_deduplicate|optimize_on_insert|max_insert_threads"
