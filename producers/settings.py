@@ -155,6 +155,10 @@ class GatewaySettings(BaseSettings):
     """Maximum size of a body of the ingestion API before decompression; above it: 413."""
     scores_body_max_bytes: int = Field(1_000_000, ge=1 * KIB)
     """Maximum size of a body of the scores API before decompression; above it: 413."""
+    trace_deletions_body_max_bytes: int = Field(1_000_000, ge=1 * KIB)
+    """Maximum size of the body of a request that deletes traces; above it: 413."""
+    trace_deletions_max: int = Field(1_000, ge=1)
+    """Maximum number of traces that one request deletes; above it: 400."""
     decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
     """Maximum size of a body after decompression; above it: 413."""
     public_key_body_max_bytes: int = Field(4 * MIB, ge=1 * KIB)

@@ -226,8 +226,12 @@ def _methods_at(request: Request) -> tuple[str, ...]:
 
 
 def _is_path_of(template: str, path: str) -> bool:
-    """Return whether a path is one of a template of OpenAPI; parameters may contain slashes."""
-    return re.fullmatch(re.sub(r"\\\{[^}]*\}", ".+", re.escape(template)), path) is not None
+    """Return whether a path is one of a template of OpenAPI.
+
+    In the Langfuse API, parameters may contain slashes.
+    """
+    parameter = ".+" if template.startswith(LANGFUSE_PREFIX) else "[^/]+"
+    return re.fullmatch(re.sub(r"\\\{[^}]*\}", parameter, re.escape(template)), path) is not None
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

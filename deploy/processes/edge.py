@@ -62,6 +62,8 @@ Application = Callable[[Scope, Any, Any], Awaitable[None]]
 METRICS: Final = "/metrics"
 OWN_PATHS: Final = frozenset({METRICS, "/healthz", "/readyz"})
 SCORES: Final = "/api/public/scores"
+TRACES: Final = "/api/public/traces"
+NATIVE_TRACES: Final = "/v1/traces"
 _GATEWAY_KINDS: Final = (Project, ApiKey, Limits, ScoreConfig)
 """Control records that a process needs if it only ingests."""
 
@@ -72,8 +74,10 @@ def is_ingestion(method: str, path: str) -> bool:
         return method == "POST"
     if path.startswith(f"{SCORES}/"):
         return method == "DELETE"
-    if path == "/v1/traces":
+    if path == NATIVE_TRACES:
         return True
+    if path == TRACES or path.startswith((f"{TRACES}/", f"{NATIVE_TRACES}/")):
+        return method == "DELETE"
     return path.startswith(("/api/public/otel/", "/api/public/ingestion"))
 
 

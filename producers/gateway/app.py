@@ -25,6 +25,7 @@ from producers.gateway.http.in_flight import InFlightBytes
 from producers.gateway.langfuse.ingestion import Ingestion
 from producers.gateway.langfuse.score_deletion import ScoreDeletion
 from producers.gateway.langfuse.scores import Scores
+from producers.gateway.langfuse.trace_deletion import NativeTraceDeletions, TraceDeletions
 from producers.gateway.limits.project_limits import ProjectLimits
 from producers.gateway.otlp_endpoints import Metrics, Traces
 from producers.gateway.publisher import RECORD_OVERHEAD_BYTES, EventPublisher
@@ -66,7 +67,8 @@ class Gateway:
             recent_traces=RecentTraces(gateway.recent_traces_max_bytes),
             score_configs=configs_of(control.view),
         )
-        traces = Traces(context)
+        traces, deletions = Traces(context), TraceDeletions(context)
+        native_deletions = NativeTraceDeletions(context)
         self._app = Starlette(
             routes=[
                 # Endpoints are bare ASGI applications: the hot path creates no request object.
@@ -80,6 +82,10 @@ class Gateway:
                     ScoreDeletion(context),
                     methods=["DELETE"],
                 ),
+                Route("/api/public/traces", deletions, methods=["DELETE"]),
+                Route("/api/public/traces/{traceId:path}", deletions, methods=["DELETE"]),
+                Route("/v1/traces", native_deletions, methods=["DELETE"]),
+                Route("/v1/traces/{traceId}", native_deletions, methods=["DELETE"]),
             ],
             middleware=[
                 Middleware(ServeOptionsRequests),

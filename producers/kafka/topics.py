@@ -112,6 +112,11 @@ class Topics:
         return f"{self.prefix}.scores"
 
     @property
+    def trace_deletions(self) -> str:
+        """Rows of the table ``trace_deletions``; one partition, which is kept."""
+        return f"{self.prefix}.trace-deletions"
+
+    @property
     def deltas(self) -> str:
         """Changes of projects' windows and spend (``streams.core.rollups.deltas``).
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from query_api.openapi.trace_deletion import trace_deletion_paths
+
 _TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 _TIMESTAMP: Final = "2026-11-21T12:00:01.842Z"
 _TAGS: Final = ["ingestion"]
@@ -60,7 +62,7 @@ _REFUSALS: Final = {
     ),
     "401": ("No credential, or an unknown one.", "No authorization header"),
     "403": (
-        "The credential lacks the scope `ingest`, or for scores the scope `scores`.",
+        "The credential lacks the scope `ingest`, `scores` (scores) or `write` (deleting traces).",
         "Access Scope Denied: the credential lacks the scope 'ingest'",
     ),
     "408": ("The body took too long to arrive.", "the body took too long to arrive"),
@@ -102,7 +104,7 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
         "responses": {"200": _otlp_response("Dropped.", {})},
         "description": "Metrics are accepted and dropped, so that exporters can use one host.",
     }
-    return {
+    paths: dict[str, dict[str, Any]] = {
         "/v1/traces": {"post": _operation("Send spans (OTLP)", "send_spans", spans)},
         "/api/public/otel/v1/traces": {
             "post": _operation("Send spans (OTLP)", "send_spans_langfuse", spans)
@@ -118,6 +120,9 @@ def ingestion_paths() -> dict[str, dict[str, Any]]:
             "delete": _operation("Delete a score", "delete_score", _score_deletion())
         },
     }
+    for path, item in trace_deletion_paths(_operation).items():
+        paths.setdefault(path, {}).update(item)
+    return paths
 
 
 def _operation(summary: str, name: str, described: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ def measure(fold: ObservationsFold, effects: Effects, partition: int) -> None:
     metrics.EVENTS_IN.inc(effects.events)
     metrics.UNCHANGED.inc(effects.unchanged)
     metrics.UNPRICED.inc(effects.unpriced)
+    metrics.TRACES_DELETED.inc(len(effects.deletions))
+    metrics.OF_DELETED_TRACES.inc(effects.of_deleted_traces)
     for field, times in effects.dropped.items():
         metrics.VALUES_DROPPED.labels(field).inc(times)
     metrics.COST_DIFFERS.inc(effects.costs_that_differ())

@@ -13,6 +13,11 @@ UNCHANGED = Counter(
     "tracemill_observations_unchanged_total",
     "Events that changed nothing: duplicates, and updates older than merged ones.",
 )
+TRACES_DELETED = Counter("tracemill_observations_traces_deleted_total", "Traces deleted.")
+OF_DELETED_TRACES = Counter(
+    "tracemill_observations_of_deleted_traces_total",
+    "Events that were dropped because their trace was deleted before.",
+)
 SKIPPED = Counter(
     "tracemill_observations_skipped_records_total",
     "Source records that were already processed when the partition was assigned.",

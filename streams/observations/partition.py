@@ -180,6 +180,7 @@ class PartitionStage:
             seen,
             version,
         )
+        fold.deleted.restore(await self._history.trace_deletions(partition), version.version)
         adopt_restored(fold, complete_traces(restored, seen))
         trace_log = TraceLog(
             self._output, self._history, self._topics, partition, settings, known, traces_to

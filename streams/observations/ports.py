@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from clickhouse.rows import ObservationRow, TraceRow
+from clickhouse.trace_deletion_rows import TraceDeletionRow
 from streams.core.observations.deferral import DeferredRecord
 from streams.core.observations.fold import Needs
 from streams.core.observations.trace_cache import TraceHistory
@@ -98,8 +99,14 @@ class History(Protocol):
     async def delete_logged(self, partition: int, before: int) -> None:
         """Delete the records of the log of traces before an offset."""
 
+    async def trace_deletions(self, partition: int) -> list[TraceDeletionRow]:
+        """Return the deletions of traces of the partition, in order; some may repeat."""
+
     async def trace_version(self) -> int:
-        """Return the highest version of a trace's row that the store has; 0 if it has none."""
+        """Return the highest version of a row of a trace, or of its deletion, in the store.
+
+        Returns 0 if it has none.
+        """
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         """Return the stored rows of traces.

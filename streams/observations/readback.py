@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from clickhouse.errors import StoreUnavailable
 from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
+from clickhouse.trace_deletion_rows import TraceDeletionRow
 from producers.settings import KafkaSettings
 from streams.core.dimensions.sources import OF_OBSERVATIONS
 from streams.core.observations.deferral import DeferredRecord
@@ -29,6 +30,7 @@ from streams.observations import metrics
 from streams.observations.ports import Ends, Restored
 from streams.observations.settings import StreamsSettings
 from streams.observations.tail import restore
+from streams.observations.trace_deletions import read_trace_deletions
 from streams.observations.trace_log import (
     delete_logged_before,
     read_logged_traces,
@@ -53,18 +55,21 @@ WHERE CRC32(concat(project_id, '/', id)) % {partitions:UInt32} = {partition:UInt
 ORDER BY hash
 LIMIT {limit:UInt64}
 """
-TRACE_VERSION_SQL: Final = "SELECT max(row_version) AS version FROM traces"
+TRACE_VERSION_SQL: Final = """
+SELECT greatest(
+    (SELECT max(row_version) FROM traces), (SELECT max(row_version) FROM trace_deletions)
+) AS version
+"""
 # FINAL is not used, because it would read the texts of all neighbouring rows. The latest of several
-# versions is selected here. Rows with ``is_deleted`` can be left out: each is written together with
-# the row that replaces the deleted one, and this row has the same version and another sort key.
+# versions is selected here. A row with ``is_deleted`` and the same version as another one deletes
+# the row that the other one replaces under another sort key, so the other one is the latest.
 TRACES_SQL: Final = """
 SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version, name, user_id,
     session_id, environment, release, version, external_id, public, tags, metadata, input, output,
-    observation_count, merge_state
+    observation_count, merge_state, is_deleted
 FROM traces
 PREWHERE project_id IN {projects:Array(String)} AND id IN {traces:Array(String)}
-WHERE is_deleted = 0
-ORDER BY row_version
+ORDER BY row_version, is_deleted DESC
 """
 _NUMBERS: Final = f"""
     project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us, row_version,
@@ -72,7 +77,7 @@ _NUMBERS: Final = f"""
     usage, usage_estimated, toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source,
     app_root, merge_state, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us,
     error_type, app_cache, toInt64(cache_saved * {_PICO}) AS cache_saved_pico,
-    toUnixTimestamp64Micro(event_time) AS event_us"""
+    toUnixTimestamp64Micro(event_time) AS event_us, is_deleted"""
 _TEXTS: Final = f"""
     version, provided_usage, reported_usage, usage_uncertain, provider_derived,
     mapApply((k, v) -> (k, toInt64(v * {_PICO})), provided_cost) AS provided_cost_pico,
@@ -91,16 +96,14 @@ OBSERVATIONS_SQL: Final = f"""
 SELECT {_and_dimensions(_NUMBERS)}
 FROM observations
 PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
-WHERE is_deleted = 0
-ORDER BY row_version
+ORDER BY row_version, is_deleted DESC
 """  # noqa: S608  # built from constants
 TEXTS_SQL: Final = f"""
 SELECT {_and_dimensions(f"{_NUMBERS}, {_TEXTS}")}
 FROM observations
 PREWHERE project_id IN {{projects:Array(String)}} AND trace_id IN {{traces:Array(String)}}
     AND id IN {{ids:Array(String)}}
-WHERE is_deleted = 0
-ORDER BY row_version
+ORDER BY row_version, is_deleted DESC
 """  # noqa: S608  # built from constants
 
 _observations = msgspec.json.Decoder(ObservationRow, strict=False)
@@ -178,6 +181,9 @@ class StoreHistory:
     async def delete_logged(self, partition: int, before: int) -> None:
         await delete_logged_before(self._kafka, partition, before)
 
+    async def trace_deletions(self, partition: int) -> list[TraceDeletionRow]:
+        return await read_trace_deletions(self._kafka, partition)
+
     async def trace_version(self) -> int:
         body = await self._retrying(
             lambda: self._store.query_bytes(TRACE_VERSION_SQL, {}, fmt="RowBinary")
@@ -215,12 +221,12 @@ class StoreHistory:
         ]
         if with_texts:
             texts = await self._latest(TEXTS_SQL, _parts_of(with_texts))
-            latest |= {part: texts[part] for part in with_texts}
+            latest |= {part: texts[part] for part in with_texts if part in texts}
         histories = {key: TraceHistory(key, None, []) for key in keys}
         for trace in _decoded(_traces, traces, lambda row: (row["project_id"], row["id"])):
             history = histories.get((trace.project_id, trace.id))
             if history is not None:
-                history.row = trace
+                history.row = None if trace.is_deleted else trace
         for (key, _), row in latest.items():
             history = histories.get(key)
             if history is not None:
@@ -232,12 +238,13 @@ class StoreHistory:
     ) -> dict[ObservationKey, ObservationRow]:
         """Return the latest version of each observation; versions may differ in the sort key."""
         rows = await self._retrying(lambda: self._store.query_bytes(sql, parameters))
-        return {
+        latest = {
             ((row.project_id, row.trace_id), row.id): row
             for row in _decoded(
                 _observations, rows, lambda row: (row["project_id"], row["trace_id"])
             )
         }
+        return {part: row for part, row in latest.items() if not row.is_deleted}
 
     async def _retrying(self, query: Callable[[], Awaitable[ResultT]]) -> ResultT:
         retry_s = self._settings.store_retry_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import structlog
 
@@ -19,6 +20,8 @@ from streams.observations.ports import History, Output, Restored
 from streams.observations.writer import commit_headers
 
 log = structlog.get_logger(__name__)
+
+RowT = TypeVar("RowT", ObservationRow, TraceRow)
 
 
 async def restored_from(
@@ -60,25 +63,31 @@ def complete_traces(restored: Restored, seen: SeenTraces) -> Iterable[TraceHisto
     """Return the traces whose observations were all read; add the other traces to ``seen``."""
     observations: dict[TraceKey, dict[str, ObservationRow]] = {}
     for row in restored.observations:
-        if row.is_deleted:
-            continue
         of_trace = observations.setdefault((row.project_id, row.trace_id), {})
         latest = of_trace.get(row.id)
-        if latest is None or row.row_version >= latest.row_version:
+        if latest is None or _is_newer(row, latest):
             of_trace[row.id] = row
     traces: dict[TraceKey, TraceRow] = {}
     for trace in restored.traces:
-        if not trace.is_deleted:
-            key = (trace.project_id, trace.id)
-            # Keep the order in which the rows were written, which is the order of eviction.
-            before = traces.pop(key, None)
-            newer = before is None or trace.row_version >= before.row_version
-            traces[key] = trace if newer or before is None else before
+        key = (trace.project_id, trace.id)
+        # Keep the order in which the rows were written, which is the order of eviction.
+        before = traces.pop(key, None)
+        traces[key] = trace if before is None or _is_newer(trace, before) else before
     for key in observations.keys() - traces.keys():
         seen.add(key)
     for key, trace in traces.items():
-        rows = observations.get(key, {})
-        if len(rows) == trace.observation_count:
-            yield TraceHistory(key, trace, list(rows.values()))
+        rows = [row for row in observations.get(key, {}).values() if not row.is_deleted]
+        if not trace.is_deleted and len(rows) == trace.observation_count:
+            yield TraceHistory(key, trace, rows)
         else:
             seen.add(key)
+
+
+def _is_newer(row: RowT, than: RowT) -> bool:
+    """Return whether a row replaces an earlier one of the same trace or observation.
+
+    A deletion of the same version deletes only what the other row replaces under another key.
+    """
+    if row.row_version == than.row_version:
+        return not row.is_deleted
+    return row.row_version > than.row_version

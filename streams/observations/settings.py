@@ -9,13 +9,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.core.dead_letters.limit import DeadLetterLimit
 from streams.core.observations.encoding import EncodingLimits
-from streams.core.observations.fold import TRACE_OBSERVATIONS_MAX, FoldLimits
+from streams.core.observations.fold import (
+    DELETED_TRACES_MAX,
+    TRACE_OBSERVATIONS_MAX,
+    FoldLimits,
+)
 from streams.core.observations.limits import ROW_BYTES_MAX, row_limits
 from streams.core.observations.reading import PAYLOAD_BYTES_MAX
 from streams.core.observations.seen import TRACES_MAX
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+HOUR_US: Final = 3_600_000_000
 
 
 class StreamsSettings(BaseSettings):
@@ -75,6 +80,13 @@ class StreamsSettings(BaseSettings):
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
     """Stored traces whose hash (8 bytes) is kept in memory. Above the limit, the store is queried
     for every trace that is not in memory."""
+    deleted_trace_memory_h: float = Field(168.0, ge=1, le=24.0 * 3_660)
+    """Time for which later events of a deleted trace are dropped. After it, an event with the id
+    begins a new trace. Keep it longer than an outage of the streams lasts. All workers must have
+    the same value."""
+    deleted_traces_max: int = Field(DELETED_TRACES_MAX, ge=1)
+    """Deleted traces whose later events are dropped. Above the limit, the trace that was deleted
+    first is forgotten. All workers must have the same value."""
     store_wait_max_s: float = Field(3.0, gt=0)
     """Time to wait for the store before events are deferred whose trace must be read from it.
     Deferred events are processed when the store answers."""
@@ -132,5 +144,7 @@ class StreamsSettings(BaseSettings):
             dead_letter_payload_bytes_max=min(self.dead_letter_payload_bytes_max, largest * 3 // 4),
             trace_observations_max=self.trace_observations_max,
             encoding=encoding,
+            deleted_trace_memory_us=int(self.deleted_trace_memory_h * HOUR_US),
+            deleted_traces_max=self.deleted_traces_max,
             rows=row_limits(min(self.row_bytes_max, largest)),
         )

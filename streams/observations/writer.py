@@ -3,7 +3,7 @@
 Each step begins when all records of the previous one are acknowledged by the broker:
 
 1. Write deltas.
-2. Write dead letters, scores and rows of traces.
+2. Write dead letters, scores, deletions and rows of traces.
 3. Write rows of observations. The last record is the commit: it has the headers ``source_offset``
    and ``trace_version``.
 4. Acknowledge the source records.
@@ -151,6 +151,7 @@ class ChunkWriter:
             encoded = chunk.encoded
             others += await self._send(topics.dead_letters, 0, encoded.dead_letters)
             others += await self._send(topics.scores, partition, encoded.scores)
+            others += await self._send(topics.trace_deletions, 0, encoded.deletions)
             traces += await self._send(topics.traces, partition, encoded.traces)
         await asyncio.gather(*others)
         offsets = await asyncio.gather(*traces)

@@ -87,7 +87,9 @@ CREATES = {
     ("get", "/v1/sessions/{session_id}/totals"): 200,
     ("put", "/api/public/models/{model_id}"): 400,
     ("put", "/v1/tiers/{user_id}"): 422,
-    ("delete", "/api/public/scores/{scoreId}"): 405,  # a route of the gateway
+    ("delete", "/api/public/scores/{scoreId}"): 405,  # routes of the gateway
+    ("delete", "/api/public/traces/{traceId}"): 405,
+    ("delete", "/v1/traces/{traceId}"): 405,
 }
 """What creates a record if the id is unknown, and how another body is refused."""
 CHANGES_PER_ANSWER = {"id", "created_at", "updated_at", "secret", "createdAt", "updatedAt"}

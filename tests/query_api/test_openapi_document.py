@@ -18,6 +18,10 @@ INGESTION = {
     "POST /api/public/ingestion",
     "POST /api/public/scores",
     "DELETE /api/public/scores/{scoreId}",
+    "DELETE /api/public/traces/{traceId}",
+    "DELETE /api/public/traces",
+    "DELETE /v1/traces/{traceId}",
+    "DELETE /v1/traces",
 }
 
 

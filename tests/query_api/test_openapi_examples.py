@@ -140,7 +140,7 @@ async def test_every_example_of_what_is_sent_is_taken(gateway: httpx.AsyncClient
         if name in INGESTION:
             method, path = name.split(" ")
             answer = await gateway.request(
-                method, path.format(scoreId="s1"), json=example_of_body(operation)
+                method, path.format(scoreId="s1", traceId="t1"), json=example_of_body(operation)
             )
             assert answer.is_success, (name, answer.text)
             assert not answer.json().get("errors"), name

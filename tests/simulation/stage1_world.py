@@ -16,6 +16,7 @@ from random import Random
 import msgspec
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
+from clickhouse.trace_deletion_rows import TraceDeletionRow
 from producers.kafka.topics import Topics
 from streams.core.observations.deferral import DeferredRecord
 from streams.core.observations.fold import Needs
@@ -240,34 +241,50 @@ class World:
 
     async def seen(self, partition: int) -> array:
         await self._answer()
-        hashes = {trace_hash((row.project_id, row.id)) for row in self.rows(TOPICS.traces)}
+        rows = [row for key, row in self.store.items() if key[0] == TOPICS.traces]
+        hashes = {trace_hash((row.project_id, row.id)) for row in rows}
         return array("Q", sorted(hashes)[: self.seen_traces_max])
+
+    async def trace_deletions(self, partition: int) -> list[TraceDeletionRow]:
+        await self._yield()
+        log = self.logs[TOPICS.trace_deletions, 0]
+        return [
+            msgspec.json.decode(line, type=TraceDeletionRow)
+            for record in log
+            for line in record.value.split(b"\n")
+        ]
 
     async def trace_version(self) -> int:
         await self._answer()
-        rows = [row for key, row in self.store.items() if key[0] == TOPICS.traces]
+        tables = (TOPICS.traces, TOPICS.trace_deletions)
+        rows = [row for key, row in self.store.items() if key[0] in tables]
         return max((row.row_version for row in rows), default=0)
 
     async def read_back(self, needs: Needs) -> list[TraceHistory]:
         await self._answer()
         histories = {key: TraceHistory(key, None, []) for key in sorted(needs.traces)}
-        for row in sorted(self.rows(TOPICS.traces), key=lambda row: row.row_version):
+        for row in self._in_order(TOPICS.traces):
             if (row.project_id, row.id) in histories:
-                histories[row.project_id, row.id].row = row
+                histories[row.project_id, row.id].row = None if row.is_deleted else row
         for key in needs.cached:
             histories[key].row = None
         latest = {}
-        for row in sorted(self.rows(TOPICS.observations), key=lambda row: row.row_version):
+        for row in self._in_order(TOPICS.observations):
             latest[row.project_id, row.trace_id, row.id] = row
         for (project_id, trace_id, id_), row in latest.items():
             key = (project_id, trace_id)
-            if key in histories:
+            if key in histories and not row.is_deleted:
                 if key in needs.cached and (key, id_) not in needs.texts:
                     continue
                 if not row.merge_state and (key, id_) not in needs.texts:
                     row = msgspec.structs.replace(row, input="", output="", metadata="")  # noqa: PLW2901
                 histories[key].observations.append(row)
         return [each for each in histories.values() if each.row or each.observations]
+
+    def _in_order(self, topic: str) -> list:
+        """Return all rows, the latest of each trace or observation last."""
+        rows = [row for key, row in self.store.items() if key[0] == topic]
+        return sorted(rows, key=lambda row: (row.row_version, -row.is_deleted))
 
     async def _answer(self) -> None:
         """Wait until the store answers."""
@@ -376,5 +393,6 @@ _TABLES = {
         lambda row: (row.project_id, row.start_us // MINUTE_US, row.trace_id, row.id),
     ),
     TOPICS.traces: (TraceRow, lambda row: (row.project_id, row.start_us // DAY_US, row.id)),
+    TOPICS.trace_deletions: (TraceDeletionRow, lambda row: (row.project_id, row.trace_id)),
     TOPICS.scores: (ScoreRow, lambda row: (row.project_id, row.id)),
 }

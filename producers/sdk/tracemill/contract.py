@@ -1,8 +1,9 @@
 """Define the event contract: the format of records on the events topic.
 
 A Kafka record is a micro-batch: NDJSON, one event per line, all of one partition. The field
-``kind`` of an event is ``observation``, ``trace`` or ``score``. New versions of the contract only
-add optional fields. Readers ignore unknown fields, and writers may omit any field with a default.
+``kind`` of an event is ``observation``, ``trace``, ``score`` or ``trace_deletion``. New versions of
+the contract only add optional fields and kinds. Readers ignore unknown fields, and writers may omit
+any field with a default.
 
 Times (``*_us``) are integer microseconds since the Unix epoch, UTC. Money is integer picodollars
 (1e-12 USD). ``input`` and ``output`` are strings as the client sent them, or the JSON text of other
@@ -183,7 +184,29 @@ class Score(
     deleted: bool = False
 
 
-Event = Observation | TraceUpdate | Score
+class TraceDeletion(
+    msgspec.Struct,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    tag_field="kind",
+    tag="trace_deletion",
+):
+    """The deletion of a trace with all its observations and scores so far.
+
+    Later events of the trace are dropped for a time.
+
+    Attributes:
+        api_key: Public key of the API key that requested it.
+    """
+
+    project_id: str
+    trace_id: str
+    ts_us: int
+    api_key: str | None = None
+
+
+Event = Observation | TraceUpdate | Score | TraceDeletion
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
-from tracemill.contract import Event, Score, encode_event
+from tracemill.contract import Event, Observation, TraceUpdate, encode_event
 from tracemill.options import EVENT_LINE_MAX_BYTES, Options
 from tracemill.partitioning import partition_key, partition_of
 from tracemill.problem_log import ProblemLog
@@ -301,7 +301,7 @@ def _mapped(event: Event, change: Callable[[str], str]) -> Event:
         for name in event.__struct_fields__
         if isinstance(value := getattr(event, name), str)
     }
-    if not isinstance(event, Score) and event.trace is not None:
+    if isinstance(event, Observation | TraceUpdate) and event.trace is not None:
         trace = event.trace
         changed = {
             name: change(value)

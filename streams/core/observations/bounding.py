@@ -29,7 +29,15 @@ from streams.core.observations.limits import (
     RowLimits,
 )
 from streams.core.observations.metadata import Metadata
-from tracemill.contract import COUNT_MAX, Event, Observation, Score, TraceAttributes, TraceUpdate
+from tracemill.contract import (
+    COUNT_MAX,
+    Event,
+    Observation,
+    Score,
+    TraceAttributes,
+    TraceDeletion,
+    TraceUpdate,
+)
 
 CUT_TAG: Final = "tracemill.cut"
 _HASH_CHARS: Final = 32
@@ -134,6 +142,8 @@ def bounded_event(event: Event, bounds: Bounds) -> Event:
             event.trace_id = _named(event.trace_id, ID_CHARS_MAX, reached)
         for field in ("string_value", "comment", "metadata"):
             _bound_long(event, field, SCORE_TEXT_CHARS_MAX, reached)
+        return event
+    if isinstance(event, TraceDeletion):
         return event
     if event.trace is not None:
         _bound_attributes(event.trace, reached)

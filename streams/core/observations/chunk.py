@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clickhouse.rows import TraceRow
+from clickhouse.trace_deletion_rows import TraceDeletionRow
 from streams.core.dead_letters.ids import InputIds
 from streams.core.dead_letters.limit import DeadLetterGuard
 from streams.core.dead_letters.texts import describe_error, owner_of_event
 from streams.core.observations.attribution import RecordChanges
 from streams.core.observations.bounding import Bounds
+from streams.core.observations.deletions import (
+    DeletedTraces,
+    delete_observations,
+    delete_trace_rows,
+)
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits, records_of
 from streams.core.observations.events import EventFold
@@ -28,8 +34,9 @@ from streams.core.observations.seen import trace_hash
 from streams.core.observations.trace_cache import TraceCache
 from streams.core.observations.traces import DAY_US, Trace, TraceKey, deleted_row
 from streams.core.observations.versions import version_floor
+from streams.core.rollups.contributions import DeltaBook
 from streams.core.rollups.deltas import parts_of
-from tracemill.contract import TraceUpdate
+from tracemill.contract import Score, TraceDeletion, TraceUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class PartitionState:
     bounds: Bounds
     encoding: EncodingLimits
     dead_letter_payload_bytes_max: int
+    deleted: DeletedTraces
 
 
 class ChunkFold:
@@ -77,6 +85,10 @@ class ChunkFold:
         self._reached = state.bounds.reached
         self._changed: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}
+        self._deleted_rows: list[TraceRow] = []
+        """Rows that delete the rows of deleted traces."""
+        self._emptied: dict[TraceKey, Trace] = {}
+        """Deleted traces that were cached, as they are now: without content."""
 
     def record(self, record: ReadRecord, trace_version: int) -> None:
         """Fold a record; rows of the traces that it changes get ``trace_version``.
@@ -87,7 +99,7 @@ class ChunkFold:
         """
         effects, partition = self.effects, self._state.partition
         changes = self._events.begin_record(version_floor(record.append_us))
-        failed = self._fold_events(record, changes)
+        failed = self._fold_events(record, changes, trace_version)
         effects.events += len(record.lines)
         if record.dropped:
             effects.dropped.update(record.dropped)
@@ -105,14 +117,18 @@ class ChunkFold:
         effects = self.effects
         for rows in self._events.finish_rows().values():
             effects.observations += rows
+        effects.traces += self._deleted_rows
         for trace in self._changed.values():
             trace.touched_by = chunk
             effects.traces.append(trace.row())
             effects.traces += self._deletions.pop(trace.key, ())
-        self._state.cache.touch(self._changed.values())
+        touched = self._emptied | self._changed
+        for trace in self._emptied.values():
+            trace.touched_by = chunk
+        self._state.cache.touch(touched.values())
 
-    def _fold_events(  # noqa: C901  # hot loop: calls for its parts cost 5 %
-        self, record: ReadRecord, changes: RecordChanges
+    def _fold_events(  # noqa: C901, PLR0912  # hot loop: calls for its parts cost 5 %
+        self, record: ReadRecord, changes: RecordChanges, trace_version: int
     ) -> dict[int, str]:
         """Fold the events of a record; return the failures of those set aside, by index."""
         events, effects, isolation, offset = (
@@ -121,7 +137,7 @@ class ChunkFold:
             self._isolation,
             record.offset,
         )
-        scores = self._state.scores
+        scores, deleted = self._state.scores, self._state.deleted
         set_aside, is_checking = isolation.set_aside, isolation.is_checking
         failed: dict[int, str] = {}
         index = 0
@@ -130,11 +146,19 @@ class ChunkFold:
                 if set_aside and (offset, index) in set_aside:
                     failed[index] = set_aside[offset, index]
                     continue
+                if deleted and self._is_of_deleted_trace(line, record.append_us):
+                    effects.of_deleted_traces += 1
+                    continue
                 try:
                     if isinstance(line, ObservationLine):
                         changed = events.observation(line)
                     elif isinstance(line, TraceUpdate):
                         changed = events.trace_update(line)
+                    elif isinstance(line, TraceDeletion):
+                        events.is_changing = True
+                        self._delete(line, record, changes, trace_version)
+                        events.is_changing = False
+                        changed = True
                     else:
                         row = scores.row_if_newer(line)
                         changed = row is not None
@@ -155,12 +179,49 @@ class ChunkFold:
             raise EventFailedError((offset, index)) from error
         return failed
 
+    def _is_of_deleted_trace(self, line: Line, append_us: int) -> bool:
+        """Return whether an event is dropped; the deletion of a score never is."""
+        trace_id = line.trace_id
+        if not trace_id or (isinstance(line, Score) and line.deleted):
+            return False
+        return self._state.deleted.drops((line.project_id, trace_id), append_us)
+
+    def _delete(
+        self, line: TraceDeletion, record: ReadRecord, changes: RecordChanges, version: int
+    ) -> None:
+        """Delete a trace; without any rows of it, only its later events are dropped."""
+        key, effects, cache = (line.project_id, line.trace_id), self.effects, self._state.cache
+        trace = cache.traces.get(key)
+        if trace is not None:
+            book = changes.books.setdefault(line.project_id, DeltaBook())
+            effects.observations += delete_observations(
+                trace, book, version_floor(record.append_us)
+            )
+            self._deleted_rows += self._deletions.pop(key, ())
+            self._deleted_rows += delete_trace_rows(trace, version)
+            if trace.day < 0:
+                effects.new_traces.append(trace_hash(key))
+            changes.traces.pop(key, None)
+            self._changed.pop(key, None)
+            self._emptied[key] = cache.create(key)
+        self._state.deleted.add(key, version, record.append_us)
+        effects.deletions.append(
+            TraceDeletionRow(
+                project_id=line.project_id,
+                trace_id=line.trace_id,
+                deleted_us=record.append_us,
+                api_key=line.api_key or "",
+                row_version=version,
+            )
+        )
+
     def _check(self, line: Line, offset: int, changes: RecordChanges) -> None:
         """Encode the changes of an event, so that a failure to encode is attributed to it."""
         effects, isolation, encoding = self.effects, self._isolation, self._state.encoding
         key = trace_key_of(line)
-        if key is not None and isolation.checks(key):
-            list(records_of([self._state.cache.traces[key].row()], encoding))
+        trace = None if key is None else self._state.cache.traces.get(key)
+        if key is not None and trace is not None and isolation.checks(key):
+            list(records_of([trace.row()], encoding))
             # The rows of this event, if it has any, are the last ones.
             last = [
                 row for row in effects.observations[-2:] if (row.project_id, row.trace_id) == key

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
+from clickhouse.trace_deletion_rows import TraceDeletionRow
 from streams.core.rollups.deltas import Delta
 
 
@@ -27,11 +28,14 @@ class Effects:
     traces: list[TraceRow] = field(default_factory=list)
     scores: list[ScoreRow] = field(default_factory=list)
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
+    deletions: list[TraceDeletionRow] = field(default_factory=list)
     events: int = 0
     unchanged: int = 0
     """Events that changed nothing: duplicates, and updates older than those already merged."""
     new_traces: array[int] = field(default_factory=lambda: array("Q"))
     """Hashes of the traces that had no row before."""
+    of_deleted_traces: int = 0
+    """Events that were dropped because their trace was deleted before."""
     unpriced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """How often each field was dropped because another one contradicts it."""

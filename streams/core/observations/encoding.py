@@ -57,6 +57,7 @@ class EncodedChunk:
     """Partition and value of each."""
     dead_letters: list[bytes] = field(default_factory=list)
     scores: list[bytes] = field(default_factory=list)
+    deletions: list[bytes] = field(default_factory=list)
     traces: list[bytes] = field(default_factory=list)
     observations: list[bytes] = field(default_factory=list)
 
@@ -76,6 +77,7 @@ def encoded(effects: Effects, limits: EncodingLimits) -> EncodedChunk:
         chunk.deltas += [(to, value) for value in records_of(deltas, limits)]
     chunk.dead_letters += records_of(effects.dead_letters, limits)
     chunk.scores += records_of(effects.scores, limits)
+    chunk.deletions += records_of(effects.deletions, limits)
     chunk.traces += records_of(effects.traces, limits)
     chunk.observations += records_of(effects.observations, limits)
     return chunk

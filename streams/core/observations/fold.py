@@ -20,6 +20,7 @@ from streams.core.dead_letters.limit import (
 )
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.chunk import ChunkFold, PartitionState
+from streams.core.observations.deletions import DeletedTraces
 from streams.core.observations.effects import Effects
 from streams.core.observations.encoding import EncodingLimits
 from streams.core.observations.events import EventFold
@@ -51,6 +52,9 @@ TRACE_OBSERVATIONS_MAX = 20_000
 larger trace would evict all others, and would itself be evicted after every chunk and read back for
 the next."""
 
+DELETED_TRACE_MEMORY_US: Final = 168 * 3_600_000_000
+DELETED_TRACES_MAX: Final = 200_000
+
 DEFAULT_ENCODING: Final = EncodingLimits(
     project_partitions=1, record_bytes=512 * 1024, record_max_bytes=16 * 1024 * 1024
 )
@@ -68,6 +72,8 @@ class FoldLimits:
     trace_observations_max: int = TRACE_OBSERVATIONS_MAX
     dead_letter_payload_bytes_max: int = PAYLOAD_BYTES_MAX
     rows: RowLimits = DEFAULT_ROW_LIMITS
+    deleted_trace_memory_us: int = DELETED_TRACE_MEMORY_US
+    deleted_traces_max: int = DELETED_TRACES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,9 @@ class ObservationsFold:
             limits.resident_observations_max, limits.resident_text_bytes_max, seen, bounds
         )
         self._scores = LatestScores(limits.resident_scores_max, bounds.reached)
+        self.deleted = DeletedTraces(
+            limits.deleted_trace_memory_us, limits.deleted_traces_max, bounds.reached
+        )
         self._state = PartitionState(
             topic,
             partition,
@@ -117,6 +126,7 @@ class ObservationsFold:
             bounds,
             limits.encoding,
             limits.dead_letter_payload_bytes_max,
+            self.deleted,
         )
         self._trace_observations_max = limits.trace_observations_max
         self._prices = prices
@@ -140,12 +150,12 @@ class ObservationsFold:
             reached["seen_traces_max"], seen.rejected = seen.rejected, 0
         return reached
 
-    def needs(
+    def needs(  # noqa: C901  # hot path
         self, records: Iterable[ReadRecord], isolation: Isolation = NOTHING_ISOLATED
     ) -> Needs:
         """Return what has to be loaded before these records are folded."""
         set_aside = isolation.set_aside
-        traces, seen = self.cache.traces, self.cache.seen
+        traces, seen, deleted = self.cache.traces, self.cache.seen, self.deleted
         missing: set[TraceKey] = set()
         checked: set[TraceKey] = set()
         merged: set[ObservationKey] = set()
@@ -155,6 +165,8 @@ class ObservationsFold:
                 if isinstance(line, Score) or (set_aside and (record.offset, index) in set_aside):
                     continue
                 key = (line.project_id, line.trace_id)
+                if deleted and deleted.drops(key, record.append_us):
+                    continue
                 trace = traces.get(key)
                 if trace is None and key not in checked:
                     checked.add(key)
@@ -206,6 +218,7 @@ class ObservationsFold:
                 elif isinstance(line, Score):
                     self._scores.forget(line)
         self.cache.forget(keys)
+        self.deleted.forget_after(self._version.version)
 
     def fold(
         self,
@@ -238,6 +251,7 @@ class ObservationsFold:
             needs.merged,
             effects,
         )
+        self.deleted.begin()
         folding = ChunkFold(self._state, events, effects, guard, isolation)
         try:
             for record in records:

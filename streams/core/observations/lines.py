@@ -34,6 +34,7 @@ from tracemill.contract import (
     ObservationType,
     Score,
     TraceAttributes,
+    TraceDeletion,
     TraceUpdate,
     decode_event,
     encode_event,
@@ -137,7 +138,21 @@ class ScoreLine(Score, kw_only=True, omit_defaults=True, gc=False, tag_field="ki
     author_user_id: Id | None = None
 
 
-Line = ObservationLine | UpdateLine | ScoreLine
+class DeletionLine(
+    TraceDeletion,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    tag_field="kind",
+    tag="trace_deletion",
+):
+    """``TraceDeletion`` within limits."""
+
+    trace_id: Id
+    api_key: Id | None = None
+
+
+Line = ObservationLine | UpdateLine | ScoreLine | DeletionLine
 
 LINES: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 _texts: Final = msgspec.json.Decoder(str)

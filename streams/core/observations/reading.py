@@ -27,7 +27,7 @@ from streams.core.observations.lines import (
     line_of,
     validate_texts,
 )
-from tracemill.contract import COST_MAX_PICO, Score, is_within_cost_max
+from tracemill.contract import COST_MAX_PICO, Score, TraceDeletion, is_within_cost_max
 
 PAST_MAX_US: Final = 10 * 366 * 86_400_000_000
 """Events that are older on receipt are rejected, because the client's unit or clock is wrong."""
@@ -172,6 +172,8 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
         return None if line.id else _empty("id")
     if not line.trace_id:
         return _empty("trace_id")
+    if isinstance(line, TraceDeletion):
+        return None
     attributes = line.trace
     if attributes is not None:
         start_us = attributes.start_us

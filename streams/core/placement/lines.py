@@ -8,7 +8,7 @@ import msgspec
 
 from producers.unplaced_events import UnplacedEvent, observation_ids
 from streams.core.placement.waiting import WaitingEvent
-from tracemill.contract import TraceUpdate, decode_event, encode_event
+from tracemill.contract import TraceDeletion, TraceUpdate, decode_event, encode_event
 
 _decode: Final = msgspec.json.Decoder(UnplacedEvent).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -35,8 +35,8 @@ def _event_of(line: bytes, offset: int, append_us: int) -> WaitingEvent:
     unplaced = _decode(line)
     text = bytes(unplaced.event)
     event = decode_event(text)
-    if isinstance(event, TraceUpdate):
-        raise msgspec.ValidationError("an update of a trace names the trace")
+    if isinstance(event, TraceUpdate | TraceDeletion):
+        raise msgspec.ValidationError("updates and deletions of a trace name the trace")
     return WaitingEvent(
         event.project_id,
         observation_ids(event),
@@ -54,7 +54,7 @@ def placed_line(event: WaitingEvent, trace_id: str) -> bytes:
     if trace_id == event.own_trace_id:
         return event.line
     decoded = decode_event(event.line)
-    assert not isinstance(decoded, TraceUpdate)
+    assert not isinstance(decoded, TraceUpdate | TraceDeletion)
     decoded.trace_id = trace_id
     return encode_event(decoded)
 

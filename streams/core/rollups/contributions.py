@@ -66,10 +66,10 @@ class DeltaBook:
         if state.cost_source == "unpriced" and state.is_unpriced:
             cell.unpriced += sign
 
-    def spend(self, spend: OwnSpend, values: TraceValues, trace_id: str) -> None:
-        """Add spend of a trace to its cells."""
+    def spend(self, spend: OwnSpend, values: TraceValues, trace_id: str, sign: int = 1) -> None:
+        """Add spend of a trace to its cells (+1), or remove it (−1)."""
         for cell, amounts in spend.items():
-            self._add(spend_key_of_own(cell, values), amounts, 1, trace_id)
+            self._add(spend_key_of_own(cell, values), amounts, sign, trace_id)
 
     def move_spend(
         self, spend: OwnSpend, old: TraceValues, new: TraceValues, trace_id: str

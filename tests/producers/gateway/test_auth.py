@@ -204,7 +204,7 @@ def test_an_admin_key_that_cannot_be_sent_or_be_guessed_is_refused(secret: str) 
 
 def test_every_door_demands_a_scope(gateway: Gateway) -> None:
     endpoints = [route.app for route in gateway._app.routes if isinstance(route, Route)]
-    assert len(endpoints) == 6
+    assert len(endpoints) == 10
     for each in (*endpoints, *EXPORTS.values()):
         assert each.scopes
         assert set(each.scopes) <= set(SCOPES)
