@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from producers.control.auth import Authenticator
@@ -160,13 +159,20 @@ async def _no_such_route(request: Request, _: Exception) -> Response:
     )
 
 
-async def _wrong_method(request: Request, error: Exception) -> Response:
-    headers = error.headers if isinstance(error, HTTPException) else None
+async def _wrong_method(request: Request, _: Exception) -> Response:
+    # Several routes may have the path; Starlette lists only the methods of the first one.
+    scope = request.scope
+    allowed = {
+        method
+        for route in request.app.routes
+        if route.matches(scope)[0] is not Match.NONE
+        for method in route.methods
+    }
     return JSONResponse(
         {
             "message": f"{shown_path(request.scope)} does not allow {request.method}",
             "error": "MethodNotAllowedError",
         },
         status_code=405,
-        headers=headers,
+        headers={"Allow": ", ".join(sorted(allowed))},
     )

@@ -8,10 +8,10 @@ from typing import Any, Final
 _TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 800}
 _DESCRIPTION: Final = (
-    "Requires the scope `write`. Traces are deleted with their observations and scores within"
-    " seconds: totals, windows, rollups, spend and budgets no longer count them. Their texts are"
-    " erased later, from all volumes. Events of a deleted trace that arrive in the next seven days"
-    " are dropped (`TRACEMILL_STREAMS_DELETED_TRACE_MEMORY_H`). Unknown traces are accepted."
+    "Requires the scope `write`. Traces are deleted with their observations within seconds: totals,"
+    " windows, rollups, spend and budgets no longer count them. Events of a deleted trace that"
+    " arrive in the next seven days (`TRACEMILL_STREAMS_DELETED_TRACE_MEMORY_H`) are dropped."
+    " Unknown traces are accepted."
 )
 
 Operation = Callable[[str, str, dict[str, Any]], dict[str, Any]]
