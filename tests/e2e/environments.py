@@ -1,7 +1,8 @@
-"""Virtual environments that hold one requirement each, kept between runs."""
+"""Virtual environments with the libraries of a test, kept between runs."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -14,14 +15,17 @@ INSTALL_TIMEOUT_S = 300
 
 
 class Environments:
-    """Makes an environment per requirement, below the user's cache directory."""
+    """Makes an environment per list of requirements, below the user's cache directory."""
 
     def __init__(self) -> None:
         self._root = cache_dir("sdk-environments")
 
-    def python(self, requirement: str) -> Path:
-        """The interpreter of the environment that holds ``requirement``."""
-        home = self._root / re.sub(r"[^A-Za-z0-9.]+", "-", requirement)
+    def python(self, *requirements: str) -> Path:
+        """The interpreter of the environment that holds ``requirements``."""
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", requirements[0])
+        if len(requirements) > 1:
+            name += f"-{hashlib.sha256(' '.join(requirements).encode()).hexdigest()[:12]}"
+        home = self._root / name
         python = home / "bin" / "python"
         complete = home / "complete"
         with made_by_one(home):
@@ -30,7 +34,7 @@ class Environments:
                 uv = Path(sys.executable).with_name("uv")
                 self._run([str(uv), "venv", "--quiet", "--python", sys.executable, str(home)])
                 install = [str(uv), "pip", "install", "--quiet", "--python", str(python)]
-                self._run([*install, requirement])
+                self._run([*install, *requirements])
                 complete.touch()
         return python
 
