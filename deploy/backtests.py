@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.dimensions.registry import REGISTRY
-from query_api.alerting.backtests import PastEvaluation, PastRange, PastSeries, RulePane
+from query_api.alerting.backtests import (
+    EarlierPanes,
+    Past,
+    PastEvaluation,
+    PastRange,
+    PastSeries,
+    RulePane,
+)
 from query_api.money import pico_of
-from streams.core.alerting.backtest import PastPane, backtest, first_needed_s
+from streams.core.alerting.backtest import Backtest, PastPane, backtest, first_needed_s
+from streams.core.alerting.past_windows import earlier_sums
+from streams.core.alerting.row_backtest import backtest_rows
 from streams.core.alerting.rules.limits import RuleLimits
 from streams.core.alerting.rules.measures import NotComputable, plan_of
+from streams.core.alerting.rules.panes import PANE_S
+from streams.core.alerting.rules.rule import SECOND_US
+from streams.core.alerting.rules.score_changes import change_of
 from streams.core.rollups.deltas import SpendDelta, WindowDelta, new_spend, new_window
 from streams.core.rollups.sketch import bins_of
 
@@ -30,47 +42,67 @@ class StreamBacktester:
     def first_needed_s(self, rule: AlertRule, from_s: int) -> int:
         return first_needed_s(rule, from_s)
 
+    def earlier_panes(self, rule: AlertRule, within: PastRange) -> EarlierPanes | None:
+        needed = earlier_sums(rule, first_needed_s(rule, within.from_s), within.to_s)
+        return None if needed is None else EarlierPanes(needed.bucket_s, needed.spans_s)
+
     def evaluate(
-        self,
-        rule: AlertRule,
-        source: str,
-        panes: Sequence[RulePane],
-        within: PastRange,
-        is_cancelled: Callable[[], bool],
+        self, rule: AlertRule, past: Past, within: PastRange, is_cancelled: Callable[[], bool]
     ) -> PastEvaluation:
+        if METRICS[rule.metric].aggregate == "each":
+            found = backtest_rows(
+                rule,
+                past.rows,
+                within.from_s,
+                within.to_s,
+                alerts_max=len(past.rows),
+                is_cancelled=is_cancelled,
+            )
+            return _shown(found)
         try:
             bins = plan_of(rule, METRICS[rule.metric]).bins
         except NotComputable as error:
             return PastEvaluation([], [], 0, str(error))
         found = backtest(
             rule,
-            _panes(source, panes, bins),
+            _scored(past.rows) if past.source == "scores" else _panes(past, bins),
             within.from_s,
             within.to_s,
+            earlier=((row.start_s, _window(row, bins)) for row in past.earlier),
             limits=self._limits,
             step_s=within.step_s,
             series_max=within.series_max,
             is_cancelled=is_cancelled,
         )
-        return PastEvaluation(
-            alerts=found.alerts,
-            series=[
-                PastSeries(
-                    dict(zip(found.group_by, group, strict=True)),
-                    [(at_s, None if each is None else format(each, "f")) for at_s, each in points],
-                )
-                for group, points in sorted(found.series.items())
-            ],
-            groups_left_out=found.groups_left_out,
-            fault=found.fault,
-        )
+        return _shown(found)
 
 
-def _panes(source: str, rows: Sequence[RulePane], bins: str) -> Iterator[PastPane]:
-    for start_s, of_pane in groupby(rows, lambda row: row.start_s):
+def _shown(found: Backtest) -> PastEvaluation:
+    return PastEvaluation(
+        alerts=found.alerts,
+        series=[
+            PastSeries(
+                dict(zip(found.group_by, group, strict=True)),
+                [(at_s, None if each is None else format(each, "f")) for at_s, each in points],
+            )
+            for group, points in sorted(found.series.items())
+        ],
+        groups_left_out=found.groups_left_out,
+        fault=found.fault,
+    )
+
+
+def _scored(rows: Iterable[Any]) -> Iterator[PastPane]:
+    """Yield scores by pane."""
+    for start_s, of_pane in groupby(rows, lambda row: row.event_us // SECOND_US // PANE_S * PANE_S):
+        yield PastPane(start_s, scores=[(row.event_us, change_of(row)) for row in of_pane])
+
+
+def _panes(past: Past, bins: str) -> Iterator[PastPane]:
+    for start_s, of_pane in groupby(past.panes, lambda row: row.start_s):
         pane = PastPane(start_s)
         for row in of_pane:
-            if source == "windows":
+            if past.source == "windows":
                 pane.windows.append(_window(row, bins))
             else:
                 pane.spend.append(_spend(row))

@@ -6,11 +6,12 @@ The evaluation belongs to the stream processors; the composition root passes an 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
+from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.alert import Alert
 
@@ -30,6 +31,31 @@ class RulePane(msgspec.Struct, kw_only=True):
     cache_semantic: int = 0
     cache_miss: int = 0
     state_hex: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierPanes:
+    """The stored sums that earlier windows consist of: length of the panes, and their times."""
+
+    pane_s: int
+    spans_s: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class Past:
+    """What is stored of the past of a rule, which only it needs.
+
+    Attributes:
+        source: the rule's source (``producers.alerting.metric.Source``).
+        panes: sums of windows or spend, sorted by start.
+        earlier: sums of ``Backtester.earlier_panes``, sorted by start.
+        rows: rows of traces or observations by their ends, or of scores by their times.
+    """
+
+    source: str
+    panes: list[RulePane] = field(default_factory=list)
+    earlier: list[RulePane] = field(default_factory=list)
+    rows: Sequence[TraceRow | ObservationRow | ScoreRow] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +97,14 @@ class Backtester(Protocol):
         """
         ...
 
+    def earlier_panes(self, rule: AlertRule, within: PastRange) -> EarlierPanes | None:
+        """Return the sums of earlier windows that a rule compares with; None if there are none."""
+        ...
+
     def evaluate(
-        self,
-        rule: AlertRule,
-        source: str,
-        panes: Sequence[RulePane],
-        within: PastRange,
-        is_cancelled: Callable[[], bool],
+        self, rule: AlertRule, past: Past, within: PastRange, is_cancelled: Callable[[], bool]
     ) -> PastEvaluation:
-        """Evaluate a rule on panes that are sorted by start; it may run in another thread."""
+        """Evaluate a rule; it may run in another thread."""
         ...
 
 
@@ -90,11 +115,14 @@ class NoBacktester:
         """Return the start of the rule's window that ends at ``from_s``."""
         return from_s - rule.window_s
 
+    def earlier_panes(self, rule: AlertRule, within: PastRange) -> EarlierPanes | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
     def evaluate(
         self,
         rule: AlertRule,  # noqa: ARG002
-        source: str,  # noqa: ARG002
-        panes: Sequence[RulePane],  # noqa: ARG002
+        past: Past,  # noqa: ARG002
         within: PastRange,  # noqa: ARG002
         is_cancelled: Callable[[], bool],  # noqa: ARG002
     ) -> PastEvaluation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
-from query_api.alerting.backtests import PastEvaluation, PastRange, RulePane
+from query_api.alerting.backtests import PastEvaluation, PastRange
 from query_api.alerting.rule_bodies import AlertRuleBody
 from query_api.alerting.rule_records import new_rule
 from query_api.body import Body
@@ -21,12 +21,9 @@ from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
 from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQUEST_EXAMPLE
 from query_api.responses import json_response
-from query_api.store.queries.rule_panes import RESOLUTION_S, ReadRulePanes, Source
 from query_api.times import SECOND_US, RecordInstant, iso
-from query_api.v1.backtests import evaluated, past_range, record_of, too_many_rows
-
-_PANE_S: Final = 10
-_SKETCHES: Final = frozenset({"latency_bins", "ttft_bins", "rate_bins"})
+from query_api.v1.backtests import evaluated, past_range, record_of
+from query_api.v1.rule_past import PANE_S, read_past, resolution_s, source_of
 
 
 class BacktestBody(Body):
@@ -70,7 +67,7 @@ class BacktestOut(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
     from_: str
     to: str
     resolution_s: int
-    """Length of the stored panes; alerts are exact to this time."""
+    """Length of the stored sums; alerts are exact to this time. 0: single rows are compared."""
     episodes: list[PastEpisode]
     """When the rule would have fired, oldest first."""
     alerts: list[Any]
@@ -96,8 +93,9 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
     async def backtest(project_id: ProjectId, body: BacktestBody) -> Response:
         """Evaluate a rule on stored windows, with the code that evaluates it on the stream.
 
-        The rule is not created. It must have a fixed threshold. Rules on dimensions of spend, such
-        as `user_id`, are evaluated on sums of 15 minutes, others on sums of 10 seconds.
+        The rule is not created. Rules on dimensions of spend, such as `user_id`, are evaluated on
+        sums of 15 minutes, others on sums of 10 seconds. Rules about single traces and calls
+        compare their final values when they ended; `series` has those that meet the condition.
         """
         rule = record_of(
             context,
@@ -108,90 +106,33 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
             record_id=body.rule_id,
             new=new_rule,
         )
-        _require_fixed_threshold(rule)
         within = past_range(
             context,
             body.from_us,
             body.to_us,
             setting="backtest_range_max_s",
-            resolution_s=_PANE_S,
+            resolution_s=PANE_S,
         )
         async with one_at_a_time:
-            source, panes = await _read(context, rule, within)
+            past = await read_past(context, rule, within)
             found = await evaluated(
                 context,
-                lambda is_cancelled: context.backtester.evaluate(
-                    rule, source, panes, within, is_cancelled
-                ),
+                lambda is_cancelled: context.backtester.evaluate(rule, past, within, is_cancelled),
             )
         if found.fault:
             raise BadRequestError(f"rule: {found.fault}", field="rule")
-        return json_response(_shown(context, rule, source, within, found))
-
-
-def _require_fixed_threshold(rule: AlertRule) -> None:
-    """Refuse rules that compare with earlier windows, whose values a backtest does not read."""
-    for field, is_set in (
-        ("rule.compare_with", bool(rule.compare_with)),
-        ("rule.anomaly", rule.anomaly is not None),
-    ):
-        if is_set:
-            message = (
-                f"{field}: only rules with a fixed threshold can be tested on the past; set it to"
-                " null and give a threshold in the unit of the metric"
-            )
-            raise BadRequestError(message, field=field)
-
-
-async def _read(
-    context: AppContext, rule: AlertRule, within: PastRange
-) -> tuple[Source, list[RulePane]]:
-    """Return the stored sums that the rule compares, in queries of a part of the range.
-
-    Raises:
-        BadRequestError: the metric is not computed from windows or spend.
-        TooCostlyError: there are too many rows.
-    """
-    metric = METRICS[rule.metric]
-    used = tuple(dict.fromkeys((*rule.group_by, *metric.group, *rule.filter)))
-    source = metric.source_for(used)
-    if source not in RESOLUTION_S:
-        allowed = tuple(each.name for each in METRICS.values() if {*each.sources} & {*RESOLUTION_S})
-        message = (
-            f"rule.metric: {metric.name} cannot be tested on the past, because it is not computed"
-            f" from windows or spend; allowed: {', '.join(allowed)}"
-        )
-        raise BadRequestError(message, field="rule.metric", allowed=allowed)
-    known = metric.dimensions_of(source)
-    limit, part_s = context.settings.backtest_rows_max, context.settings.backtest_part_s
-    panes: list[RulePane] = []
-    start_s = max(0, context.backtester.first_needed_s(rule, within.from_s))
-    for from_s in range(start_s, within.to_s, part_s):
-        query = ReadRulePanes(
-            rule.project_id,
-            from_s,
-            min(from_s + part_s, within.to_s),
-            source,
-            tuple(name for name in used if name in known),
-            tuple((name, values) for name, values in rule.filter.items() if name in known),
-            metric.of[0] if metric.of[0] in _SKETCHES else "",
-            limit + 1 - len(panes),
-        )
-        panes += await context.reader.rows(query, RulePane)
-        if len(panes) > limit:
-            raise too_many_rows(context)
-    return source, panes
+        return json_response(_shown(context, rule, within, found))
 
 
 def _shown(
-    context: AppContext, rule: AlertRule, source: Source, within: PastRange, found: PastEvaluation
+    context: AppContext, rule: AlertRule, within: PastRange, found: PastEvaluation
 ) -> BacktestOut:
     is_money = METRICS[rule.metric].unit == "USD"
     alerts: list[Any] = [context.event_types[each.event].shown(each) for each in found.alerts]
     return BacktestOut(
         from_=iso(within.from_s * SECOND_US),
         to=iso(within.to_s * SECOND_US),
-        resolution_s=RESOLUTION_S[source],
+        resolution_s=resolution_s(source_of(rule)),
         episodes=_episodes(alerts),
         alerts=alerts,
         series=[

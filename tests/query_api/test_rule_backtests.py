@@ -103,7 +103,7 @@ async def test_silence_is_found_in_the_past(api: Api) -> None:
     assert episode["resolved_at"][:16] == "2026-11-21T12:15"
 
 
-async def test_the_cost_of_sessions_is_tested_and_errors_name_what_can_be(api: Api) -> None:
+async def test_the_cost_of_sessions_is_tested(api: Api) -> None:
     await api.insert(
         *(
             SpendRow(
@@ -117,10 +117,6 @@ async def test_the_cost_of_sessions_is_tested_and_errors_name_what_can_be(api: A
     rule = {"metric": "session_cost", "threshold": "2", "window": "1h", "no_data": "keep"}
     found = await past(api, rule, 0, 7_200)
     assert [each["group"] for each in found["episodes"]] == [{"session_id": "s3"}]
-    body = {"rule": RULE | {"metric": "score_mean"}, "from": at(0), "to": at(60)}
-    error = (await api.client.post(PATH, json=body)).json()["error"]
-    assert {"session_cost", "p95_latency", "silence"} < {*error["allowed"]}
-    assert "trace_cost" not in error["allowed"]
 
 
 async def test_an_existing_rule_is_named_by_its_id(api: Api) -> None:
@@ -139,9 +135,6 @@ async def test_an_existing_rule_is_named_by_its_id(api: Api) -> None:
     [
         ({"rule": RULE | {"threshold": -1}}, "rule.threshold"),
         ({"rule": RULE | {"metric": "nope"}}, "rule.metric"),
-        ({"rule": RULE | {"metric": "trace_cost"}}, "rule.metric"),
-        ({"rule": RULE | {"compare_with": "week"}}, "rule.compare_with"),
-        ({"rule": RULE | {"anomaly": {}}}, "rule.anomaly"),
         ({"from": at(0), "to": at(0)}, "from"),
         ({"from": at(-8 * 86_400)}, "from"),
         ({"from": "yesterday"}, "from"),

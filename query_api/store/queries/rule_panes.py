@@ -52,9 +52,16 @@ class ReadRulePanes(StoreQuery):
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     bins: str = ""
     limit: int = 10_000
+    pane_s: int = 0
+    """Length of the sums, if that is longer than that of the stored panes."""
 
     def write(self, binder: Binder) -> str:
-        start = _START[self.source]
+        column = start = _START[self.source]
+        seconds = f"toUnixTimestamp({column})"
+        if self.pane_s:
+            pane_s = binder.bind(self.pane_s, "UInt32")
+            seconds = f"toUnixTimestamp({column}) - toUnixTimestamp({column}) % {pane_s}"
+            start = "start_s"
         of_group = "".join(f", {name}" for name in self.dimensions)
         named = ", ".join(f"'{name}', {name}" for name in self.dimensions)
         state = ""
@@ -65,15 +72,15 @@ class ReadRulePanes(StoreQuery):
             f"\n  AND {self._condition(name, values, binder)}" for name, values in self.filters
         )
         return (
-            f"SELECT toUnixTimestamp({start}) AS start_s,\n"
+            f"SELECT {seconds} AS start_s,\n"
             f"  {f'map({named})' if named else 'map()'} AS dimensions,\n"
             "  sum(observation_count) AS observations,\n"
             "  sum(error_count) AS errors,\n"
             "  toString(sum(total_cost)) AS cost_usd,\n"
             f"{_SUMS[self.source]}{state}\n"
             f"FROM {self.source} FINAL\nWHERE {OF_PROJECT}"
-            f"\n  AND {start} >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
-            f"\n  AND {start} < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
+            f"\n  AND {column} >= toDateTime({binder.bind(self.from_s, 'UInt32')}, 'UTC')"
+            f"\n  AND {column} < toDateTime({binder.bind(self.to_s, 'UInt32')}, 'UTC')"
             f"{conditions}\n"
             f"GROUP BY {start}{of_group}\n"
             f"ORDER BY {start}{of_group}\n"

@@ -9,18 +9,22 @@ from typing import Final
 
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.alert import Alert
+from streams.core.alerting.past_windows import PastWindows, earlier_sums
 from streams.core.alerting.rules.calendar import bounds_s
 from streams.core.alerting.rules.limits import RuleLimits
 from streams.core.alerting.rules.measures import decimal_of
 from streams.core.alerting.rules.panes import PANE_S, Group
 from streams.core.alerting.rules.project import ProjectRules
 from streams.core.alerting.rules.rule import SECOND_US, Rule
+from streams.core.alerting.rules.score_changes import ScoreChange, ScoreDelta
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 SETTLE_PANES: Final = 3
 """Panes before the first window that are evaluated, but not reported."""
 Point = tuple[int, Decimal | None]
 """Time in seconds, and the value of the window that ends then; None without data."""
+PastScore = tuple[int, ScoreChange]
+"""Time in µs, and the change that adds the score."""
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class PastPane:
     start_s: int
     windows: list[WindowDelta] = field(default_factory=list)
     spend: list[SpendDelta] = field(default_factory=list)
+    scores: list[PastScore] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,6 +68,7 @@ def backtest(
     from_s: int,
     to_s: int,
     *,
+    earlier: Iterable[tuple[int, WindowDelta]] = (),
     limits: RuleLimits,
     step_s: int,
     series_max: int,
@@ -75,6 +81,7 @@ def backtest(
         panes: the panes from ``first_needed_s`` on, sorted by start.
         from_s: start of the range, in seconds since the epoch.
         to_s: end of the range, exclusive.
+        earlier: the sums of ``earlier_sums`` that meet the rule's filter, with their starts.
         limits: limits of the evaluation.
         step_s: seconds between two values in ``series``.
         series_max: maximum number of groups in ``series``.
@@ -82,6 +89,7 @@ def backtest(
     """
     at_s = first_needed_s(rule, from_s) // PANE_S * PANE_S
     fold = _Fold(rule, limits, at_s, from_s, step_s, series_max)
+    fold.add_earlier(earlier)
     for pane in panes:
         start_s = max(at_s, pane.start_s // PANE_S * PANE_S)
         if start_s >= to_s or is_cancelled():
@@ -113,7 +121,15 @@ class _Fold:
         self._project = ProjectRules(rule.project_id, limits)
         self._project.put(self._record, (start_s - PANE_S) * SECOND_US, is_live=True)
         self._left_out: set[Group] = set()
+        self._earlier: PastWindows | None = None
         self._note_rule()
+
+    def add_earlier(self, changes: Iterable[tuple[int, WindowDelta]]) -> None:
+        """Add what the rule compares with."""
+        rule, needed = self._rule(), earlier_sums(self._record, 0, 0)
+        if rule is not None and needed is not None:
+            self._earlier = PastWindows(rule, needed.bucket_s)
+            self._earlier.add(changes)
 
     def _note_rule(self) -> None:
         rule = self._rule()
@@ -128,6 +144,11 @@ class _Fold:
 
     def apply(self, pane: PastPane, start_s: int) -> None:
         """Apply the changes of a pane that begins at ``start_s``."""
+        self._compare_with(start_s)
+        for at_us, change in pane.scores:
+            score_s = at_us // SECOND_US // PANE_S * PANE_S
+            self._project.apply(ScoreDelta([(score_s, change)]), at_us)
+            self._project.flush()
         self._offset += 1
         delta = Delta(self._record.project_id, 0, self._offset, pane.windows, pane.spend)
         self._project.apply(delta, (start_s + PANE_S) * SECOND_US - 1)
@@ -137,10 +158,16 @@ class _Fold:
     def pass_time(self, at_s: int, to_s: int) -> int:
         """Evaluate what depends on time between two panes, and return the later one."""
         while at_s < to_s:
+            self._compare_with(at_s)
             self._project.tick((at_s + PANE_S) * SECOND_US - 1)
             self._take(at_s + PANE_S)
             at_s += PANE_S
         return max(at_s, to_s)
+
+    def _compare_with(self, start_s: int) -> None:
+        """Update the earlier values that a pane is compared with."""
+        if self._earlier is not None:
+            self._earlier.refresh(start_s + PANE_S - 1)
 
     def _take(self, end_s: int) -> None:
         states = self._project.states
@@ -158,15 +185,17 @@ class _Fold:
             self._point(rule, group, end_s)
 
     def _point(self, rule: Rule, group: Group, end_s: int) -> None:
+        value = _value(rule, group, end_s)
         points = self.found.series.get(group)
         if points is None:
+            if value is None:
+                return
             if len(self.found.series) >= self._series_max:
                 self._left_out.add(group)
                 self.found.groups_left_out = len(self._left_out)
                 return
             points = self.found.series[group] = []
-        value = _value(rule, group, end_s)
-        if value is not None or (points and points[-1][1] is not None):
+        if value is not None or points[-1][1] is not None:
             points.append((end_s, value))
 
 

@@ -8,8 +8,10 @@ from query_api.store.queries.control_versions import FindVersions
 from query_api.store.queries.dead_letters import FindDeadLetters
 from query_api.store.queries.deliveries import FindAttempts, FindDeliveries
 from query_api.store.queries.rule_panes import ReadRulePanes
+from query_api.store.queries.rule_rows import ReadRuleRows, ReadRuleScores
 from query_api.store.rows import (
     ALERT_STATE_WHOLE,
+    SCORE_WHOLE,
 )
 from tests.query_api.golden_sql.example import NASTY, Example
 
@@ -148,6 +150,91 @@ ALERTS: list[Example] = [
         LIMIT {p4:UInt32}
         """,
         {"project_id": "acme", "p1": 10, "p2": 20, "p3": [NASTY], "p4": 9},
+    ),
+    (
+        ReadRulePanes("acme", 10, 20, "windows", (), (), "", 9, 60),
+        """
+        SELECT toUnixTimestamp(window_start) - toUnixTimestamp(window_start) % {p1:UInt32}
+            AS start_s,
+          map() AS dimensions,
+          sum(observation_count) AS observations,
+          sum(error_count) AS errors,
+          toString(sum(total_cost)) AS cost_usd,
+          sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS usage,
+          sumMap(error_types) AS error_types,
+          sum(unpriced_count) AS unpriced,
+          sum(cache_exact_count) AS cache_exact,
+          sum(cache_semantic_count) AS cache_semantic,
+          sum(cache_miss_count) AS cache_miss
+        FROM windows FINAL
+        WHERE project_id = {project_id:String}
+          AND window_start >= toDateTime({p2:UInt32}, 'UTC')
+          AND window_start < toDateTime({p3:UInt32}, 'UTC')
+        GROUP BY start_s
+        ORDER BY start_s
+        LIMIT {p4:UInt32}
+        """,
+        {"project_id": "acme", "p1": 60, "p2": 10, "p3": 20, "p4": 9},
+    ),
+    (
+        ReadRuleRows("acme", "traces", 10, 20, 5, ">=", "2.5",
+            (("environment", (NASTY,)), ("tags", ("x",))), (), 9),
+        """
+        SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us,
+          toUnixTimestamp64Micro(end_time) AS end_us, row_version, name, user_id, session_id,
+          environment, tags, metadata, toInt64(total_cost * 1000000000000) AS total_cost_pico
+        FROM traces FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+          AND greatest(start_time, end_time) >= fromUnixTimestamp64Micro({p4:Int64}, 'UTC')
+          AND greatest(start_time, end_time) < fromUnixTimestamp64Micro({p5:Int64}, 'UTC')
+          AND toDecimal256(total_cost, 12) >= toDecimal256({p6:String}, 12)
+          AND environment IN {p1:Array(String)}
+        ORDER BY greatest(start_time, end_time), id
+        LIMIT {p7:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": [NASTY], "p2": 5, "p3": 20, "p4": 10, "p5": 20,
+            "p6": "2.5", "p7": 9,
+        },
+    ),
+    (
+        ReadRuleRows("acme", "observations", 10, 20, 5, "<", "7", (), (NASTY,), 9),
+        """
+        SELECT project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us,
+          toUnixTimestamp64Micro(end_time) AS end_us, row_version, type, name, environment, level,
+          model, service_tier, provider, prompt_name, prompt_version, api_key, user_id, session_id,
+          usage
+        FROM observations FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+          AND greatest(start_time, end_time) >= fromUnixTimestamp64Micro({p4:Int64}, 'UTC')
+          AND greatest(start_time, end_time) < fromUnixTimestamp64Micro({p5:Int64}, 'UTC')
+          AND toDecimal256(arraySum(mapValues(mapFilter((k, v) -> has({p1:Array(String)}, k),
+            usage))), 12) < toDecimal256({p6:String}, 12)
+        ORDER BY greatest(start_time, end_time), id
+        LIMIT {p7:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": [NASTY], "p2": 5, "p3": 20, "p4": 10, "p5": 20,
+            "p6": "7", "p7": 9,
+        },
+    ),
+    (
+        ReadRuleScores("acme", 10, 20, (("score_name", (NASTY,)), ("score_value", ("1",))), 9),
+        f"""
+        SELECT {", ".join(SCORE_WHOLE)}
+        FROM scores FINAL
+        WHERE project_id = {{project_id:String}}
+          AND event_time >= fromUnixTimestamp64Micro({{p2:Int64}}, 'UTC')
+          AND event_time < fromUnixTimestamp64Micro({{p3:Int64}}, 'UTC')
+          AND name IN {{p1:Array(String)}}
+        ORDER BY event_time, id
+        LIMIT {{p4:UInt32}}
+        """,
+        {"project_id": "acme", "p1": [NASTY], "p2": 10, "p3": 20, "p4": 9},
     ),
     (
         FindVersions("acme", "alert_rule", NASTY, 7),

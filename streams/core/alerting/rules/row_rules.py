@@ -185,6 +185,12 @@ class RowRules:
             for rule in wanted:
                 self._evaluate(rule, row, append_us)
 
+    def evaluate(self, source: str, row: Any, append_us: int) -> None:
+        """Evaluate a decoded row."""
+        for rule in tuple(self._rules.get(row.project_id, {}).values()):
+            if rule.source == source:
+                self._evaluate(rule, row, append_us)
+
     def _evaluate(self, rule: RowRule, row: Any, append_us: int) -> None:
         record = rule.record
         if row.is_deleted or append_us < record.created_us:
