@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import Decimal
 from typing import Annotated, Final
@@ -31,7 +30,7 @@ def decimal_text(value: object) -> str:
         number = Decimal(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError('a number such as 0.1 or "0.1" is expected')  # noqa: TRY004
-    elif not math.isfinite(value) or abs(value) > _LARGEST:
+    elif not -_LARGEST <= value <= _LARGEST:  # also false for NaN
         raise ValueError(f"a number of at most {_LARGEST:.0e} is expected")
     else:
         number = Decimal(repr(value))

@@ -55,7 +55,7 @@ def _forecast(given: object) -> object:
     """Return the name of a method; true is ``linear``."""
     if isinstance(given, bool):
         return "linear" if given else ""
-    if given not in {"linear", "hour_of_week", ""}:
+    if given not in ("linear", "hour_of_week", ""):
         raise ValueError("true, false, linear or hour_of_week is expected")
     return given
 

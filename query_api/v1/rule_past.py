@@ -119,9 +119,9 @@ class _Reading:
         for from_us in range(self._within.from_s * SECOND_US, end_us, part_us):
             query = ReadRuleRows(
                 rule.project_id,
-                source,
                 from_us,
                 min(from_us + part_us, end_us),
+                source,
                 max(0, from_us - SPAN_MAX_S * SECOND_US),
                 rule.comparison,
                 rule.threshold,

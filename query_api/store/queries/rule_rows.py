@@ -54,12 +54,12 @@ class ReadRuleRows(StoreQuery):
     """
 
     name: ClassVar[str] = "read_rule_rows"
-    source: RowSource
     from_us: int
     to_us: int
-    since_us: int
-    comparison: Literal[">", ">=", "<", "<="]
-    threshold: str
+    source: RowSource = "traces"
+    since_us: int = 0
+    comparison: Literal[">", ">=", "<", "<="] = ">"
+    threshold: str = "0"
     filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     usage_types: tuple[str, ...] = ()
     limit: int = 10_000

@@ -177,7 +177,7 @@ ALERTS: list[Example] = [
         {"project_id": "acme", "p1": 60, "p2": 10, "p3": 20, "p4": 9},
     ),
     (
-        ReadRuleRows("acme", "traces", 10, 20, 5, ">=", "2.5",
+        ReadRuleRows("acme", 10, 20, "traces", 5, ">=", "2.5",
             (("environment", (NASTY,)), ("tags", ("x",))), (), 9),
         """
         SELECT project_id, id, toUnixTimestamp64Micro(start_time) AS start_us,
@@ -200,7 +200,7 @@ ALERTS: list[Example] = [
         },
     ),
     (
-        ReadRuleRows("acme", "observations", 10, 20, 5, "<", "7", (), (NASTY,), 9),
+        ReadRuleRows("acme", 10, 20, "observations", 5, "<", "7", (), (NASTY,), 9),
         """
         SELECT project_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us,
           toUnixTimestamp64Micro(end_time) AS end_us, row_version, type, name, environment, level,
