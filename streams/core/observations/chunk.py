@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clickhouse.rows import TraceRow
@@ -67,6 +68,7 @@ class ChunkFold:
         effects: Effects,
         guard: DeadLetterGuard,
         isolation: Isolation,
+        hashes: Mapping[TraceKey, int],
     ) -> None:
         """Begin a chunk.
 
@@ -76,12 +78,14 @@ class ChunkFold:
             effects: receives the results.
             guard: counts rejected lines.
             isolation: events to set aside, and traces to check, because of earlier failures.
+            hashes: hashes of the traces that were not cached before the chunk.
         """
         self.effects = effects
         self._state = state
         self._events = events
         self._guard = guard
         self._isolation = isolation
+        self._hashes = hashes
         self._reached = state.bounds.reached
         self._changed: dict[TraceKey, Trace] = {}
         self._deletions: dict[TraceKey, list[TraceRow]] = {}
@@ -299,5 +303,6 @@ class ChunkFold:
                 deleted = deleted_row(trace, trace.day * DAY_US)
                 self._deletions.setdefault(trace.key, []).append(deleted)
             else:
-                self.effects.new_traces.append(trace_hash(trace.key))
+                trace.key_hash = self._hashes.get(trace.key) or trace_hash(trace.key)
+                self.effects.new_traces.append(trace.key_hash)
             trace.day = day

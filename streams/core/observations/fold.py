@@ -8,9 +8,9 @@ folded again after a crash gives the same rows, versions and deltas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from streams.core.dead_letters.limit import (
@@ -36,7 +36,7 @@ from streams.core.observations.reading import (
     ReadRecord,
 )
 from streams.core.observations.scores import LatestScores
-from streams.core.observations.seen import SeenTraces
+from streams.core.observations.seen import SeenTraces, trace_hash
 from streams.core.observations.trace_cache import ObservationKey, TraceCache, TraceHistory
 from streams.core.observations.traces import TraceKey
 from streams.core.observations.versions import RecordVersion
@@ -86,12 +86,14 @@ class Needs:
         cached: those of ``traces`` of which only texts are missing.
         merged: observations whose events are merged, because one in the chunk is a partial update
             or because their texts were evicted.
+        hashes: hashes of the traces that are not cached.
     """
 
     traces: set[TraceKey]
     texts: set[ObservationKey]
     cached: AbstractSet[TraceKey] = frozenset()
     merged: AbstractSet[ObservationKey] = frozenset()
+    hashes: Mapping[TraceKey, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.traces)
@@ -157,7 +159,7 @@ class ObservationsFold:
         set_aside = isolation.set_aside
         traces, seen, deleted = self.cache.traces, self.cache.seen, self.deleted
         missing: set[TraceKey] = set()
-        checked: set[TraceKey] = set()
+        hashes: dict[TraceKey, int] = {}
         merged: set[ObservationKey] = set()
         cached: set[TraceKey] = set()
         for record in records:
@@ -168,9 +170,9 @@ class ObservationsFold:
                 if deleted and deleted.drops(key, record.append_us):
                     continue
                 trace = traces.get(key)
-                if trace is None and key not in checked:
-                    checked.add(key)
-                    if key in seen:
+                if trace is None and key not in hashes:
+                    wanted = hashes[key] = trace_hash(key)
+                    if seen.is_full or seen.has_hash(wanted):
                         missing.add(key)
                 if not isinstance(line, ObservationLine):
                     continue
@@ -184,7 +186,7 @@ class ObservationsFold:
                     cached.add(key)
         missing |= cached
         texts = {key for key in merged if key[0] in missing}
-        return Needs(missing, texts, cached, merged)
+        return Needs(missing, texts, cached, merged, hashes)
 
     def load(self, histories: Iterable[TraceHistory], needs: Needs) -> None:
         """Add traces that were read back to the cache.
@@ -252,7 +254,7 @@ class ObservationsFold:
             effects,
         )
         self.deleted.begin()
-        folding = ChunkFold(self._state, events, effects, guard, isolation)
+        folding = ChunkFold(self._state, events, effects, guard, isolation, needs.hashes)
         try:
             for record in records:
                 version = version.of_next(record.offset, record.append_us)

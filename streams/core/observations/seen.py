@@ -94,10 +94,14 @@ class SeenTraces:
             yield part
 
     def add(self, key: TraceKey) -> None:
+        """Add a trace, unless the limit is reached."""
+        self.add_hash(trace_hash(key))
+
+    def add_hash(self, new: int) -> None:
+        """Add a hash, unless the limit is reached."""
         if self._is_full:
             self.rejected += 1
             return
-        new = trace_hash(key)
         bucket = self._buckets[new >> _SHIFT]
         at = bisect_left(bucket, new)
         if at == len(bucket) or bucket[at] != new:

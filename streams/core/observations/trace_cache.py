@@ -6,6 +6,7 @@ from the store before its next event is folded.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,7 +16,7 @@ from clickhouse.rows import ObservationRow, TraceRow
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.merge import merged_of_whole_row, restore_merged
 from streams.core.observations.nesting import Recount
-from streams.core.observations.seen import SeenTraces
+from streams.core.observations.seen import SeenTraces, trace_hash
 from streams.core.observations.state import ObservationState, rank_of, state_of_row
 from streams.core.observations.trace_fields import trace_fields_of
 from streams.core.observations.traces import DAY_US, Trace, TraceKey
@@ -41,7 +42,8 @@ class TraceCache:
     def __init__(
         self, observations_max: int, text_bytes_max: int, seen: SeenTraces, bounds: Bounds
     ) -> None:
-        self.traces: dict[TraceKey, Trace] = {}
+        # Not a dict: taking its first item after many others costs a search through their places.
+        self.traces: OrderedDict[TraceKey, Trace] = OrderedDict()
         self.seen = seen
         self.observations = 0
         self.text_bytes = 0
@@ -68,7 +70,7 @@ class TraceCache:
                 trace.evict_texts(self._trace_text_bytes_max // 2)
                 self._reached["resident_text_bytes_max"] += 1
             self._measure(trace)
-            self.traces[trace.key] = self.traces.pop(trace.key)
+            self.traces.move_to_end(trace.key)
         self.evict()
 
     def load(
@@ -137,7 +139,7 @@ class TraceCache:
             self._reached[
                 "resident_observations_max" if too_many else "resident_text_bytes_max"
             ] += 1
-            self._remove(self.traces.pop(next(iter(self.traces))))
+            self._remove(self.traces.popitem(last=False)[1])
             self.evicted += 1
 
     def forget(self, keys: Iterable[TraceKey]) -> None:
@@ -151,7 +153,7 @@ class TraceCache:
         observations, text_bytes = self._sizes.pop(trace.key, (0, 0))
         self.observations -= observations
         self.text_bytes -= text_bytes
-        self.seen.add(trace.key)
+        self.seen.add_hash(trace.key_hash or trace_hash(trace.key))
         self.evicted_chunk = max(self.evicted_chunk, trace.touched_by)
 
     def _measure(self, trace: Trace) -> None:

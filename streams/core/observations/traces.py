@@ -56,6 +56,7 @@ class Trace:
         "is_near_limit",
         "is_nested",
         "key",
+        "key_hash",
         "nesting",
         "observations",
         "row_version",
@@ -68,6 +69,8 @@ class Trace:
 
     def __init__(self, key: TraceKey) -> None:
         self.key = key
+        self.key_hash = 0
+        """Hash of the key (``streams.core.observations.seen``) if the trace is new; 0: unknown."""
         self.observations: dict[str, ObservationState] = {}
         self.fields = TraceFields()
         self.severities = [0] * len(LEVELS)
