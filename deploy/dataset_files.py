@@ -1,11 +1,13 @@
-"""Read items of datasets from CSV and JSONL files."""
+"""Read items of datasets from CSV, JSONL and Parquet files."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +24,8 @@ _CAMEL: Final = {
     "sourceObservationId": "source_observation_id",
 }
 CELL_CHARS_MAX: Final = 4_000_000
+BLOCK_BYTES: Final = 1_000_000
+PARQUET_ROWS: Final = [sys.executable, "-m", "deploy.parquet_rows"]
 
 
 class Line(NamedTuple):
@@ -33,7 +37,7 @@ class Line(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Columns of a CSV file that form the input and the expected output.
+    """Columns of a CSV or Parquet file that form the input and the expected output.
 
     Without any, these are the columns ``input`` and ``expected_output``.
     """
@@ -83,7 +87,9 @@ def _lines(path: Path, columns: Columns) -> Iterator[Line]:
         return _csv_lines(path, columns)
     if path.suffix in (".jsonl", ".ndjson"):
         return _json_lines(path)
-    raise InvalidArgumentError(f"{path.name} must end in .csv, .jsonl or .ndjson")
+    if path.suffix == ".parquet":
+        return _parquet_lines(path, columns)
+    raise InvalidArgumentError(f"{path.name} must end in .csv, .jsonl, .ndjson or .parquet")
 
 
 def _json_lines(path: Path) -> Iterator[Line]:
@@ -112,45 +118,85 @@ def _csv_lines(path: Path, columns: Columns) -> Iterator[Line]:
     csv.field_size_limit(CELL_CHARS_MAX)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        names = [_CAMEL.get(each, each) for each in reader.fieldnames or ()]
-        chosen = (*columns.inputs, *columns.expected)
-        absent = [each for each in chosen if each not in (reader.fieldnames or ())]
-        if absent:
-            raise InvalidArgumentError(f"{path.name} has no column {absent[0]!r}")
-        if not columns.inputs and "input" not in names:
-            raise InvalidArgumentError(f"{path.name} has no column 'input': use --input COLUMN")
+        _check_columns(path, reader.fieldnames or (), columns)
         for row in reader:
             number = reader.line_num
             if None in row or None in row.values():
                 yield Line(number, {}, "the number of cells differs from the header")
                 continue
-            item = {
-                name: _cell(row[given]) if name in JSON_FIELDS else row[given]
-                for name, given in zip(names, reader.fieldnames or (), strict=True)
-                if name in FIELDS and row[given] and given not in chosen
-            }
-            for field, of_field in (
-                ("input", columns.inputs),
-                ("expected_output", columns.expected),
-            ):
-                if of_field:
-                    item[field] = _joined(row, of_field)
-            for name in ("id", "status", "source_trace_id", "source_observation_id"):
-                if name in item:
-                    item[name] = str(row[name]) if name in row else item[name]
-            yield Line(number, item)
+            yield Line(number, _item_of(row, columns))
 
 
-def _joined(row: dict[str, str], columns: Sequence[str]) -> Any:
+def lines_in(path: Path) -> int | None:
+    """Return the number of lines or rows of a file, for the progress; None if it is unknown."""
+    if path.suffix == ".parquet":
+        with path.open("rb") as file:
+            counted = subprocess.run(
+                [*PARQUET_ROWS, "--count"], stdin=file, capture_output=True, check=False
+            )
+        return int(counted.stdout) if counted.stdout.strip().isdigit() else None
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
+
+
+def _parquet_lines(path: Path, columns: Columns) -> Iterator[Line]:
+    """Read rows with the embedded engine, in a process of its own (``deploy.parquet_rows``)."""
+    with (
+        path.open("rb") as file,
+        subprocess.Popen(
+            PARQUET_ROWS, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for number, text in enumerate(process.stdout, start=1):
+            row = json.loads(text)
+            if number == 1:
+                _check_columns(path, row, columns)
+            yield Line(number, _item_of(row, columns))
+        fault = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode:
+        raise InvalidArgumentError(f"{path.name} cannot be read: {fault}")
+
+
+def _check_columns(path: Path, names: Iterable[str], columns: Columns) -> None:
+    """Check that a file has the chosen columns.
+
+    Raises:
+        InvalidArgumentError: it lacks one.
+    """
+    present = set(names)
+    absent = [each for each in (*columns.inputs, *columns.expected) if each not in present]
+    if absent:
+        raise InvalidArgumentError(f"{path.name} has no column {absent[0]!r}")
+    if not columns.inputs and "input" not in present:
+        raise InvalidArgumentError(f"{path.name} has no column 'input': use --input COLUMN")
+
+
+def _item_of(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """Return the item of a row; empty cells and other columns are left out."""
+    chosen = (*columns.inputs, *columns.expected)
+    item: dict[str, Any] = {}
+    for given, value in row.items():
+        name = _CAMEL.get(given, given)
+        if name in FIELDS and value not in (None, "") and given not in chosen:
+            item[name] = _cell(value) if name in JSON_FIELDS else str(value)
+    for field, of_field in (("input", columns.inputs), ("expected_output", columns.expected)):
+        if of_field:
+            item[field] = _joined(row, of_field)
+    return item
+
+
+def _joined(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
     """Return the value of a single column, or an object with those of several."""
     if len(columns) == 1:
         return _cell(row[columns[0]])
     return {each: _cell(row[each]) for each in columns}
 
 
-def _cell(text: str) -> Any:
-    """Return the JSON value of a cell with an object or list; any other cell is text."""
-    if text.lstrip().startswith(("{", "[")):
+def _cell(text: Any) -> Any:
+    """Return the JSON value of a text with an object or list; other values are unchanged."""
+    if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):

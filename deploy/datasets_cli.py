@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,7 +13,7 @@ import typer
 
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
 from deploy.argument_files import check_writable, write_file
-from deploy.dataset_files import Columns, Line, check_file, read_items
+from deploy.dataset_files import Columns, Line, check_file, lines_in, read_items
 
 ITEMS_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 2_000_000
@@ -37,13 +38,13 @@ def import_items(
         Path,
         typer.Argument(
             help="File with items: .jsonl, an object with input, expected_output, metadata, id and"
-            " status on each line; or .csv with these columns.",
+            " status on each line; or .csv or .parquet with these columns.",
         ),
     ],
     dataset: Annotated[str, typer.Option(help="Name of the dataset, which is created if needed.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", help="Column of the CSV file with inputs; repeatable."),
+        typer.Option("--input", help="Column of a CSV or Parquet file with inputs; repeatable."),
     ] = None,
     expected: Annotated[
         list[str] | None,
@@ -68,24 +69,53 @@ def import_items(
     client.call("POST", ("api", "public", "v2", "datasets"), {"name": dataset})
     written, read, refused = 0, 0, list[dict[str, Any]]()
     lines = read_items(file, dataset, Columns(inputs or (), expected or ()))
-    for batch in _batches(lines):
-        read += len(batch)
-        refused += [{"line": each.number, "reason": each.fault} for each in batch if each.fault]
-        sent = [each for each in batch if not each.fault]
-        if sent:
-            body = {"dataset": dataset, "items": [each.item for each in sent]}
-            answer = client.record(
-                "POST", ("v1", "datasets", "items"), body, fields=("written", "refused")
-            )
-            written += answer["written"]
-            refused += [
-                {"line": sent[each["index"]].number, "reason": each["message"]}
-                for each in answer["refused"]
-            ]
-        if sys.stderr.isatty() or read % PROGRESS_EVERY < len(batch):
-            end = "\r" if sys.stderr.isatty() else "\n"
-            print(f"{read} lines read, {written} items written", end=end, file=sys.stderr)
+    with _progress(file) as show:
+        for batch in _batches(lines):
+            read += len(batch)
+            refused += [{"line": each.number, "reason": each.fault} for each in batch if each.fault]
+            sent = [each for each in batch if not each.fault]
+            if sent:
+                body = {"dataset": dataset, "items": [each.item for each in sent]}
+                answer = client.record(
+                    "POST", ("v1", "datasets", "items"), body, fields=("written", "refused")
+                )
+                written += answer["written"]
+                refused += [
+                    {"line": sent[each["index"]].number, "reason": each["message"]}
+                    for each in answer["refused"]
+                ]
+            show(read, written)
     _report(file, written, sorted(refused, key=lambda each: each["line"]), refused_file)
+
+
+@contextmanager
+def _progress(file: Path) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar, or lines now and then if standard error is no terminal.
+
+    Yields a function that takes the number of lines read and of items written.
+    """
+    if not sys.stderr.isatty():
+        shown = 0
+
+        def print_line(read: int, written: int) -> None:
+            nonlocal shown
+            if read // PROGRESS_EVERY > shown:
+                shown = read // PROGRESS_EVERY
+                print(f"{read} lines read, {written} items written", file=sys.stderr)
+
+        yield print_line
+        return
+    from rich.console import Console  # noqa: PLC0415  # slow to import
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("lines", total=lines_in(file))
+
+        def show(read: int, written: int) -> None:
+            progress.update(task, completed=read, description=f"lines, {written} items written")
+
+        yield show
 
 
 def _report(

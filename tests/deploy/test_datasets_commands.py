@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.dataset_files import lines_in
 from deploy.failures import exit_code_for
 from tests.deploy.mocked_api import mock_api
 
@@ -94,9 +97,49 @@ def test_a_repeated_import_sends_the_same_ids(sent: list[Any], tmp_path: Path) -
     assert len(set(ids)) == 450
 
 
+PARQUET = """
+import sys
+from chdb.session import Session
+
+Session().query(sys.argv[1] + " INTO OUTFILE '" + sys.argv[2] + "' FORMAT Parquet")
+"""
+
+
+def write_parquet(file: Path, select: str) -> None:
+    subprocess.run([sys.executable, "-c", PARQUET, select, str(file)], check=True)
+
+
+def test_rows_of_parquet_keep_their_types(sent: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "a{1}*.parquet"
+    write_parquet(
+        tmp_path / "a.parquet",
+        "SELECT number AS id, tuple(number, 'ü')::Tuple(n UInt64, text String) AS input,"
+        " [1.5, toFloat64(number)] AS expectedOutput, if(number = 1, 'bad', NULL) AS question,"
+        " (number = 0)::Bool AS other, 18446744073709551615 AS big FROM numbers(450)",
+    )
+    (tmp_path / "a.parquet").rename(file)
+    assert "450 items written, 0 lines refused" in run(file)
+    found = items(sent)
+    assert [item["id"] for item in found] == [str(number) for number in range(450)]
+    expected = {"id": "7", "input": {"n": 7, "text": "ü"}, "expected_output": [1.5, 7]}
+    assert found[7] == expected
+    sent.clear()
+    words = ("--input", "question", "--input", "big", "--expected", "other")
+    run(file, *words)
+    second = items(sent)[1]
+    assert second["input"] == {"question": "bad", "big": 18446744073709551615}
+    assert second["expected_output"] is False
+    assert lines_in(file) == 450
+
+
 @pytest.mark.usefixtures("sent")
 def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
-    for name, text in (("a.txt", "x"), ("a.csv", "question\nq\n"), ("b.csv", "input\n\udc80\n")):
+    for name, text in (
+        ("a.txt", "x"),
+        ("a.csv", "question\nq\n"),
+        ("b.csv", "input\n\udc80\n"),
+        ("c.parquet", "PAR1"),
+    ):
         file = tmp_path / name
         file.write_bytes(text.encode("utf-8", "surrogateescape"))
         ended = CliRunner().invoke(app, ["datasets", "import", str(file), "--dataset", "d"])
