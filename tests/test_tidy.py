@@ -22,6 +22,7 @@ CALLED_FROM_OUTSIDE = {
     "WebhookDeliveries": "the registry of kinds of jobs, which finds subclasses",
     "AlertTests": "the registry of kinds of jobs, which finds subclasses",
     "PromptEvents": "the registry of kinds of jobs, which finds subclasses",
+    "TraceDeletionJobs": "the registry of kinds of jobs, which finds subclasses",
     "VersionCreated": "the registry of notification events, which finds subclasses",
     "LabelsChanged": "the registry of notification events, which finds subclasses",
     "PromptDeleted": "the registry of notification events, which finds subclasses",

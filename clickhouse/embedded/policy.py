@@ -172,7 +172,7 @@ class Policy:
         self._require_select(found[at:])
 
     def check_delete(self, sql: bytes) -> None:
-        """Allow ``ALTER TABLE table DELETE IN PARTITION ID 'id' WHERE value = 'text'``.
+        """Allow ``ALTER TABLE table DELETE IN PARTITION ID 'id' WHERE value = 'text' AND …``.
 
         Raises like ``check_query``.
         """
@@ -181,9 +181,9 @@ class Policy:
         except UnreadableSql as error:
             raise NotAllowed(f"the statement {error}") from None
         at = next((at for at, token in enumerate(found) if token.is_word("WHERE")), 0)
-        if not (_is_delete_of_partition(found[:at]) and _is_comparison(found[at + 1 :])):
+        if not (_is_delete_of_partition(found[:at]) and _are_comparisons(found[at + 1 :])):
             raise NotAllowed(
-                "ALTER is only allowed as DELETE IN PARTITION ID 'id' WHERE value = 'text'"
+                "ALTER is only allowed as DELETE IN PARTITION ID 'id' WHERE value = 'text' AND …"
             )
         self._require_functions(found)
         self._require_tables(found)
@@ -296,6 +296,30 @@ def _is_delete_of_partition(head: list[Token]) -> bool:
         and all(token.is_name for token in table[::2])
         and all(token.is_symbol(".") for token in table[1::2])
     )
+
+
+def _are_comparisons(condition: list[Token]) -> bool:
+    """Return whether tokens are comparisons with literals, joined by AND."""
+    parts: list[list[Token]] = [[]]
+    for token in condition:
+        if token.is_word("AND"):
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return all(_is_comparison(each) or _is_of_column(each) for each in parts)
+
+
+def _is_of_column(condition: list[Token]) -> bool:
+    """Return whether tokens are ``column = 1``, ``column < 1`` or ``column IN ('text', …)``."""
+    if not condition or not condition[0].is_name:
+        return False
+    if len(condition) == 3:
+        is_compared = condition[1].is_symbol("=") or condition[1].is_symbol("<")
+        return is_compared and condition[2].kind == "number"
+    if len(condition) < 5 or not condition[1].is_word("IN"):
+        return False
+    shape = "".join("'" if token.kind == "string" else token.text for token in condition[2:])
+    return re.fullmatch(r"\('(?:,')*\)", shape) is not None
 
 
 def _is_comparison(condition: list[Token]) -> bool:

@@ -21,6 +21,7 @@ from deploy.recovery.alerts import read_alerts, restore_alerts
 from deploy.recovery.consistency import disagreements
 from deploy.recovery.control_records import read_control_log, restore_control
 from deploy.recovery.tiers import restore_tiers
+from deploy.recovery.trace_deletions import restore_trace_deletions
 from producers.control.kinds.delivery_request import DeliveryRequest
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
@@ -54,7 +55,8 @@ async def recover(
 ) -> bool:
     """Rebuild the log from the store; return false if ``confirm`` returned false.
 
-    1. Create tables and topics. 2. Restore control records and users' tiers. 3. Restore alerts and
+    1. Create tables and topics. 2. Restore control records, users' tiers and
+    deletions of traces. 3. Restore alerts and
     their deliveries. 4. Fill lost offsets with empty records. 5. Record the positions of the new
     log in the store. Until step 5 is done, every role refuses to start, and all steps can be
     repeated.
@@ -82,6 +84,8 @@ async def recover(
         stack.push_async_callback(producer.stop)
         webhooks = await _restore_control(kafka, store, box, print_line)
         print_line(f"tiers of users: {await restore_tiers(producer, kafka.topics, store)} restored")
+        deletions = await restore_trace_deletions(producer, kafka.topics, store)
+        print_line(f"deletions of traces: {deletions} restored")
         recorded_ms = max((each.row_version for each in found.recorded), default=0)
         uncertain_from_us = (
             (recorded_ms - DELIVERY_UNCERTAIN_S * 1_000) * 1_000

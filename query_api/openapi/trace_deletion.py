@@ -9,7 +9,8 @@ _TRACE_ID: Final = "0af7651916cd43dd8448eb211c80319c"
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 800}
 _DESCRIPTION: Final = (
     "Requires the scope `write`. Traces are deleted with their observations within seconds: totals,"
-    " windows, rollups, spend and budgets no longer count them. Events of a deleted trace that"
+    " windows, rollups, spend and budgets no longer count them. Their scores are deleted, and their"
+    " texts are erased later. Events of a deleted trace that"
     " arrive in the next seven days (`TRACEMILL_STREAMS_DELETED_TRACE_MEMORY_H`) are dropped."
     " Unknown traces are accepted."
 )

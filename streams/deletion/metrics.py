@@ -1,4 +1,4 @@
-"""Define the metrics of deleting projects."""
+"""Define the metrics of deleting projects and traces."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ DELETED_LOG_RECORDS: Final = Counter(
     "tracemill_deletion_log_records_total",
     "Records of deleted projects that were removed from compacted topics.",
     ["topic"],
+)
+DELETED_SCORES: Final = Counter(
+    "tracemill_deletion_scores_total", "Scores of deleted traces that were deleted."
+)
+ERASED_PARTITIONS: Final = Counter(
+    "tracemill_deletion_erased_partitions_total",
+    "Partitions that were rewritten without the rows of deleted traces.",
+    ["table"],
 )
 FAILURES: Final = Counter(
     "tracemill_deletion_failures_total",

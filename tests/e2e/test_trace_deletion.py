@@ -93,6 +93,8 @@ def test_a_deleted_trace_counts_nowhere_and_stays_away(
     until(lambda: cost(client, f"/v1/sessions/of-{user}/totals") == one)
     until(lambda: in_windows(client, user) == (1, one))
     assert client.get(f"/api/public/traces/{ids[0]}").status_code == 404
+    until(lambda: client.get(f"/api/public/scores/s-{ids[0]}").status_code == 404)
+    assert client.get(f"/api/public/scores/s-{ids[4]}").status_code == 200
     listed = client.get("/api/public/observations", params={"userId": user}).json()["data"]
     assert {each["traceId"] for each in listed} == {ids[4]}
     (row,) = [each for each in client.get("/v1/users").json()["data"] if each["id"] == user]

@@ -17,9 +17,14 @@ def version_of(score: Score) -> int:
     A deletion outranks all of them.
     """
     if score.deleted:
-        return (max(score.ts_us, 0) + 1) << _TIE_BITS
+        return version_of_time(score.ts_us + 1)
     tie = crc32(encode_event(score)) & ((1 << _TIE_BITS) - 1)
-    return (max(score.ts_us, 0) << _TIE_BITS) | tie
+    return version_of_time(score.ts_us) | tie
+
+
+def version_of_time(ts_us: int) -> int:
+    """Return the lowest version of scores that were made at a time."""
+    return max(ts_us, 0) << _TIE_BITS
 
 
 def row_of(score: Score) -> ScoreRow:

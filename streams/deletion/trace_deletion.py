@@ -1,0 +1,116 @@
+"""Complete the deletion of traces: delete their scores, and erase their superseded rows.
+
+Stage 1 has deleted the traces from all totals and queries, see
+``streams.core.observations.deletions``.
+All steps can be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from clickhouse.store import Store
+from clickhouse.trace_rows import (
+    SupersededRows,
+    begin_to_erase,
+    partitions_with,
+    trace_tables,
+)
+from producers.settings import KafkaSettings
+from streams.core.observations.scores import version_of_time
+from streams.core.observations.versions import version_floor
+from streams.deletion import metrics
+from streams.deletion.settings import TraceDeletionSettings
+from tracemill.clock import now_us
+from tracemill.contract import Score, encode_event
+from tracemill.partitioning import partition_key, partition_of
+
+log = structlog.get_logger(__name__)
+
+SCORES: Final = "scores"
+HOUR_US: Final = 3_600_000_000
+_SCORES_SQL: Final = """
+SELECT id, toUnixTimestamp64Micro(event_time) AS event_us
+FROM scores FINAL
+WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+LIMIT {limit:UInt32}
+"""
+
+
+class TraceDeletions:
+    """The steps of deleting traces that stage 1 has deleted."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        store: Store,
+        producer: AIOKafkaProducer,
+        settings: TraceDeletionSettings,
+    ) -> None:
+        self._kafka = kafka
+        self._store = store
+        self._producer = producer
+        self._settings = settings
+
+    async def delete_scores(self, project_id: str, trace_ids: Sequence[str]) -> int:
+        """Append deletions of the stored scores of traces to the events; return their number.
+
+        Raises:
+            StoreError: the store could not be read.
+            KafkaError: the broker refused an event.
+        """
+        limit = self._settings.scores_at_once_max
+        params = {"project": project_id, "traces": list(trace_ids), "limit": limit}
+        found = await self._store.query(_SCORES_SQL, params)
+        at_us = now_us()
+        sent = []
+        for row in found:
+            event = Score(
+                project_id=project_id,
+                id=row["id"],
+                # A score may have a time in the future, and its deletion must be later.
+                ts_us=max(at_us, int(row["event_us"])),
+                name="",
+                data_type="NUMERIC",
+                deleted=True,
+            )
+            key = partition_key(event)
+            number = partition_of(project_id, key, self._kafka.event_partitions)
+            topic = self._kafka.topics.events
+            sent.append(await self._producer.send(topic, encode_event(event), partition=number))
+        await asyncio.gather(*sent)
+        metrics.DELETED_SCORES.inc(len(found))
+        if len(found) >= limit:
+            metrics.LIMIT_REACHED.labels("scores_at_once_max").inc()
+        return len(found)
+
+    async def erase(self, project_id: str, trace_ids: Sequence[str], deleted_us: int) -> None:
+        """Rewrite the partitions with superseded rows of traces, which still contain texts.
+
+        Args:
+            project_id: the project.
+            trace_ids: traces that were deleted within half an hour.
+            deleted_us: when the first of them was deleted. Later rows belong to new traces of the
+                same ids, which begin an hour later at the earliest.
+
+        Raises:
+            StoreError: the store did not answer, or refused a statement.
+        """
+        limit_us = deleted_us + HOUR_US
+        for table, column in (await trace_tables(self._store)).items():
+            below = version_of_time(limit_us) if table == SCORES else version_floor(limit_us)
+            condition = SupersededRows(project_id, trace_ids, below).condition(column)
+            for partition_id in await partitions_with(self._store, table, condition):
+                await self._erase_partition(table, partition_id, condition)
+
+    async def _erase_partition(self, table: str, partition_id: str, condition: str) -> None:
+        await begin_to_erase(self._store, table, partition_id, condition)
+        while partition_id in await partitions_with(self._store, table, condition):  # noqa: ASYNC110
+            await asyncio.sleep(self._settings.poll_s)
+        metrics.ERASED_PARTITIONS.labels(table).inc()
+        log.info("trace_rows_erased", table=table, partition=partition_id)
