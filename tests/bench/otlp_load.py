@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ SPAN_MARK = b"\xf7\xe6\xd5\xc4"
 """First half of every span id of the template."""
 START_MARK = (0x5A5B5C5D5E5F5051).to_bytes(8, "little")
 END_MARK = (0x4A4B4C4D4E4F4041).to_bytes(8, "little")
+USER_MARK = "user-<mark>!"
+"""As long as the user ids that replace it."""
 SPANS_PER_TRACE = 5
 SPAN_DURATION_NS = 800_000_000
 INPUT = "How long are invoices kept, and where can I download the ones of last year? " * 2
@@ -50,6 +53,7 @@ class Template:
         model: str = "gpt-4o-mini",
     ) -> None:
         self.spans = spans
+        self.environment = environment
         self.traces = -(-spans // SPANS_PER_TRACE)
         export = ExportTraceServiceRequest()
         resource = export.resource_spans.add()
@@ -102,6 +106,23 @@ class Template:
             .replace(START_MARK, (end_ns - SPAN_DURATION_NS).to_bytes(8, "little"))
             .replace(END_MARK, end_ns.to_bytes(8, "little"))
         )
+
+
+class UsersTemplate(Template):
+    """An export whose traces are of one user after the other, up to a number of users."""
+
+    def __init__(self, spans: int, *, environment: str, users: int) -> None:
+        super().__init__(spans, environment=environment, user=USER_MARK)
+        self._users = itertools.cycle(b"user-%07d" % number for number in range(users))
+
+    def body(self, request: int, end_ns: int) -> bytes:
+        parts = super().body(request, end_ns).split(USER_MARK.encode())
+        marks = len(parts) - 1
+        of_trace = list(itertools.islice(self._users, self.traces))
+        joined = [parts[0]]
+        for at in range(marks):
+            joined += (of_trace[at * self.traces // marks], parts[at + 1])
+        return b"".join(joined)
 
 
 def _marked(index: int) -> bytes:

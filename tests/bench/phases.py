@@ -27,6 +27,8 @@ POLL_SHARE = 0.05
 COUNT_EVERY_S = 2.0
 VISIBLE_TIMEOUT_S = 60.0
 SAMPLE_EVERY_S = 1.0
+FLOOD_SPANS = 200
+"""Spans in one export of a flood."""
 
 
 @dataclass(slots=True)
@@ -114,10 +116,11 @@ async def flood(
     *,
     seconds: float,
     connections: int = 8,
-    spans: int = 200,
+    template: Template | None = None,
 ) -> Measured:
     """A closed loop on ``connections`` connections: as fast as the server takes it."""
-    template = Template(spans, environment="flood")
+    template = template or Template(FLOOD_SPANS, environment="flood")
+    spans = template.spans
     measured = Measured(f"as fast as it goes for {seconds:g} s", Answers())
     async with accounting(server, measured), server.client() as client:
         begun_s = time.perf_counter()
@@ -142,7 +145,7 @@ async def flood(
 
         last = await asyncio.gather(*(worker(index == 0) for index in range(connections)))
         measured.visible_s += [*await asyncio.gather(*samples), *last]
-        await count_visible(client, "flood", measured, begun_s)
+        await count_visible(client, template.environment, measured, begun_s)
     return measured
 
 

@@ -1,4 +1,8 @@
-"""Totals stay exact if events are repeated and shuffled and processes are killed."""
+"""Totals and alerts stay exact if events are repeated and shuffled and processes are killed.
+
+``TRACEMILL_TEST_EXACT_OBSERVATIONS`` and ``TRACEMILL_TEST_EXACT_KILLS`` make the load larger: it is
+sent twice, and again until so many processes were killed.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +26,17 @@ from tests.fixtures.daytime import daytime_zone
 from tests.fixtures.installation import Server, running_server
 
 OBSERVATIONS = int(os.environ.get("TRACEMILL_TEST_EXACT_OBSERVATIONS", "100000"))
+KILLS_MIN = int(os.environ.get("TRACEMILL_TEST_EXACT_KILLS", "1"))
 KILL_EVERY_S = 5.0
 KILLED_ROLES = ("broker", "store", "edge", "streams", "sink")
 BATCH = 250
 SENDERS = 4
-SETTLE_TIMEOUT_S = 180.0
-SEND_TIMEOUT_S = 300.0
+SETTLE_TIMEOUT_S = max(180.0, OBSERVATIONS / 1_000)
+SEND_TIMEOUT_S = max(300.0, OBSERVATIONS / 500)
 THRESHOLDS = (0.5, 1.0)
 ENVIRONMENT = "exact"
 CROSSED, CORRECTED = "budget.threshold_crossed", "budget.corrected"
+FIRING, RESOLVED = "alert.firing", "alert.resolved"
 
 
 class Killer(Thread):
@@ -174,11 +180,39 @@ def crossed_once(deliveries: Sequence[Received]) -> set[tuple[str, Any]]:
     corrections: dict[tuple[str, Any], set[str]] = {}
     for each in list(deliveries):
         data = each.body["data"]
+        if each.body["type"] not in {CROSSED, CORRECTED}:
+            continue
         ids = crossings if each.body["type"] == CROSSED else corrections
         ids.setdefault((data["budget_id"], data["threshold"]), set()).add(each.id)
     open_ = {at: len(ids) - len(corrections.get(at, ())) for at, ids in crossings.items()}
     assert all(count <= 1 for count in open_.values()), open_
     return {at for at, count in open_.items() if count == 1}
+
+
+def episodes(deliveries: Sequence[Received]) -> dict[str, set[tuple[str, str]]]:
+    """Return the type and id of each alert of a rule, by model."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for each in list(deliveries):
+        if each.body["type"] in {FIRING, RESOLVED}:
+            model = each.body["data"]["group"]["model"]
+            found.setdefault(model, set()).add((each.body["type"], each.id))
+    return found
+
+
+def create_rule(client: httpx.Client, expected: Totals) -> str:
+    """Create a rule that is true for each model, once most of the load has been sent.
+
+    Shuffled spans can lower the cost for a moment, which must not end the episode.
+    """
+    costs = [pico for model, pico in expected.cost_pico_by_model.items() if model]
+    rule = {
+        "name": "cost by model", "metric": "cost", "group_by": ["model"], "comparison": ">",
+        "threshold": str(usd(min(costs) * 9 // 10)), "window": "1d", "time_zone": daytime_zone(),
+        "keep_firing_for": "1h",
+    }  # fmt: skip
+    answer = client.post("/v1/alert-rules", json=rule)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +235,8 @@ def test_sent_twice_shuffled_and_killed_every_total_is_exact(
 
     with receiver() as hook:
         created = client.post(
-            "/v1/webhooks", json={"url": hook.url, "events": [CROSSED, CORRECTED]}
+            "/v1/webhooks",
+            json={"url": hook.url, "events": [CROSSED, CORRECTED, FIRING, RESOLVED]},
         )
         assert created.status_code == 201, created.text
         budgets: dict[str, str] = {}
@@ -220,24 +255,36 @@ def test_sent_twice_shuffled_and_killed_every_total_is_exact(
             assert answer.status_code == 201, answer.text
             budgets[answer.json()["id"]] = user
 
+        rule_id = create_rule(client, expected)
+
         killer = Killer(installation, random)
         killer.start()
         try:
             send_all(installation, all_facts, random)
             send_all(installation, all_facts, random)
+            while len(killer.killed) < KILLS_MIN:
+                send_all(installation, all_facts, random)
         finally:
             killer.stop()
-        print(f"killed: {', '.join(killer.killed)}")
+        print(f"{len(killer.killed)} killed: {', '.join(killer.killed)}")
 
         becomes(figures_of(expected), lambda: figures(client, start_ns, budgets))
 
         deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
-        while len(crossed_once(hook.deliveries)) < len(budgets) * len(THRESHOLDS):
+        models = len(expected.cost_pico_by_model) - 1
+        while (
+            len(crossed_once(hook.deliveries)) < len(budgets) * len(THRESHOLDS)
+            or len(episodes(hook.deliveries)) < models
+        ):
             assert time.monotonic() < deadline_s, f"{len(hook.deliveries)} webhooks came"
             time.sleep(0.1)
         assert figures(client, start_ns, budgets) == figures_of(expected), "and stays so"
         assert len(crossed_once(hook.deliveries)) == len(budgets) * len(THRESHOLDS)
 
+        for model, alerts in episodes(hook.deliveries).items():
+            assert [kind for kind, _ in alerts] == [FIRING], (model, alerts)
+
+        client.delete(f"/v1/alert-rules/{rule_id}")
         client.delete(f"/v1/webhooks/{created.json()['id']}")
         for budget_id in budgets:
             client.delete(f"/v1/budgets/{budget_id}")

@@ -1,0 +1,96 @@
+"""`python -m tests.bench.user_budget`: floods over many users, without and with a budget for each.
+
+Pairs of floods, without the budget and then with it, go to one installation. It prints the visible
+spans per second, the CPU time per span and the memory of the streams, and the ratio of each pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.otlp_load import UsersTemplate
+from tests.bench.phases import FLOOD_SPANS, Measured, RequestNumbers, flood
+from tests.fixtures.installation import ROLES, Server, running_server
+
+SETTLE_S = 5.0
+BUDGET = {
+    "name": "each user", "group_by": ["user_id"], "period": "day",
+    "tiers": {"free": "0.10", "pro": "5"}, "default_tier": "free", "thresholds": [0.8, 1],
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.user_budget", description=__doc__)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=30, help="of each flood")
+    parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--ratio-min", type=float, default=0.9, help="exit with 1 below it")
+    options = parser.parse_args()
+    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
+    try:
+        with running_server(root / "data") as server:
+            loads = asyncio.run(_measure(server, options))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    ratios = [_speed(after) / _speed(before) for before, after in loads]
+    Console(width=120).print(_table(loads))
+    print("visible per s, with / without: " + ", ".join(f"{each:.3f}" for each in ratios))
+    return int(statistics.median(ratios) < options.ratio_min)
+
+
+async def _measure(server: Server, options: argparse.Namespace) -> list[tuple[Measured, Measured]]:
+    numbers = RequestNumbers()
+    loads = []
+
+    async def flooded(name: str) -> Measured:
+        await asyncio.sleep(SETTLE_S)
+        template = UsersTemplate(FLOOD_SPANS, environment=name, users=options.users)
+        return await flood(server, numbers, seconds=options.seconds, template=template)
+
+    await flood(server, numbers, seconds=SETTLE_S)
+    async with server.client() as client:
+        for pair in range(options.pairs):
+            without = await flooded(f"without-{pair}")
+            answer = await client.post("/v1/budgets", json=BUDGET)
+            answer.raise_for_status()
+            loads.append((without, await flooded(f"with-{pair}")))
+            path = f"/v1/budgets/{answer.json()['id']}/status"
+            status = (await client.get(path)).json()
+            print(f"groups: {status.get('group_count')}")
+            (await client.delete(f"/v1/budgets/{answer.json()['id']}")).raise_for_status()
+    return loads
+
+
+def _speed(load: Measured) -> float:
+    return load.visible_spans / load.until_visible_s
+
+
+def _table(loads: list[tuple[Measured, Measured]]) -> Table:
+    names = [f"{name} {pair + 1}" for pair in range(len(loads)) for name in ("without", "with")]
+    table = Table("", *names, title="floods over many users, without and with a budget for each")
+    flat = [each for pair in loads for each in pair]
+    table.add_row("visible", *(f"{each.visible_spans:,}" for each in flat))
+    lost = (f"{each.answers.accepted_spans - each.visible_spans:,}" for each in flat)
+    table.add_row("lost", *lost)
+    table.add_row("visible per s", *(f"{_speed(each):,.0f}" for each in flat))
+    for role in ROLES:
+        cells = (
+            f"{each.cpu_s.get(role, 0.0) / max(each.visible_spans, 1) * 1e6:.1f} µs,"
+            f" {each.rss_bytes.get(role, 0) / 1e6:,.0f} MB"
+            for each in flat
+        )
+        table.add_row(f"{role}: CPU per span, RSS", *cells)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
