@@ -93,6 +93,9 @@ from query_api.v1.windows import windows_router
 
 VERSION: Final = version("tracemill")
 ROUTERS: Final = (
+    # Applications wait for these, and FastAPI tries one route after the other.
+    decisions_router,
+    prompts_router,
     projects_router,
     api_keys_router,
     models_router,
@@ -110,7 +113,6 @@ ROUTERS: Final = (
     dataset_runs_router,
     datasets_v1_router,  # after runs, because names of datasets may have slashes
     sessions_router,
-    prompts_router,
     protected_labels_router,
     prompt_split_router,
     prompt_comparison_router,
@@ -128,7 +130,6 @@ ROUTERS: Final = (
     alerts_router,
     dead_letters_router,
     deliveries_router,
-    decisions_router,
     default_prices_router,
     price_resolution_router,
     unpriced_router,
