@@ -143,6 +143,15 @@ ROUTERS: Final = (
 RESOURCES: Final = tuple(defined_resources())
 
 
+def prepare_routes(app: FastAPI) -> None:
+    """Build what FastAPI otherwise builds during the first request, for a tenth of a second.
+
+    Later requests are then also quicker, because these objects are not part of collections.
+    """
+    for route in app.routes:
+        route.matches({"type": "http", "method": "GET", "path": "/-", "headers": []})
+
+
 def create_query_api(
     store: Store,
     control: ControlLog,

@@ -50,7 +50,7 @@ from producers.settings import (
 )
 from producers.tiers.log import TierLog
 from producers.usage.log import UsageLog
-from query_api.app import create_query_api
+from query_api.app import create_query_api, prepare_routes
 from query_api.decisions.feed import following_budgets
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
@@ -222,6 +222,7 @@ async def _serve(
                 disk=disk,
                 decisions=decisions,
             )
+            prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
         own = ServeOptionsRequests(Starlette(routes=routes))
         application = by_path(own, gateway_app, query_app)
