@@ -18,7 +18,7 @@ _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 def markdown(comparison: Mapping[str, Any], failures: Sequence[str]) -> str:
     """Return a report as Markdown."""
-    lines = [f"# Experiments on {_escaped(comparison['dataset'])}", ""]
+    lines = [f"# {_escaped(_title(comparison))}", ""]
     lines += [f"- **failed:** {_escaped(each)}" for each in failures]
     for title, columns, rows in _tables(comparison):
         lines += ["", f"## {title}", "", _row(columns), _row(["---"] * len(columns))]
@@ -28,7 +28,7 @@ def markdown(comparison: Mapping[str, Any], failures: Sequence[str]) -> str:
 
 def html_page(comparison: Mapping[str, Any], failures: Sequence[str]) -> str:
     """Return a report as an HTML page without scripts."""
-    title = html.escape(f"Experiments on {comparison['dataset']}")
+    title = html.escape(_title(comparison))
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         f"<title>{title}</title>",
@@ -116,3 +116,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def _escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def _title(comparison: dict[str, Any]) -> str:
+    dataset = comparison["dataset"]
+    return "Experiments" if dataset is None else f"Experiments on {dataset}"

@@ -39,7 +39,10 @@ def compare(
         list[str],
         typer.Argument(metavar="RUN...", help="Names of runs; the first is the baseline."),
     ],
-    dataset: Annotated[str, typer.Option(help="Name of the dataset.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Name of the dataset; without it, runs are names or ids of experiments."),
+    ] = None,
     report: Annotated[Format, typer.Option("--format", help="Format of the report.")] = (
         Format.MARKDOWN
     ),
@@ -59,7 +62,8 @@ def compare(
     """Print a report that compares scores, cost, latency and tokens of runs."""
     conditions = parse_conditions(fail_if or [])
     client = api_of_project(url, public_key, secret_key)
-    query = urlencode([("dataset", dataset), *(("runs", each) for each in runs)])
+    of_dataset = [] if dataset is None else [("dataset", dataset)]
+    query = urlencode([*of_dataset, *(("runs", each) for each in runs)])
     path = ("v1", "experiments", "compare")
     comparison = client.record("GET", path, query=f"?{query}", fields=("runs",))
     failures = failed_conditions(comparison, conditions)

@@ -36,6 +36,7 @@ from query_api.langfuse.dataset_run_items import dataset_run_items_router
 from query_api.langfuse.dataset_runs import dataset_runs_router
 from query_api.langfuse.datasets import datasets_router
 from query_api.langfuse.datasets_v1 import datasets_v1_router
+from query_api.langfuse.experiments import langfuse_experiments_router
 from query_api.langfuse.media import media_router
 from query_api.langfuse.metrics import metrics_router
 from query_api.langfuse.models import models_router
@@ -111,6 +112,7 @@ ROUTERS: Final = (
     dataset_run_items_router,
     datasets_router,
     dataset_runs_router,
+    langfuse_experiments_router,
     datasets_v1_router,  # after runs, because names of datasets may have slashes
     sessions_router,
     protected_labels_router,

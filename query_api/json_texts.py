@@ -12,7 +12,7 @@ _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FAILURES: Final = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 _NUMBER_START: Final = frozenset("-0123456789")
 _VALUE_START: Final = _NUMBER_START | frozenset("tfn{[")
-_EXPERIMENT: Final = "langfuse.experiment."
+EXPERIMENT: Final = "langfuse.experiment."
 """Prefix of attributes that describe the experiment of an observation, and are no metadata."""
 
 Shown = msgspec.Raw | str | None
@@ -51,13 +51,14 @@ def members(text: str) -> dict[str, msgspec.Raw]:
         except _FAILURES:
             raw = msgspec.Raw(msgspec.json.encode(text))
         return {"metadata": _unquoted(raw)}
-    return {
-        key: _unquoted(value) for key, value in found.items() if not key.startswith(_EXPERIMENT)
-    }
+    return {key: _unquoted(value) for key, value in found.items() if not key.startswith(EXPERIMENT)}
 
 
 def parameters(text: str) -> Shown | dict[str, msgspec.Raw]:
-    """Return model parameters: numbers and strings as they are, other values as their JSON text."""
+    """Return model parameters: numbers and strings as they are, other values as their JSON text.
+
+    The text has no spaces, as in Langfuse.
+    """
     try:
         found = _object.decode(text)
     except _FAILURES:
@@ -69,7 +70,8 @@ def _parameter(value: msgspec.Raw) -> msgspec.Raw:
     text = bytes(value)
     if text[:1] in b'"-0123456789' or text == b"null":
         return value
-    return msgspec.Raw(msgspec.json.encode(text.decode()))
+    compact = msgspec.json.format(text, indent=-1)
+    return msgspec.Raw(msgspec.json.encode(compact.decode()))
 
 
 def _unquoted(value: msgspec.Raw) -> msgspec.Raw:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from producers.documents.record import DocumentKey, DocumentRecord
@@ -42,6 +42,12 @@ class Documents:
         key = DocumentKey(project_id, kind.kind, id_)
         record = await self._reading.current(key, cached=kind.is_cached)
         return None if record is None or record.is_deleted else document_of(kind, record)
+
+    async def records(
+        self, kind: type[BodyT], project_id: str, ids: Iterable[str]
+    ) -> dict[str, DocumentRecord]:
+        """Return the last revision of each document, also of deleted ones. Raises like ``get``."""
+        return await self._reading.current_by_id(project_id, kind.kind, ids)
 
     async def page(
         self,

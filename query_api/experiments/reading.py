@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 
-from producers.documents.kinds.dataset_run import DatasetRun, DatasetRunItem
+from producers.documents.kinds.dataset_run import DatasetRun
 from producers.token_sides import tokens_of
 from query_api.context import AppContext
 from query_api.documents.document import Document
 from query_api.experiments.comparison import ItemResult, RunResults
+from query_api.experiments.runs import items_of_run
 from query_api.store.queries.experiments import MeanScores
 from query_api.store.rows import TRACE_AMOUNTS, StoredTrace
 from query_api.store.trace_reading import read_traces
@@ -34,7 +35,7 @@ async def results_of(context: AppContext, run: Document[DatasetRun]) -> RunResul
         TooManyError: the run has too many items.
         UnavailableError, TooCostlyError: the store did not answer in time.
     """
-    items = await context.documents.all(DatasetRunItem, run.project_id, parent=run.id)
+    items = await items_of_run(context, run)
     newest = {each.body.dataset_item_id: each.body.trace_id for each in reversed(items)}
     trace_ids = list(dict.fromkeys(newest.values()))
     traces: dict[str, StoredTrace] = {}

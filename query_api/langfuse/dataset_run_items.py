@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any
 
 import msgspec
@@ -10,11 +9,13 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
+from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.kinds.dataset_run import DatasetRun, DatasetRunItem, run_id
 from query_api.context import AppContext, ProjectId
 from query_api.documents.document import Document
 from query_api.errors import BadRequestError, NotFoundError
+from query_api.experiments.runs import item_link_id, items_of_run, run_named
 from query_api.langfuse.dataset_bodies import NAME_CHARS_MAX, RunItemBody
 from query_api.langfuse.parameters import PageParameters
 from query_api.langfuse.shapes.dataset import DatasetRunItemOut, dataset_run_item_out
@@ -75,7 +76,7 @@ def dataset_run_items_router(context: AppContext) -> APIRouter:
             item_version_us=item.updated_us,
         )
         added = await documents.get_or_create(
-            project_id, _link_id(link), link, created_us=body.created_at
+            project_id, item_link_id(link), link, created_us=body.created_at
         )
         return json_response(dataset_run_item_out(added))
 
@@ -85,18 +86,14 @@ def dataset_run_items_router(context: AppContext) -> APIRouter:
     async def list_run_items(
         project_id: ProjectId, parameters: Annotated[RunItemParameters, Query()]
     ) -> Response:
-        id_ = run_id(project_id, parameters.dataset_id, parameters.run_name)
-        if await documents.get(DatasetRun, project_id, id_) is None:
+        dataset = await documents.get(Dataset, project_id, parameters.dataset_id)
+        run = await run_named(context, dataset, parameters.run_name) if dataset else None
+        if run is None:
             raise NotFoundError("Dataset run not found for the given project and dataset id")
-        found, total = await documents.page(
-            DatasetRunItem,
-            project_id,
-            offset=parameters.offset,
-            limit=parameters.limit,
-            parent=id_,
-        )
-        meta = page_meta(parameters.page, parameters.limit, total)
-        data = [dataset_run_item_out(each) for each in found]
+        items = await items_of_run(context, run)
+        page = items[parameters.offset : parameters.offset + parameters.limit]
+        meta = page_meta(parameters.page, parameters.limit, len(items))
+        data = [dataset_run_item_out(each) for each in page]
         return json_response(DatasetRunItemList(data, meta))
 
     return router
@@ -149,9 +146,3 @@ def _new_run(item: DatasetItem, body: RunItemBody) -> DatasetRun:
         description=body.run_description,
         metadata=metadata or {},
     )
-
-
-def _link_id(link: DatasetRunItem) -> str:
-    """Return an id that depends on what is linked, so that a repeated request adds nothing."""
-    parts = [link.run_id, link.dataset_item_id, link.trace_id, link.observation_id]
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]

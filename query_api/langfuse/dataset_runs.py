@@ -8,10 +8,15 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from producers.documents.kinds.dataset_run import DatasetRun, DatasetRunItem, run_id
 from query_api.context import AppContext, ProjectId
-from query_api.documents.document import Document
 from query_api.errors import NotFoundError
+from query_api.experiments.runs import (
+    Run,
+    delete_with_items,
+    items_of_run,
+    page_of_runs,
+    run_named,
+)
 from query_api.langfuse.dataset_bodies import NAME_CHARS_MAX
 from query_api.langfuse.datasets import DatasetName, found_dataset
 from query_api.langfuse.parameters import PageParameters
@@ -63,9 +68,9 @@ def dataset_runs_router(context: AppContext) -> APIRouter:
         )
     }
 
-    async def found_run(project_id: str, name: str, run_name: str) -> Document[DatasetRun]:
+    async def found_run(project_id: str, name: str, run_name: str) -> Run:
         dataset = await found_dataset(documents, project_id, name)
-        run = await documents.get(DatasetRun, project_id, run_id(project_id, dataset.id, run_name))
+        run = await run_named(context, dataset, run_name)
         if run is None:
             raise NotFoundError("Dataset run not found")
         return run
@@ -75,7 +80,7 @@ def dataset_runs_router(context: AppContext) -> APIRouter:
         project_id: ProjectId, dataset_name: DatasetName, run_name: RunName
     ) -> Response:
         run = await found_run(project_id, dataset_name, run_name)
-        items = await documents.all(DatasetRunItem, project_id, parent=run.id)
+        items = await items_of_run(context, run)
         return json_response(
             DatasetRunWithItemsOut(
                 **fields_of_run(run),
@@ -91,8 +96,7 @@ def dataset_runs_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Its traces remain."""
         run = await found_run(project_id, dataset_name, run_name)
-        await documents.delete_children(DatasetRunItem, project_id, run.id)
-        await documents.delete(DatasetRun, project_id, run.id)
+        await delete_with_items(context, run)
         return json_response(RunDeleted())
 
     @router.get(_RUNS, summary="List the runs of a dataset", responses=listed)
@@ -102,13 +106,7 @@ def dataset_runs_router(context: AppContext) -> APIRouter:
         parameters: Annotated[PageParameters, Query()],
     ) -> Response:
         dataset = await found_dataset(documents, project_id, dataset_name)
-        found, total = await documents.page(
-            DatasetRun,
-            project_id,
-            offset=parameters.offset,
-            limit=parameters.limit,
-            parent=dataset.id,
-        )
+        found, total = await page_of_runs(context, dataset, parameters.offset, parameters.limit)
         meta = page_meta(parameters.page, parameters.limit, total)
         return json_response(DatasetRunList([dataset_run_out(each) for each in found], meta))
 

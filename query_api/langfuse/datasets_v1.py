@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
-from producers.documents.kinds.dataset_run import DatasetRun
 from query_api.context import AppContext, ProjectId
 from query_api.documents.document import Document
+from query_api.experiments.runs import all_runs
 from query_api.langfuse.dataset_bodies import DatasetBody
 from query_api.langfuse.datasets import (
     DatasetName,
@@ -52,7 +52,7 @@ def datasets_v1_router(context: AppContext) -> APIRouter:
     ) -> tuple[list[Document[DatasetItem]], list[str]]:
         project_id = dataset.project_id
         items = await documents.all(DatasetItem, project_id, parent=dataset.id, status="ACTIVE")
-        runs = await documents.all(DatasetRun, project_id, parent=dataset.id)
+        runs = await all_runs(context, dataset)
         return items, [each.body.name for each in runs]
 
     @router.post(

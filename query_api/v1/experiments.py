@@ -1,4 +1,4 @@
-"""Serve ``/v1/experiments/compare``: the runs of a dataset, item by item and in total."""
+"""Serve ``/v1/experiments/compare``: runs of experiments, item by item and in total."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from pydantic import Field
 from starlette.responses import Response
 
 from producers.documents.kinds.dataset_item import DatasetItem
-from producers.documents.kinds.dataset_run import DatasetRun, run_id
 from query_api import metrics
 from query_api.context import AppContext, ProjectId
-from query_api.documents.document import Document
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.experiments.comparison import (
     Difference,
@@ -31,6 +29,7 @@ from query_api.experiments.comparison import (
     summary_of,
 )
 from query_api.experiments.reading import results_of
+from query_api.experiments.runs import Run, experiment_named, run_named
 from query_api.money import usd_text
 from query_api.openapi.experiment_examples import COMPARISON_EXAMPLE
 from query_api.responses import json_response
@@ -39,9 +38,16 @@ from query_api.v1.parameters import Name, NativeParameters, native_router
 
 RUNS_MAX: Final = 10
 
+Find = Callable[[str], Awaitable[Run | None]]
+"""Find a run by name."""
+
 
 class CompareParameters(NativeParameters):
-    dataset: Name = Field(examples=["support/billing"], description="Name of the dataset.")
+    dataset: Name | None = Field(
+        None,
+        examples=["support/billing"],
+        description="Name of the dataset. Without it, `runs` are names or ids of experiments.",
+    )
     runs: list[Name] = Field(
         min_length=1,
         max_length=RUNS_MAX,
@@ -68,7 +74,7 @@ class ComparedItem(msgspec.Struct, kw_only=True):
 
 
 class Comparison(msgspec.Struct, kw_only=True):
-    dataset: str
+    dataset: str | None
     runs: list[RunSummary]
     differences: list[Difference]
     """Each run compared with the first."""
@@ -99,31 +105,36 @@ def experiments_router(context: AppContext) -> APIRouter:
         Scores are numeric or boolean; several of one name count with their
         mean. Higher values are better.
         """
-        dataset = await dataset_named(context.documents, project_id, parameters.dataset)
-
-        async def find(name: str) -> Document[DatasetRun] | None:
-            id_ = run_id(project_id, dataset.id, name)
-            return await context.documents.get(DatasetRun, project_id, id_)
-
-        items = await context.documents.all(
-            DatasetItem, project_id, parent=dataset.id, status="ACTIVE"
-        )
+        find, item_ids = await _data(context, project_id, parameters.dataset)
         runs = []
         for name in await _names(parameters.runs, find):
             run = await find(name)
             if run is None:
-                raise NotFoundError(f"the dataset has no run {name[:100]!r}")
+                has_none = "the dataset has no run" if parameters.dataset else "no experiment"
+                raise NotFoundError(f"{has_none} {name[:100]!r}")
             runs.append(await results_of(context, run))
-        item_ids = [each.id for each in reversed(items)]
         limit = context.settings.experiment_changes_max
         return json_response(_comparison(parameters.dataset, runs, item_ids, limit))
 
     return router
 
 
-async def _names(
-    given: list[str], find: Callable[[str], Awaitable[Document[DatasetRun] | None]]
-) -> list[str]:
+async def _data(
+    context: AppContext, project_id: str, dataset_name: str | None
+) -> tuple[Find, list[str]]:
+    """Return how runs are found by name, and the ids of the items of the dataset.
+
+    Raises:
+        NotFoundError: there is no such dataset.
+    """
+    if dataset_name is None:
+        return (lambda name: experiment_named(context, project_id, name)), []
+    dataset = await dataset_named(context.documents, project_id, dataset_name)
+    items = await context.documents.all(DatasetItem, project_id, parent=dataset.id, status="ACTIVE")
+    return (lambda name: run_named(context, dataset, name)), [each.id for each in reversed(items)]
+
+
+async def _names(given: list[str], find: Find) -> list[str]:
     """Return the names of a parameter; a run whose own name has commas is found, too."""
     names = given
     if len(given) == 1 and "," in given[0] and await find(given[0]) is None:
@@ -136,7 +147,7 @@ async def _names(
 
 
 def _comparison(
-    dataset: str, runs: list[RunResults], item_ids: list[str], limit: int
+    dataset: str | None, runs: list[RunResults], item_ids: list[str], limit: int
 ) -> Comparison:
     baseline, *others = runs
     changes = [change for run in others for change in score_changes(baseline, run)]

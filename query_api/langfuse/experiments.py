@@ -1,0 +1,226 @@
+"""Serve ``/api/public/experiments`` and ``/api/public/experiment-items``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from query_api import cursors
+from query_api.context import AppContext, ProjectId
+from query_api.errors import BadRequestError
+from query_api.experiments.recorded import RecordedItem, read_experiments, read_items
+from query_api.langfuse.parameters import (
+    CommaSeparated,
+    ConditionList,
+    FilterText,
+    LangfuseParameters,
+    Text,
+    chosen_groups,
+    parts_of,
+)
+from query_api.langfuse.shapes.experiment import (
+    EXPERIMENT_GROUPS,
+    ITEM_GROUPS,
+    ExperimentItemOut,
+    ExperimentOut,
+    experiment_item_out,
+    experiment_out,
+)
+from query_api.langfuse.shapes.score_v3 import GROUPS, ScoreV3, score_v3
+from query_api.numbers import Whole
+from query_api.openapi.recorded_experiment_examples import (
+    EXPERIMENT_LIST_EXAMPLE,
+    ITEM_LIST_EXAMPLE,
+)
+from query_api.pages import CursorMeta
+from query_api.responses import json_response
+from query_api.store.columns import SCORE_COLUMNS
+from query_api.store.conditions import Condition
+from query_api.store.queries.recorded_experiments import EXPERIMENT_COLUMNS, ExperimentConditions
+from query_api.store.queries.scores import FindScores
+from query_api.store.rows import StoredScore
+from query_api.times import Instant, InstantUs
+
+SCORES_OF_ONE_MAX: Final = 50
+_SCORE_GROUPS: Final = frozenset(GROUPS)
+_COLUMNS: Final = {
+    "id": EXPERIMENT_COLUMNS["experimentId"],
+    "name": EXPERIMENT_COLUMNS["experimentName"],
+    "datasetId": EXPERIMENT_COLUMNS["datasetId"],
+}
+"""Columns of experiments that clients can filter by."""
+
+
+class ExperimentList(msgspec.Struct):
+    data: list[ExperimentOut]
+    meta: CursorMeta
+
+
+class ExperimentItemList(msgspec.Struct):
+    data: list[ExperimentItemOut]
+    meta: CursorMeta
+
+
+class _ExperimentCursor(msgspec.Struct, rename="camel"):
+    last_end_us: InstantUs
+    last_id: str
+
+
+class _ItemCursor(msgspec.Struct, rename="camel"):
+    last_start_us: InstantUs
+    last_trace_id: str
+    last_id: str
+
+
+class _ListParameters(LangfuseParameters):
+    from_start_time: Instant | None = None
+    limit: Whole = Field(50, ge=1, le=100)
+    score_limit: Whole = Field(SCORES_OF_ONE_MAX, ge=1, le=SCORES_OF_ONE_MAX)
+    cursor: Text | None = Field(None, description="`meta.cursor` of the previous page.")
+    to_start_time: Instant | None = None
+    dataset_id: CommaSeparated | None = None
+    filter: FilterText | None = None
+
+
+class ExperimentParameters(_ListParameters):
+    from_start_time: Instant
+    fields: Text | None = Field(
+        None, description="Groups of fields: core, metadata, scores.", examples=["core,scores"]
+    )
+    id: CommaSeparated | None = None
+    name: CommaSeparated | None = None
+
+
+class ExperimentItemParameters(_ListParameters):
+    from_start_time: Instant | None = Field(None, description="Required without `experimentId`.")
+    fields: Text | None = Field(
+        None,
+        description="Groups of fields: core, dataset, io, metadata, itemMetadata,"
+        " experimentMetadata, scores.",
+        examples=["core,dataset,io"],
+    )
+    experiment_id: CommaSeparated | None = None
+    experiment_name: CommaSeparated | None = None
+    experiment_item_id: CommaSeparated | None = None
+
+
+def langfuse_experiments_router(context: AppContext) -> APIRouter:
+    router = APIRouter(tags=["experiments"])
+    documented = context.documented
+
+    @router.get(
+        "/api/public/experiments",
+        summary="List experiments",
+        responses={
+            200: documented.response(
+                ExperimentList, "Experiments below the cursor.", EXPERIMENT_LIST_EXAMPLE
+            )
+        },
+    )
+    async def list_experiments(
+        project_id: ProjectId, parameters: Annotated[ExperimentParameters, Query()]
+    ) -> Response:
+        """Experiments that spans record, the one with the latest activity first.
+
+        Times and counts are those of items that started in the requested range.
+        """
+        groups = chosen_groups(parameters.fields, EXPERIMENT_GROUPS, frozenset())
+        conditions = ConditionList(_COLUMNS, parameters.filter)
+        conditions.add("id", "in", parts_of(parameters.id))
+        conditions.add("name", "in", parts_of(parameters.name))
+        where = _where(parameters, conditions)
+        below = None
+        if parameters.cursor is not None:
+            cursor = cursors.decode(parameters.cursor, _ExperimentCursor)
+            below = (cursor.last_end_us, cursor.last_id)
+        found, _, last = await read_experiments(context, project_id, where, parameters.limit, below)
+        scores: dict[str, list[ScoreV3]] = {}
+        if "scores" in groups:
+            ids = tuple(each.id for each in found)
+            for row in await _scores(context, project_id, "datasetRunId", ids):
+                scores.setdefault(row.dataset_run_id, []).append(score_v3(row, _SCORE_GROUPS))
+        limit = parameters.score_limit
+        data = [experiment_out(each, groups, scores.get(each.id, [])[:limit]) for each in found]
+        meta = CursorMeta(
+            None if last is None else cursors.encode(_ExperimentCursor(last.end_us, last.id))
+        )
+        return json_response(ExperimentList(data, meta))
+
+    @router.get(
+        "/api/public/experiment-items",
+        summary="List items of experiments",
+        responses={
+            200: documented.response(
+                ExperimentItemList, "Items below the cursor.", ITEM_LIST_EXAMPLE
+            )
+        },
+    )
+    async def list_experiment_items(
+        project_id: ProjectId, parameters: Annotated[ExperimentItemParameters, Query()]
+    ) -> Response:
+        """Items of experiments that spans record, newest first; scores are those of the trace."""
+        groups = chosen_groups(parameters.fields, ITEM_GROUPS, frozenset({"core", "dataset"}))
+        if parameters.from_start_time is None and not parameters.experiment_id:
+            raise BadRequestError(
+                "fromStartTime: required unless experimentId is given", field="fromStartTime"
+            )
+        conditions = ConditionList(EXPERIMENT_COLUMNS, parameters.filter)
+        conditions.add("experimentId", "in", parts_of(parameters.experiment_id))
+        conditions.add("experimentName", "in", parts_of(parameters.experiment_name))
+        conditions.add("experimentItemId", "in", parts_of(parameters.experiment_item_id))
+        where = _where(parameters, conditions)
+        below = None
+        if parameters.cursor is not None:
+            cursor = cursors.decode(parameters.cursor, _ItemCursor)
+            below = (cursor.last_start_us, cursor.last_trace_id, cursor.last_id)
+        found, last = await read_items(
+            context, project_id, where, parameters.limit, below, io="io" in groups
+        )
+        scores = await _scores_of_items(context, project_id, found) if "scores" in groups else {}
+        data = [
+            experiment_item_out(
+                each, groups, scores.get(each.trace_id, [])[: parameters.score_limit]
+            )
+            for each in found
+        ]
+        meta = CursorMeta(
+            None
+            if last is None
+            else cursors.encode(_ItemCursor(last.start_us, last.trace_id, last.id))
+        )
+        return json_response(ExperimentItemList(data, meta))
+
+    return router
+
+
+def _where(parameters: _ListParameters, conditions: ConditionList) -> ExperimentConditions:
+    conditions.add("datasetId", "in", parts_of(parameters.dataset_id))
+    return ExperimentConditions(
+        conditions=conditions.done(),
+        since_us=parameters.from_start_time,
+        until_us=parameters.to_start_time,
+    )
+
+
+async def _scores_of_items(
+    context: AppContext, project_id: str, items: list[RecordedItem]
+) -> dict[str, list[ScoreV3]]:
+    found: dict[str, list[ScoreV3]] = {}
+    ids = tuple(dict.fromkeys(each.trace_id for each in items))
+    for row in await _scores(context, project_id, "traceId", ids):
+        found.setdefault(row.trace_id, []).append(score_v3(row, _SCORE_GROUPS))
+    return found
+
+
+async def _scores(
+    context: AppContext, project_id: str, column: str, ids: tuple[str, ...]
+) -> list[StoredScore]:
+    if not ids:
+        return []
+    conditions = (Condition(SCORE_COLUMNS[column], "in", ids),)
+    query = FindScores(project_id, conditions, len(ids) * SCORES_OF_ONE_MAX)
+    return await context.reader.rows(query, StoredScore)
