@@ -118,6 +118,6 @@ def _escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
-def _title(comparison: dict[str, Any]) -> str:
+def _title(comparison: Mapping[str, Any]) -> str:
     dataset = comparison["dataset"]
     return "Experiments" if dataset is None else f"Experiments on {dataset}"

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from query_api import cursors
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError
 from query_api.experiments.recorded import RecordedItem, read_experiments, read_items
 from query_api.langfuse.parameters import (
     CommaSeparated,
@@ -55,6 +54,9 @@ _COLUMNS: Final = {
 """Columns of experiments that clients can filter by."""
 
 
+_FILTER: Final = '[{"type":"string","column":"name","operator":"=","value":"gpt-4o-mini"}]'
+
+
 class ExperimentList(msgspec.Struct):
     data: list[ExperimentOut]
     meta: CursorMeta
@@ -83,20 +85,18 @@ class _ListParameters(LangfuseParameters):
     cursor: Text | None = Field(None, description="`meta.cursor` of the previous page.")
     to_start_time: Instant | None = None
     dataset_id: CommaSeparated | None = None
-    filter: FilterText | None = None
 
 
 class ExperimentParameters(_ListParameters):
-    from_start_time: Instant
     fields: Text | None = Field(
         None, description="Groups of fields: core, metadata, scores.", examples=["core,scores"]
     )
     id: CommaSeparated | None = None
     name: CommaSeparated | None = None
+    filter: FilterText | None = Field(None, examples=[_FILTER])
 
 
 class ExperimentItemParameters(_ListParameters):
-    from_start_time: Instant | None = Field(None, description="Required without `experimentId`.")
     fields: Text | None = Field(
         None,
         description="Groups of fields: core, dataset, io, metadata, itemMetadata,"
@@ -106,6 +106,7 @@ class ExperimentItemParameters(_ListParameters):
     experiment_id: CommaSeparated | None = None
     experiment_name: CommaSeparated | None = None
     experiment_item_id: CommaSeparated | None = None
+    filter: FilterText | None = Field(None, examples=[_FILTER.replace("name", "experimentName")])
 
 
 def langfuse_experiments_router(context: AppContext) -> APIRouter:
@@ -164,10 +165,6 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
     ) -> Response:
         """Items of experiments that spans record, newest first; scores are those of the trace."""
         groups = chosen_groups(parameters.fields, ITEM_GROUPS, frozenset({"core", "dataset"}))
-        if parameters.from_start_time is None and not parameters.experiment_id:
-            raise BadRequestError(
-                "fromStartTime: required unless experimentId is given", field="fromStartTime"
-            )
         conditions = ConditionList(EXPERIMENT_COLUMNS, parameters.filter)
         conditions.add("experimentId", "in", parts_of(parameters.experiment_id))
         conditions.add("experimentName", "in", parts_of(parameters.experiment_name))

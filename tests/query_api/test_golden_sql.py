@@ -25,6 +25,7 @@ from query_api.store.queries import (
     observations,
     owners,
     prompt_usage,
+    recorded_experiments,
     rule_panes,
     rule_rows,
     scores,
@@ -61,6 +62,7 @@ from tests.query_api.golden_sql.documents import DOCUMENTS
 from tests.query_api.golden_sql.example import NASTY, Example, condition
 from tests.query_api.golden_sql.observations import OBSERVATIONS
 from tests.query_api.golden_sql.owners import OWNERS
+from tests.query_api.golden_sql.recorded_experiments import RECORDED_EXPERIMENTS
 from tests.query_api.golden_sql.traces import TRACES
 from tests.query_api.golden_sql.windows import WINDOWS
 
@@ -79,6 +81,7 @@ MODULES = (
     observations,
     owners,
     prompt_usage,
+    recorded_experiments,
     rule_panes,
     rule_rows,
     scores,
@@ -95,7 +98,10 @@ QUERIES = [
     for _, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, StoreQuery) and kind is not StoreQuery
 ]
-EXAMPLES = [*TRACES, *OBSERVATIONS, *OWNERS, *WINDOWS, *ALERTS, *DOCUMENTS, *AGGREGATES]
+LISTS = (
+    TRACES, OBSERVATIONS, OWNERS, WINDOWS, ALERTS, DOCUMENTS, AGGREGATES, RECORDED_EXPERIMENTS,
+)  # fmt: skip
+EXAMPLES = [each for examples in LISTS for each in examples]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example[0]).__name__)

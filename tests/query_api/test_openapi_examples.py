@@ -23,7 +23,7 @@ from query_api.openapi.dataset_examples import (
     RUN_ITEM_REQUEST_EXAMPLE,
 )
 from tests.fixtures.control_log import following
-from tests.query_api.harness import NOON_US, PROJECT, Api
+from tests.query_api.harness import NOON_US, PROJECT, Api, observation
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS
 
 ASKED = [
@@ -78,6 +78,13 @@ def project_admin(api: Api) -> httpx.AsyncClient:
     return api.client
 
 
+EXPERIMENT = observation(
+    "t",
+    "o",
+    metadata='{"langfuse.experiment.id":"e","langfuse.experiment.name":"gpt-4o-mini"}',
+)
+
+
 @pytest.fixture
 def any_name_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [PUBLIC_ADDRESS])
@@ -96,6 +103,7 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
             query[parameter["name"]] = examples[0]
     body = example_of_body(operation)
     api.control.keep(CHANNEL)
+    await api.insert(EXPERIMENT)
     for at, earlier in DATASET:
         assert (await api.client.post(f"/api/public/{at}", json=earlier)).is_success
     api.control.keep(PROMPT)

@@ -60,6 +60,7 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
     yield ObservationRow(
         id="o", trace_id="t", start_us=NOON_US, name=mark, input=mark, output=mark, model=mark,
         cost_source="unpriced", usage={"input": 1}, **given,
+        metadata=f'{{"langfuse.experiment.id":"e","langfuse.experiment.name":"{mark}"}}',
     )  # fmt: skip
     late_version = ((NOON_US + 2 * 86_400_000_000) // 1_000 << 20) + version
     yield ObservationRow(

@@ -85,15 +85,15 @@ class FindExperiments(StoreQuery):
     """
 
     name: ClassVar[str] = "find_experiments"
-    where: ExperimentConditions
-    limit: int
+    chosen: ExperimentConditions = ExperimentConditions()
+    limit: int = 50
     below: tuple[int, str] | None = None
 
     def write(self, binder: Binder) -> str:
         items = _items(
-            self.where,
+            self.chosen,
             binder,
-            "experiment_id, id, metadata, start_time, greatest(start_time, end_time) AS until,"
+            "experiment_id, metadata, start_time, greatest(start_time, end_time) AS until,"
             f" {_attribute('item.id')} AS item_id",
         )
         having = ""
@@ -119,15 +119,15 @@ class FindExperimentItems(StoreQuery):
     """
 
     name: ClassVar[str] = "find_experiment_items"
-    where: ExperimentConditions
-    limit: int
+    chosen: ExperimentConditions = ExperimentConditions()
+    limit: int = 50
     below: tuple[int, str, str] | None = None
     io: bool = False
 
     def write(self, binder: Binder) -> str:
         texts = _TEXTS if self.io else ""
         items = _items(
-            self.where,
+            self.chosen,
             binder,
             "experiment_id, trace_id, id, toUnixTimestamp64Micro(start_time) AS start_us,"
             f" toUnixTimestamp64Micro(end_time) AS end_us, level, environment, metadata{texts}",
