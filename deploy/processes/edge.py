@@ -54,6 +54,7 @@ from query_api.app import create_query_api, prepare_routes
 from query_api.decisions.feed import following_budgets
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
+from query_api.media.s3_signing import S3Access
 from query_api.settings import QuerySettings
 
 Scope = MutableMapping[str, Any]
@@ -201,7 +202,8 @@ async def _serve(
             settings = settings.model_copy(update={"webhooks_forbidden_ports": forbidden})
             watch = PipelineWatch(kafka, settings, clock)
             await stack.enter_async_context(watch.running())
-            checks = readiness_checks(control, store, TieringSettings(), watch, clock)
+            tiering = TieringSettings()
+            checks = readiness_checks(control, store, tiering, watch, clock)
             if disk.paths:
                 checks = (*checks, ReadinessCheck("disk", disk_has_room(disk)))
             query_app = create_query_api(
@@ -221,6 +223,12 @@ async def _serve(
                 documents=documents,
                 disk=disk,
                 decisions=decisions,
+                s3=S3Access(
+                    tiering.aws_endpoint_url,
+                    tiering.aws_region,
+                    tiering.aws_access_key_id,
+                    tiering.aws_secret_access_key.get_secret_value(),
+                ),
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
