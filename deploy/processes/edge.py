@@ -151,6 +151,16 @@ async def _followed(log: LogT, stack: AsyncExitStack) -> LogT:
     return log
 
 
+def s3_access_of(tiering: TieringSettings) -> S3Access:
+    """Return the access to the S3 API of the cold volume, which has the bucket of media, too."""
+    return S3Access(
+        tiering.aws_endpoint_url,
+        tiering.aws_region,
+        tiering.aws_access_key_id,
+        tiering.aws_secret_access_key.get_secret_value(),
+    )
+
+
 async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
@@ -202,8 +212,7 @@ async def _serve(
             settings = settings.model_copy(update={"webhooks_forbidden_ports": forbidden})
             watch = PipelineWatch(kafka, settings, clock)
             await stack.enter_async_context(watch.running())
-            tiering = TieringSettings()
-            checks = readiness_checks(control, store, tiering, watch, clock)
+            checks = readiness_checks(control, store, TieringSettings(), watch, clock)
             if disk.paths:
                 checks = (*checks, ReadinessCheck("disk", disk_has_room(disk)))
             query_app = create_query_api(
@@ -223,12 +232,7 @@ async def _serve(
                 documents=documents,
                 disk=disk,
                 decisions=decisions,
-                s3=S3Access(
-                    tiering.aws_endpoint_url,
-                    tiering.aws_region,
-                    tiering.aws_access_key_id,
-                    tiering.aws_secret_access_key.get_secret_value(),
-                ),
+                s3=s3_access_of(TieringSettings()),
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)
