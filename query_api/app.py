@@ -49,9 +49,7 @@ from query_api.langfuse.scores_v3 import scores_v3_router
 from query_api.langfuse.sessions import sessions_router
 from query_api.langfuse.traces import traces_router
 from query_api.media.content import ServeMediaContent
-from query_api.media.local_media import LocalMedia
-from query_api.media.s3_signing import S3Access
-from query_api.media.store import media_store_of
+from query_api.media.media import MediaStore
 from query_api.middleware import DOCUMENT_PATHS, CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
@@ -60,6 +58,7 @@ from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.routes import prometheus_router
 from query_api.prometheus.sketches import SketchCounts, no_counts
 from query_api.prompts.library import PromptLibrary
+from query_api.query.engine import FreshUntil, QueryEngine, never_known
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -85,6 +84,7 @@ from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.prompt_comparison import prompt_comparison_router
 from query_api.v1.prompt_split import prompt_split_router
 from query_api.v1.protected_labels import protected_labels_router
+from query_api.v1.query import query_router
 from query_api.v1.resources import defined_resources
 from query_api.v1.storage import storage_router
 from query_api.v1.tiers import tiers_router
@@ -126,6 +126,7 @@ ROUTERS: Final = (
     owner_totals_router,
     owners_router,
     windows_router,
+    query_router,
     prometheus_router,
     cache_router,
     dataset_imports_router,
@@ -176,7 +177,7 @@ def create_query_api(
     documents: DocumentLog = NO_DOCUMENTS,
     disk: DiskFloor | None = None,
     decisions: DecisionBook | None = None,
-    s3: S3Access | None = None,
+    fresh_until_us: FreshUntil = never_known,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -201,8 +202,9 @@ def create_query_api(
         tiers=tiers,
         documents=Documents(documents, reader, settings),
         prompts=PromptLibrary(control, settings),
-        media=media_store_of(settings, control, disk, s3 or S3Access()),
+        media=MediaStore(control, settings, disk) if settings.media_dir else None,
         decisions=decisions,
+        query_engine=QueryEngine(store, reader, settings, fresh_until_us),
     )
     app = FastAPI(
         title="tracemill",
@@ -232,7 +234,7 @@ def create_query_api(
         ),
         timeout_s=settings.body_timeout_s,
     )
-    if isinstance(context.media, LocalMedia):
+    if context.media is not None:
         app.add_middleware(ServeMediaContent, media=context.media)
     app.add_middleware(CountRequests)
     app.add_middleware(UnbracketLists)

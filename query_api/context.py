@@ -26,11 +26,12 @@ from query_api.alerting.backtests import Backtester
 from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
-from query_api.media.store import MediaStore
+from query_api.media.media import MediaStore
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.sketches import SketchCounts
 from query_api.prompts.library import PromptLibrary
+from query_api.query.engine import QueryEngine
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
@@ -62,9 +63,10 @@ class AppContext:
     documents: Documents
     prompts: PromptLibrary
     media: MediaStore | None
-    """None: neither a directory nor a bucket for media is set."""
+    """None: no directory for media is set."""
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
+    query_engine: QueryEngine
 
 
 def authenticated(request: Request) -> Principal:
@@ -105,6 +107,15 @@ async def project_of(request: Request) -> str:
         UnauthorizedError, ForbiddenError: as ``principal_of``.
     """
     return principal_of(request, project_scope(request.method)).project_id
+
+
+async def reading_project_of(request: Request) -> str:
+    """Return the project of a request that reads whatever its method; the scope is ``read``.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as ``principal_of``.
+    """
+    return principal_of(request, "read").project_id
 
 
 async def author_of(request: Request) -> str:
@@ -208,6 +219,7 @@ DECIDER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "read")
 UPLOADER_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "write")
 METRICS_SCOPES: Final[tuple[Scope, ...]] = ("read", "metrics")
 ProjectId = Annotated[str, Depends(project_of)]
+ReadingProject = Annotated[str, Depends(reading_project_of)]
 Author = Annotated[str, Depends(author_of)]
 Caller = Annotated[Principal, Depends(caller_of)]
 Uploader = Annotated[Principal, Depends(uploader_of)]

@@ -21,6 +21,7 @@ from query_api.context import (
     project_of,
     project_scope,
     reader_of,
+    reading_project_of,
     uploader_of,
 )
 
@@ -47,6 +48,8 @@ def _scopes_of(route: APIRoute, method: str) -> tuple[Scope, ...]:
         return UPLOADER_SCOPES
     if metrics_reader_of in calls:
         return METRICS_SCOPES
+    if reading_project_of in calls:
+        return ("read",)
     return () if calls.isdisjoint((project_of, reader_of)) else (project_scope(method),)
 
 

@@ -83,15 +83,6 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     media_dir: str = ""
     """Directory with the content of media. All query processes must share it. Empty: media are
     refused. `tracemill up` uses ``media`` in its data directory."""
-    media_url: str = Field(default="", pattern=r"^(s3://[^/]+(/.*)?)?$")
-    """Bucket with the content of media, as ``s3://bucket/prefix``, instead of a directory. Clients
-    upload to it directly. ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` and
-    ``AWS_SECRET_ACCESS_KEY`` are those of the cold volume; the key may read, write, list and delete
-    in the bucket."""
-    media_endpoint_url: str = ""
-    """Address of the S3 API in the URLs of media, if clients cannot reach ``AWS_ENDPOINT_URL``."""
-    media_request_timeout_s: float = Field(default=10.0, gt=0)
-    """Maximum time of a request to the bucket; after it: 503."""
     media_max_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
     """Maximum size of the content of media; above it: 400."""
     media_uploads_max: int = Field(default=16, ge=1)
@@ -112,7 +103,14 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     window_steps_max: int = Field(default=11_000, ge=1)
     """Maximum number of steps between ``from`` and ``to``; the default is a week of minutes."""
     window_rows_max: int = Field(default=20_000, ge=1)
-    """Maximum number of rows in a response of ``/v1/windows``."""
+    """Maximum number of rows in a response of ``/v1/windows``, and of ``/v1/query`` with ``top`` or
+    ``compare_with``."""
+    query_range_max_days: int = Field(default=1_100, ge=1)
+    """Maximum length of the range of ``/v1/query``, in days."""
+    query_limit_max: int = Field(default=1_000, ge=1)
+    """Maximum rows of a page of ``/v1/query``."""
+    query_volumes_cache_s: float = Field(default=10.0, ge=0)
+    """Time for which ``/v1/query`` caches the time ranges of the hot and the cold volume."""
     backtest_range_max_s: int = Field(default=7 * 86_400, ge=10)
     """Maximum length of the range of a backtest, in seconds."""
     budget_backtest_range_max_s: int = Field(default=31 * 86_400, ge=900)

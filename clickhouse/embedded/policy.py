@@ -137,7 +137,7 @@ class Policy:
         self._check_cached = lru_cache(CACHED_SQL_MAX)(self._check)
 
     def check_query(self, sql: bytes) -> None:
-        """Allow one SELECT with allowed functions, tables and settings.
+        """Allow one SELECT with allowed functions, tables and settings, or EXPLAIN ESTIMATE of it.
 
         Raises:
             NotAllowed: the statement is not such a SELECT.
@@ -199,7 +199,7 @@ class Policy:
         """Return the reason why the statement is rejected; empty if it is allowed."""
         try:
             found = list(tokens(sql))
-            self._require_select(found)
+            self._require_select(found[2:] if _is_estimate(found) else found)
         except UnreadableSql as error:
             return f"the statement {error}"
         except NotAllowed as refusal:
@@ -284,6 +284,11 @@ class Policy:
                 raise NotAllowed(f"the setting {name} must be above 0 and at most {limit}")
         elif not _FREE_SETTINGS.fullmatch(name):
             raise NotAllowed(f"the setting {name} is not allowed")
+
+
+def _is_estimate(found: list[Token]) -> bool:
+    """Return whether a statement only asks how much a query would read."""
+    return len(found) > 2 and found[0].is_word("EXPLAIN") and found[1].is_word("ESTIMATE")
 
 
 def _is_delete_of_partition(head: list[Token]) -> bool:

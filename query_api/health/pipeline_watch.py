@@ -30,7 +30,9 @@ from producers.kafka.clients import new_admin, new_consumer, new_producer, start
 from producers.kafka.consumer_groups import ConsumerGroups
 from producers.settings import KafkaSettings
 from query_api.health.partition_progress import PartitionProgress
+from query_api.health.watermark import Watermark
 from query_api.settings import QuerySettings
+from query_api.times import SECOND_US
 
 RECONNECT_S: Final = 0.5
 STARTUP_CHECK_INTERVAL_S: Final = 0.2
@@ -68,6 +70,8 @@ class PipelineWatch:
             topics.sink_group,
             tuple(feed.topic_in(topics) for feed in feeds),
         )
+        self._topics_in_order = ((topics.events,), (topics.deltas,), self.sink.topics)
+        self._watermark: Watermark[TopicPartition] | None = None
         self._canary_topics = frozenset((topics.events, topics.deltas))
         self._topics_with_canaries = self._canary_topics | {
             feed.topic_in(topics) for feed in feeds if feed.has_canaries
@@ -112,6 +116,12 @@ class PipelineWatch:
             return None
         more = f", and {len(faults) - 1} more partitions" if len(faults) > 1 else ""
         return f"{faults[0]}{more}"
+
+    def stored_until_us(self) -> int | None:
+        """Return the time before which all accepted events are stored; None if it is unknown."""
+        if self._watermark is None or not self._is_current():
+            return None
+        return self._watermark.stored_until_us
 
     def _is_current(self) -> bool:
         """Return whether the last check is recent, which it is not after a suspension."""
@@ -198,13 +208,19 @@ class PipelineWatch:
         self._groups_without_members = {
             name for name in names if not await groups.has_members(name)
         }
+        before_us = int(time.time() * SECOND_US)
         ends = await consumer.end_offsets(partitions)
         begins = await self._beginnings(consumer, partitions, committed)
         now_s = time.monotonic()
+        reached = {each: max(committed.get(each, -1), begins.get(each, -1)) for each in partitions}
         for partition in partitions:
-            reached = max(committed.get(partition, -1), begins.get(partition, -1))
             progress = self._progress.setdefault(partition, PartitionProgress())
-            progress.observe(ends[partition], reached, now_s)
+            progress.observe(ends[partition], reached[partition], now_s)
+        if self._watermark is None:
+            self._watermark = Watermark(
+                [[each for each in partitions if each.topic in t] for t in self._topics_in_order]
+            )
+        self._watermark.observe(before_us, ends, reached)
         self._checked_at_s = now_s
 
     async def _beginnings(

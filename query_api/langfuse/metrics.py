@@ -57,6 +57,8 @@ def metrics_router(context: AppContext) -> APIRouter:
 
     async def answer(project_id: str, query: MetricsQuery) -> Response:
         question, granularity = _question(project_id, query, context.settings.window_steps_max)
+        is_complete = await context.query_engine.is_spend_complete(question.from_us)
+        question = replace(question, is_spend_complete=is_complete)
         source = choice_of(question).source
         limit, order = query.limits.row_limit, query.order()
         aggregate = await aggregate_of(context.reader, question, source)

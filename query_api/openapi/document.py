@@ -118,7 +118,7 @@ def _show_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     body = operation.get("requestBody")
     if body is not None:
         content = body["content"]["application/json"]
-        (content["example"],) = schemas[content["schema"]["$ref"].rpartition("/")[2]]["examples"]
+        content["example"], *_ = schemas[content["schema"]["$ref"].rpartition("/")[2]]["examples"]
 
 
 def _complete(path: str, operation: dict[str, Any], scopes: tuple[Scope, ...]) -> None:

@@ -46,6 +46,8 @@ class Measure:
     windows: str = ""
     window_columns: tuple[str, ...] = ()
     spend: str = ""
+    spend_count: str = ""
+    """The same for rows of spend that have counts; ``spend`` is empty."""
     sketch: str = ""
     sketch_factor: int = 1_000
     """Divisor from the sketch's unit to that of the measure."""
@@ -77,7 +79,7 @@ def _part(usage: str, side: str) -> str:
     return f"arraySum(mapValues(mapFilter((k, v) -> position(k, '{side}') > 0, {usage})))"
 
 
-_USAGE: Final = "if(s_id = '', usage, mapFilter((k, v) -> k != 'cost_pico', s_counted))"
+USAGE: Final = "if(s_id = '', usage, mapFilter((k, v) -> k != 'cost_pico', s_counted))"
 """Usage that counts: a summary, which repeats its descendants, counts only what they do not."""
 _COST: Final = "if(s_id = '', total_cost, toDecimal128(s_counted['cost_pico'], 12) / 1000000000000)"
 _LATENCY: Final = _span_ms("start_time", "end_time")
@@ -87,7 +89,7 @@ _ALL_USAGE: Final = _all_tokens("usage")
 
 
 def _tokens(side: str) -> Measure:
-    own = _part(_USAGE, side) if side else _all_tokens(_USAGE)
+    own = _part(USAGE, side) if side else _all_tokens(USAGE)
     rolled = _part("usage", side) if side else _ALL_USAGE
     return Measure(
         f"toInt64({own})",
@@ -129,9 +131,17 @@ OBSERVATION_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
 )
 OBSERVATION_MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
     {
-        "count": Measure("1", windows="toInt64(sum(observation_count))", is_count=True),
+        "count": Measure(
+            "1",
+            windows="toInt64(sum(observation_count))",
+            spend_count="toInt64(sum(observation_count))",
+            is_count=True,
+        ),
         "errors": Measure(
-            "level = 'ERROR'", windows="toInt64(sum(error_count))", window_columns=("error_count",)
+            "level = 'ERROR'",
+            windows="toInt64(sum(error_count))",
+            window_columns=("error_count",),
+            spend_count="toInt64(sum(error_count))",
         ),
         "latency": Measure(_LATENCY, sketch="latency_state"),
         "streamingLatency": Measure(_STREAMING),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,6 +10,8 @@ from query_api.query.fields import Measure
 from query_api.query.question import Metric, Question
 from query_api.store.queries.aggregates import Source
 
+LOWEST_BUCKET: Final = 1e-9
+"""Values below are counted in the bucket of this one."""
 PERCENTILE_ERROR: Final = 0.01
 """Maximum relative error of percentiles from sketches."""
 
@@ -36,11 +39,21 @@ def metrics_sql(question: Question, source: Source) -> list[str]:
     ]
 
 
+def without_summaries(sql: str) -> str:
+    """Return the SQL of a measure for rows of which none is a summary."""
+    return _SUMMARY_ID.sub("''", _SUMMARY_COUNTS.sub(_NO_COUNTS, sql))
+
+
+_SUMMARY_ID: Final = re.compile(r"\bs_id\b")
+_SUMMARY_COUNTS: Final = re.compile(r"\bs_counted\b")
+_NO_COUNTS: Final = "CAST(map(), 'Map(String, Int64)')"
+
+
 def _percentile(question: Question, source: Source, metric: Metric, levels: Sequence[float]) -> str:
     measure = metric.measure
     assert metric.level is not None
     if not is_sketched(question, metric):
-        return f"quantileExactInclusive({metric.level:g})({measure.sql})"
+        return f"quantileExactInclusive({metric.level:g})(toFloat64({measure.sql}))"
     named = ", ".join(f"{level:g}" for level in levels)
     if source == "windows":
         sketch = f"quantilesDDMerge({PERCENTILE_ERROR}, {named})({measure.sketch})"
@@ -53,7 +66,7 @@ def _percentile(question: Question, source: Source, metric: Metric, levels: Sequ
 
 def _of_rollup(question: Question, source: Source, metric: Metric) -> str:
     measure = metric.measure
-    total = measure.windows if source == "windows" else measure.spend
+    total = measure.windows if source == "windows" else measure.spend or measure.spend_count
     if metric.aggregation == "avg":
         total = f"{total} / greatest(sum(observation_count), 1)"
     return _money(total, question, measure)
@@ -65,7 +78,7 @@ def _of_rows(question: Question, metric: Metric) -> str:
         return f"toInt64(uniqExact({sql}))"
     if metric.aggregation == "avg" and measure.unit == "money" and question.is_money_exact:
         return f"sum({sql}) / greatest(count(), 1)"
-    bucket = f"toInt32(floor(log2(greatest(assumeNotNull({sql}), 0.001)) * 2))"
+    bucket = f"toInt32(floor(log2(greatest(assumeNotNull({number}), {LOWEST_BUCKET})) * 2))"
     written = {
         "count": f"toInt64(count({sql}))",
         "avg": f"avg({number})",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from query_api.query.fields import Dimension, Measure
-from query_api.query.metric_sql import metrics_sql
+from query_api.query.metric_sql import metrics_sql, without_summaries
 from query_api.query.question import Question
 from query_api.query.sources import rolled_conditions, rolled_up
 from query_api.store.levels import Levels, levels_of
-from query_api.store.queries.aggregates import Aggregate, Join, Rolled, Source
+from query_api.store.queries.aggregates import Aggregate, FindSummaries, Join, Rolled, Source
 from query_api.store.reader import Reader
 from query_api.times import SECOND_US
 
@@ -28,6 +30,11 @@ async def aggregate_of(reader: Reader, question: Question, source: Source) -> Ag
     else:
         names = tuple(each.sql for each in dimensions)
         joins = joins_of(dimensions, measures)
+        if "summaries" in joins and not await _has_summaries(reader, question.project_id):
+            joins = tuple(each for each in joins if each != "summaries")
+    written = metrics_sql(question, source)
+    if "summaries" not in joins:
+        written = [without_summaries(sql) for sql in written]
     keys = _Keys()
     return Aggregate(
         question.project_id,
@@ -35,10 +42,7 @@ async def aggregate_of(reader: Reader, question: Question, source: Source) -> Ag
         question.from_us,
         question.to_us,
         tuple(keys.numbered(sql, each.key) for sql, each in zip(names, dimensions, strict=True)),
-        tuple(
-            keys.numbered(sql, each.key)
-            for sql, each in zip(metrics_sql(question, source), measures, strict=True)
-        ),
+        tuple(keys.numbered(sql, each.key) for sql, each in zip(written, measures, strict=True)),
         question.runs,
         joins,
         conditions,
@@ -48,6 +52,18 @@ async def aggregate_of(reader: Reader, question: Question, source: Source) -> Ag
         ),
         keys=tuple(keys.found),
     )
+
+
+async def _has_summaries(reader: Reader, project_id: str) -> bool:
+    """Return whether a trace has an observation that repeats the usage of its descendants.
+
+    Without one, the join with all traces is left out.
+    """
+    return bool(await reader.rows(FindSummaries(project_id), _Found))
+
+
+class _Found(msgspec.Struct):
+    found: int
 
 
 async def _rolled(reader: Reader, question: Question, dimensions: Sequence[Dimension]) -> Rolled:

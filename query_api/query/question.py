@@ -55,5 +55,7 @@ class Question:
     runs: Runs | None = None
     is_money_exact: bool = False
     """Whether money is a decimal; otherwise a double."""
+    is_spend_complete: bool = False
+    """Whether all rows of spend in the range have counts and all dimensions."""
     are_percentiles_exact: bool = False
     """Whether percentiles are computed from all values, and not from sketches."""

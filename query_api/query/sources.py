@@ -32,7 +32,7 @@ def choice_of(question: Question) -> Choice:
     """Return the source of a question.
 
     ``windows`` includes its rollups by hour and day. ``spend`` has users, sessions and names of
-    traces, but no counts of rows from before it had them, so it answers only sums of cost.
+    traces. Its rows from before a migration have neither counts nor most dimensions.
     """
     if question.view != "observations":
         return Choice(question.view, {})
@@ -56,15 +56,27 @@ def _unaligned(question: Question, source: RollupSource) -> Iterator[str]:
 
 def _missing(question: Question, source: RollupSource) -> Iterator[str]:
     for name, dimension in question.group_by:
-        if not rolled_up(dimension, source):
+        column = rolled_up(dimension, source)
+        if not column:
             yield f"group_by: it does not have {name}"
+        elif not _has_column(question, source, column):
+            yield f"group_by: rows from before an upgrade do not have {name}"
     has = _in_windows if source == "windows" else _in_spend
     for metric in question.metrics:
         if not has(question, metric):
             yield f"measures: it does not have {metric.name}"
     for condition in question.conditions:
-        if rolled_column(condition.column, source) is None:
+        rolled = rolled_column(condition.column, source)
+        if rolled is None or not _has_column(question, source, rolled.sql):
             yield f"filters: it does not have {condition.column.sql}"
+
+
+def _has_column(question: Question, source: RollupSource, column: str) -> bool:
+    return source == "windows" or question.is_spend_complete or column in _FIRST_OF_SPEND
+
+
+_FIRST_OF_SPEND: Final = frozenset({"user_id", "model", "environment"})
+"""Dimensions that all rows of spend have."""
 
 
 def rolled_up(dimension: Dimension, source: RollupSource) -> str:
@@ -109,8 +121,13 @@ def _in_windows(question: Question, metric: Metric) -> bool:
     return is_percentile and bool(measure.sketch) and not question.are_percentiles_exact
 
 
-def _in_spend(_question: Question, metric: Metric) -> bool:
-    return metric.aggregation == "sum" and bool(metric.measure.spend)
+def _in_spend(question: Question, metric: Metric) -> bool:
+    measure = metric.measure
+    if metric.aggregation == "avg":
+        return bool(measure.spend) and measure.is_always_set and question.is_spend_complete
+    if metric.aggregation not in {"sum", "count"}:
+        return False
+    return bool(measure.spend or (measure.spend_count and question.is_spend_complete))
 
 
 def _columns_of(rolled: Callable[[Dimension], str]) -> Mapping[str, str]:

@@ -64,7 +64,7 @@ class Reader:
             UnavailableError: The store does not respond, or too many queries are waiting.
         """
         text, params = query.sql()
-        blocks = _blocks(query.block_rows_max)
+        blocks = _blocks(query.block_rows())
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{blocks}", params, _FORMAT),
@@ -77,7 +77,7 @@ class Reader:
         Decimals are strings.
         """
         text, params = query.sql()
-        ending = f", output_format_json_quote_decimals = 1{_blocks(query.block_rows_max)}"
+        ending = f", output_format_json_quote_decimals = 1{_blocks(query.block_rows())}"
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{ending}", params, "JSON"),

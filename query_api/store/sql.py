@@ -57,6 +57,10 @@ class StoreQuery(ABC):
         if not self.project_id:
             raise ValueError("a query needs a project_id")
 
+    def block_rows(self) -> int:
+        """Return the maximum rows that the store processes at a time; 0: its default."""
+        return self.block_rows_max
+
     @abstractmethod
     def write(self, binder: Binder) -> str:
         """Return the SQL, which must restrict every table by ``OF_PROJECT``."""

@@ -100,7 +100,7 @@ def _measure(url: str, pid: int, options: argparse.Namespace) -> None:
     asyncio.run(_generate(url, end_s - generated * DAY_S, generated))
     rows = generated * 24 * MODELS * NAMES
     console.print(f"{rows:,} windows generated in {time.monotonic() - began_s:.0f} s")
-    with _serving(url) as client:
+    with serving(_store(url)) as client:
         charts = _charts(begin_s, end_s)
         without = 0 if options.small else options.without
         if options.small:
@@ -199,9 +199,9 @@ async def _copy_days(url: str, last_s: int, days: int) -> None:
 
 
 @contextmanager
-def _serving(url: str) -> Iterator[httpx.Client]:
+def serving(store: Store) -> Iterator[httpx.Client]:
     """Serve the query API over HTTP, and yield a client of the project."""
-    api, clients = make_api(_store(url))
+    api, clients = make_api(store)
     (port,) = free_ports(1)
     app = api.client._transport.app  # type: ignore[attr-defined]
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))

@@ -56,6 +56,11 @@ MORE_BODIES: dict[str, Any] = {
     "/v1/budgets/decisions": {"requests": [{"user_id": OWN}]},
     "/v1/tiers": {"data": [{"user_id": user, "tier": "free"} for user in (OWN, "second")]},
     "/v1/tiers/{user_id}": {"tier": "pro"},
+    "/v1/query": {
+        "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z", "group_by": ["user_id"],
+        "measures": ["count", "cost_usd"],
+    },
+    "/v1/query/explain": {"measures": ["latency_ms.p95"], "group_by": ["model"]},
     "/v1/admin/projects/{project_id}/keys/{key_id}/rotate": {"overlap_s": 60},
     "/api/public/projects/{projectId}/apiKeys": {"note": "n"},
     "/api/public/comments": {"objectType": "TRACE", "objectId": OWN, "content": "c"},

@@ -73,15 +73,25 @@ class Rolled:
     group_by: tuple[str, ...]
 
 
-Value = int | float | str | None
-"""Value of a measure: a number, a decimal string, or null."""
+@dataclass(frozen=True, slots=True)
+class FindSummaries(StoreQuery):
+    """Select a row if a trace has an observation that repeats the usage of its descendants."""
+
+    name: ClassVar[str] = "find_summaries"
+
+    def write(self, _binder: Binder) -> str:
+        return f"SELECT 1 AS found FROM traces\nWHERE {OF_PROJECT} AND notEmpty(summaries)\nLIMIT 1"
+
+
+KeyType = Literal["String", "Int64", "Float64", "Decimal(38, 12)"]
 
 
 class After(NamedTuple):
     """The last row of the previous page: its value in ``order``, and its groups."""
 
-    value: Value
-    is_null: bool
+    value: int | float | str | None
+    """Decimals and texts are strings."""
+    type: KeyType
     keys: tuple[str | int, ...]
     """Its start if there are steps, and its dimensions."""
 
@@ -105,7 +115,6 @@ class Aggregate(StoreQuery):
     """
 
     name: ClassVar[str] = "aggregate"
-    block_rows_max: ClassVar[int] = SKETCH_ROWS_MAX
     source: Source
     from_us: int
     to_us: int
@@ -120,11 +129,16 @@ class Aggregate(StoreQuery):
     has_full_rows: bool = False
     """Whether dimensions or measures need columns that only the table with full texts has."""
     keys: tuple[str, ...] = ()
+    is_never_empty: bool = False
+    """Whether there is no row of totals if there are no rows to add up."""
     top: Ranking | None = None
     """Other groups are combined, and marked by ``is_other``."""
     after: After | None = None
     of_page: Aggregate | None = None
     """A query with the same dimensions; only its groups are selected."""
+
+    def block_rows(self) -> int:
+        return 0 if self.rolled is None else SKETCH_ROWS_MAX
 
     def write(self, binder: Binder) -> str:
         times = start = ""
@@ -174,12 +188,13 @@ class Aggregate(StoreQuery):
         ]
 
     def existing_sql(self) -> str:
-        """Return the clause that leaves out groups of rows that corrections reduced to zero."""
-        if self.source == "windows":
+        """Return the clause that leaves out groups without rows.
+
+        In rollups, corrections may have reduced them to zero.
+        """
+        if self.source in {"windows", "spend"}:
             return "\nHAVING (sum(observation_count) != 0 OR sum(total_cost) != 0)"
-        if self.source == "spend":
-            return "\nHAVING (sum(total_cost) != 0 OR sum(total_tokens) != 0)"
-        return ""
+        return "\nHAVING count() > 0" if self.is_never_empty else ""
 
     def _having(self, binder: Binder) -> str:
         having = self.existing_sql()
@@ -197,6 +212,14 @@ class Aggregate(StoreQuery):
     def _keys(self) -> list[str]:
         return [*(["start_s"] if self.runs is not None else []), *self._names]
 
+    @property
+    def table(self) -> str:
+        """Return the table with the rows of the source."""
+        if self.source != "observations":
+            return self.source
+        is_full = self.has_full_rows or needs_full_texts(self.conditions)
+        return "observations" if is_full else "observations_slim"
+
     def rows_sql(self, binder: Binder) -> str:
         """Return the table, or subquery, with the rows of the range."""
         if self.rolled is not None:
@@ -204,11 +227,7 @@ class Aggregate(StoreQuery):
             return level_rows_sql(
                 rolled.levels, rolled.columns, rolled.group_by, self.conditions, binder
             )
-        table = {"observations": "observations_slim"}.get(self.source, self.source)
-        if self.source == "observations" and (
-            self.has_full_rows or needs_full_texts(self.conditions)
-        ):
-            table = "observations"
+        table = self.table
         time = TIME_OF[self.source]
         joins = "".join(f"\n{_JOINS[each]}" for each in self.joins)
         if self.source in {"windows", "spend"}:
@@ -244,19 +263,18 @@ def _after_sql(after: After, order: tuple[str, bool], names: Sequence[str], bind
     types = ["Int64" if isinstance(each, int) else "String" for each in after.keys]
     last = [binder.bind(key, each) for key, each in zip(after.keys, types, strict=True)]
     is_later = f"tuple({', '.join(names)}) > tuple({', '.join(last)})" if names else "false"
-    if after.is_null:
+    if after.value is None:
         return f"(isNull({name}) AND {is_later})"
-    bound = _bound_value(after.value, binder)
+    bound = _bound_value(after.value, after.type, binder)
     return (
         f"({name} {'<' if is_desc else '>'} {bound} OR isNull({name})"
         f" OR ({name} = {bound} AND {is_later}))"
     )
 
 
-def _bound_value(value: Value, binder: Binder) -> str:
-    if isinstance(value, float):
+def _bound_value(value: float | str, key_type: KeyType, binder: Binder) -> str:
+    if key_type == "Float64":
         # The store parses decimal texts of doubles with a small error.
         (bits,) = struct.unpack("<q", struct.pack("<d", value))
         return f"reinterpretAsFloat64({binder.bind(bits, 'Int64')})"
-    assert value is not None
-    return binder.bind(value, "Int64" if isinstance(value, int) else "Decimal(38, 12)")
+    return binder.bind(value, key_type)

@@ -1,7 +1,13 @@
 """The SQL of queries of aggregates."""
 
 from query_api.store.levels import Levels
-from query_api.store.queries.aggregates import Aggregate, Rolled
+from query_api.store.queries.aggregates import (
+    After,
+    Aggregate,
+    FindSummaries,
+    Ranking,
+    Rolled,
+)
 from query_api.store.steps import Runs
 from tests.query_api.golden_sql.example import Example, of_trace
 
@@ -50,5 +56,93 @@ AGGREGATES: list[Example] = [
         LIMIT {p6:UInt32}
         """,
         {"project_id": "acme", "p1": [0], "p2": [0], "p3": 10, "p4": [0], "p5": [10], "p6": 100},
+    ),
+    (
+        Aggregate("acme", "observations", 1, 2, ("model",), ("count()", "sum(usage[$0$])"),
+            None, (), (), (("m1", True),), 3, keys=("input",), is_never_empty=True,
+            after=After(0.5, "Float64", ("m",))),
+        """
+        SELECT model AS d0, count() AS m0, sum(usage[{p1:Array(String)}[1]]) AS m1
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+        GROUP BY d0
+        HAVING count() > 0 AND (m1 < reinterpretAsFloat64({p5:Int64}) OR isNull(m1)
+          OR (m1 = reinterpretAsFloat64({p5:Int64}) AND tuple(d0) > tuple({p4:String})))
+        ORDER BY m1 DESC, d0
+        LIMIT {p6:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": ["input"], "p2": 1, "p3": 2, "p4": "m",
+            "p5": 4602678819172646912, "p6": 3,
+        },
+    ),
+    (
+        Aggregate("acme", "spend", 0, 10**9, ("user_id",), ("sum(total_cost)",), None, (), (),
+            (("m0", True),), 3, top=Ranking(2, "sum(total_cost)")),
+        """
+        SELECT tuple(user_id) NOT IN (
+        SELECT tuple(r0) FROM (
+        SELECT user_id AS r0, sum(total_cost) AS rank
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p1:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p2:Int64}, 'UTC')
+        GROUP BY r0
+        HAVING (sum(observation_count) != 0 OR sum(total_cost) != 0)
+        ORDER BY rank DESC, r0
+        LIMIT {p3:UInt32}
+        )
+        ) AS is_other,
+          if(is_other, '', toString(user_id)) AS d0, sum(total_cost) AS m0
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p4:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p5:Int64}, 'UTC')
+        GROUP BY d0, is_other
+        HAVING (sum(observation_count) != 0 OR sum(total_cost) != 0)
+        ORDER BY m0 DESC, d0, is_other
+        LIMIT {p6:UInt32}
+        """,
+        {"project_id": "acme", "p1": 0, "p2": 1000, "p3": 2, "p4": 0, "p5": 1000, "p6": 3},
+    ),
+    (
+        Aggregate("acme", "spend", 0, 10**9, ("user_id",), ("sum(total_cost)",), limit=3,
+            of_page=Aggregate("acme", "spend", 10**9, 2 * 10**9, ("user_id",),
+                ("sum(total_cost)",), order=(("m0", True),), limit=2)),
+        """
+        SELECT user_id AS d0, sum(total_cost) AS m0
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p1:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p2:Int64}, 'UTC')
+        GROUP BY d0
+        HAVING (sum(observation_count) != 0 OR sum(total_cost) != 0) AND tuple(d0) IN (
+        SELECT tuple(d0) FROM (
+        SELECT user_id AS d0, sum(total_cost) AS m0
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p3:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p4:Int64}, 'UTC')
+        GROUP BY d0
+        HAVING (sum(observation_count) != 0 OR sum(total_cost) != 0)
+        ORDER BY m0 DESC, d0
+        LIMIT {p5:UInt32}
+        )
+        )
+        ORDER BY d0
+        LIMIT {p6:UInt32}
+        """,
+        {"project_id": "acme", "p1": 0, "p2": 1000, "p3": 1000, "p4": 2000, "p5": 2, "p6": 3},
+    ),
+    (
+        FindSummaries("acme"),
+        """
+        SELECT 1 AS found FROM traces
+        WHERE project_id = {project_id:String} AND notEmpty(summaries)
+        LIMIT 1
+        """,
+        {"project_id": "acme"},
     ),
 ]  # fmt: skip

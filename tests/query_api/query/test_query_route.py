@@ -1,0 +1,395 @@
+"""`POST /v1/query` answers what plain Python computes from the same rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from query_api.settings import QuerySettings
+from tests.query_api.harness import OTHER, Api, Kept, observation, opened, score
+from tests.query_api.test_metrics_routes import DAY_US, NOON_US, OBSERVATIONS, TRACES, USER_OF
+from tests.query_api.test_scopes import key_with
+
+RANGE = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-25T00:00:00Z"}
+VOLUMES = {"hot", "cold"}
+"""Depends on the age of the rows."""
+
+
+@pytest.fixture(scope="module")
+def stored_rows(kept: Kept) -> str:
+    theirs = observation("t0", "theirs", project_id=OTHER, model="m1", total_cost_pico=10**15)
+    return kept([*TRACES, *OBSERVATIONS, theirs, score("s1", trace_id="t0", value=0.25)])
+
+
+@pytest.fixture
+async def stored(clickhouse_url: str, stored_rows: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, stored_rows) as api:
+        yield api
+
+
+async def asked(api: Api, **body: Any) -> dict[str, Any]:
+    answer = await api.client.post("/v1/query", json={**RANGE, **body})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def cost_by(key: Any, rows: Any = OBSERVATIONS) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        sums[key(row)] += Decimal(row.total_cost_pico) / 10**12
+    return dict(sums)
+
+
+def user_of(row: Any) -> str:
+    return USER_OF[row.trace_id]
+
+
+async def test_costs_by_user_are_exact(stored: Api) -> None:
+    found = await asked(stored, measures=["cost_usd", "count", "traces"], group_by=["user_id"])
+    by_user = {row["group"]["user_id"]: row["values"] for row in found["data"]}
+    assert {user: Decimal(each["cost_usd"]) for user, each in by_user.items()} == cost_by(user_of)
+    assert {each["count"] for each in by_user.values()} == {8}
+    assert {each["traces"] for each in by_user.values()} == {4}
+    costs = [Decimal(row["values"]["cost_usd"]) for row in found["data"]]
+    assert costs == sorted(costs, reverse=True)
+    meta = found["meta"]
+    assert set(meta["sources"]) <= VOLUMES
+    assert meta["rows_read"] > 0
+    assert (meta["has_more"], meta["fresh_until"]) == (False, None)
+    assert meta["percentile_relative_error"] is None
+
+
+async def test_without_groups_every_step_is_there(stored: Api) -> None:
+    body = {"from": "2026-11-20T00:00:00Z", "to": "2026-11-26T00:00:00Z", "step": "1d"}
+    found = await asked(
+        stored, **body, measures=["count", "cost_usd", "users", "latency_ms.max", "tokens"]
+    )
+    rows = found["data"]
+    assert [row["start"][8:10] for row in rows] == ["20", "21", "22", "23", "24", "25"]
+    assert rows[0]["values"] == {
+        "count": 0, "cost_usd": "0", "users": 0, "latency_ms.max": None, "tokens": {},
+    }  # fmt: skip
+    assert sum(row["values"]["count"] for row in rows) == len(OBSERVATIONS)
+    assert sum(Decimal(row["values"]["cost_usd"]) for row in rows) == cost_by(lambda _: "")[""]
+
+
+async def test_days_are_those_of_the_time_zone(stored: Api) -> None:
+    found = await asked(
+        stored, **{"from": "2026-10-24T22:00:00Z", "to": "2026-10-26T23:00:00Z"}, step="1d",
+        time_zone="Europe/Berlin", measures=["count"],
+    )  # fmt: skip
+    assert [(row["start"], row["end"]) for row in found["data"]] == [
+        ("2026-10-24T22:00:00.000Z", "2026-10-25T23:00:00.000Z"),
+        ("2026-10-25T23:00:00.000Z", "2026-10-26T23:00:00.000Z"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {},
+        {"order_by": "user_id"},
+        {"order_by": "-latency_ms.avg"},
+        {"order_by": "latency_ms.p50"},
+        {"order_by": "-cost_usd"},
+    ],
+)
+@pytest.mark.parametrize("step", [{}, {"step": "1d"}])
+async def test_pages_have_every_row_once(
+    stored: Api, order: dict[str, str], step: dict[str, str]
+) -> None:
+    body = {
+        "measures": ["cost_usd", "latency_ms.avg", "latency_ms.p50", "output_tokens_per_s.p95"],
+        "group_by": ["user_id", "model", "trace_name"], **order, **step,
+    }  # fmt: skip
+    whole = await asked(stored, **body, limit=1000)
+    rows: list[Any] = []
+    cursor: dict[str, str] = {}
+    for _ in range(50):
+        page = await asked(stored, **body, limit=5, **cursor)
+        rows += page["data"]
+        if not page["meta"]["has_more"]:
+            break
+        cursor = {"cursor": page["meta"]["cursor"]}
+    assert rows == whole["data"]
+    assert len(rows) > 5
+
+
+@pytest.mark.parametrize("order", ["start", "-start", "cost_usd", "-latency_ms.max"])
+async def test_pages_of_a_series_have_every_step_once(stored: Api, order: str) -> None:
+    body = {"measures": ["cost_usd", "latency_ms.max"], "step": "1h", "order_by": order}
+    whole = await asked(stored, **body, limit=1000)
+    first = await asked(stored, **body, limit=50)
+    second = await asked(stored, **body, limit=50, cursor=first["meta"]["cursor"])
+    assert first["data"] + second["data"] == whole["data"]
+    assert len(whole["data"]) == 96
+
+
+async def test_other_groups_are_combined(stored: Api) -> None:
+    costs = cost_by(lambda row: row.id)
+    largest = sorted(costs, key=lambda each: -costs[each])[:3]
+    found = await asked(stored, measures=["cost_usd", "count"], group_by=["id"], top=3)
+    shown = [row["group"]["id"] for row in found["data"] if not row["is_other"]]
+    (other,) = [row for row in found["data"] if row["is_other"]]
+    assert set(shown) == set(largest)
+    assert other["group"] == {}
+    assert other["values"]["count"] == len(OBSERVATIONS) - 3
+    rest = sum(cost for each, cost in costs.items() if each not in largest)
+    assert Decimal(other["values"]["cost_usd"]) == rest
+
+
+async def test_the_top_groups_are_those_of_the_whole_range(stored: Api) -> None:
+    found = await asked(
+        stored, measures=["cost_usd", "traces"], group_by=["user_id"], top=1, step="1d",
+        compare_with="1d",
+    )  # fmt: skip
+    costs = cost_by(user_of)
+    largest = max(costs, key=lambda each: costs[each])
+    assert {row["group"].get("user_id") for row in found["data"]} == {largest, None}
+    total = sum(Decimal(row["values"]["cost_usd"]) for row in found["data"])
+    assert total == sum(costs.values())
+
+
+async def test_values_are_compared_with_those_of_an_earlier_period(stored: Api) -> None:
+    body = {"from": "2026-11-22T12:00:00Z", "to": "2026-11-23T12:00:00Z"}
+    middle, begin = NOON_US + DAY_US, NOON_US
+    now = cost_by(user_of, [o for o in OBSERVATIONS if middle <= o.start_us < middle + DAY_US])
+    before = cost_by(user_of, [o for o in OBSERVATIONS if begin <= o.start_us < middle])
+    for compared in ("previous", "1d", 86_400):
+        found = await asked(
+            stored, **body, measures=["cost_usd", "traces"], group_by=["user_id"],
+            compare_with=compared,
+        )  # fmt: skip
+        assert len(found["data"]) == 3
+        for row in found["data"]:
+            user = row["group"]["user_id"]
+            assert Decimal(row["previous"]["cost_usd"]) == before.get(user, 0)
+            expected = float((now[user] - before[user]) / before[user])
+            assert row["change"]["cost_usd"] == pytest.approx(expected, abs=1e-6)
+        assert found["meta"]["compared_from"] == "2026-11-21T12:00:00.000Z"
+
+
+async def test_formulas_are_computed_from_measures_that_need_not_be_shown(stored: Api) -> None:
+    found = await asked(
+        stored, measures=["count"], group_by=["model"],
+        formulas={
+            "doubled": "per_trace * 2", "per_trace": "cost_usd / traces",
+            "nothing": "count / (count - count)", "share": "tokens.input / tokens.total",
+        },
+    )  # fmt: skip
+    for row in found["data"]:
+        own = [o for o in OBSERVATIONS if o.model == row["group"]["model"]]
+        per_trace = sum(o.total_cost_pico for o in own) / 10**12 / len({o.trace_id for o in own})
+        values = row["values"]
+        assert values["per_trace"] == pytest.approx(per_trace)
+        assert values["doubled"] == pytest.approx(2 * per_trace)
+        assert values["nothing"] is None
+        assert 0 < values["share"] < 1
+        assert set(values) == {"count", "doubled", "per_trace", "nothing", "share"}
+
+
+async def test_a_heatmap_counts_every_call(stored: Api) -> None:
+    found = await asked(stored, measures=["latency_ms.histogram"], step="1d")
+    buckets = [each for row in found["data"] for each in row["values"]["latency_ms.histogram"]]
+    assert sum(each["count"] for each in buckets) == len(OBSERVATIONS)
+    assert all(each["from"] < each["to"] for each in buckets)
+
+
+async def test_costs_have_percentiles_extremes_and_histograms(stored: Api) -> None:
+    names = ["cost_usd.p50", "cost_usd.min", "cost_usd.max", "cost_usd.avg", "cost_usd.histogram"]
+    (row,) = (await asked(stored, measures=[*names, "count"]))["data"]
+    costs = sorted(Decimal(each.total_cost_pico) / 10**12 for each in OBSERVATIONS)
+    values = row["values"]
+    assert Decimal(values["cost_usd.min"]) == costs[0]
+    assert Decimal(values["cost_usd.max"]) == costs[-1]
+    assert float(values["cost_usd.p50"]) == pytest.approx(float((costs[11] + costs[12]) / 2))
+    assert float(values["cost_usd.avg"]) == pytest.approx(float(sum(costs) / 24))
+    assert sum(each["count"] for each in values["cost_usd.histogram"]) == 24
+
+
+async def test_a_filter_may_have_many_values(stored: Api) -> None:
+    values = [f"{number}-{'é' * 40}" for number in range(500)]
+    found = await asked(stored, measures=["count", "traces"], filter={"model": [*values, "m1"]})
+    assert found["data"][0]["values"]["count"] == 12
+
+
+async def test_a_call_counts_under_each_tag_of_its_trace(stored: Api) -> None:
+    found = await asked(stored, measures=["count"], group_by=["tag"])
+    counts = {row["group"]["tag"]: row["values"]["count"] for row in found["data"]}
+    assert counts == {"a": 24, "b": 12}
+    top = await asked(stored, measures=["count"], group_by=["tag"], top=1)
+    assert [(row["group"], row["values"]["count"]) for row in top["data"]] == [
+        ({"tag": "a"}, 24), ({}, 12),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"filter": {"model": ["m1"], "user_id": ["ada"]}}, 4),
+        ({"filter": {"tags": ["b"]}}, 12),
+        ({"filters": [{"field": "latency_ms", "operator": ">=", "value": 0}]}, 24),
+        ({"filters": [{"field": "user_id", "operator": "is_set"}]}, 16),
+        ({"filters": [{"field": "name", "operator": "ends_with", "value": "-1"}]}, 12),
+        ({"filters": [{"field": "cost_usd", "operator": "<", "value": "0"}]}, 0),
+        ({"filters": [{"field": "start", "operator": "<", "value": "2026-11-21T12:00:01Z"}]}, 1),
+        ({"filters": [{"field": "tags", "operator": "all_of", "value": ["a", "b"]}]}, 12),
+        ({"filters": [{"field": "metadata", "key": "k", "operator": "=", "value": 1}]}, 0),
+    ],
+)
+async def test_filters_select_rows(stored: Api, given: dict[str, Any], expected: int) -> None:
+    found = await asked(stored, measures=["count", "traces"], **given)
+    assert [row["values"]["count"] for row in found["data"]] == [expected]
+
+
+async def test_traces_and_scores_are_views_of_their_own(stored: Api) -> None:
+    traces = await asked(
+        stored, view="traces", measures=["count", "cost_usd", "latency_ms.p95"], group_by=["name"]
+    )
+    assert sum(row["values"]["count"] for row in traces["data"]) == len(TRACES)
+    scores = await asked(stored, view="scores", measures=["value.avg"], group_by=["user_id"])
+    assert [(row["group"], row["values"]) for row in scores["data"]] == [
+        ({"user_id": "ada"}, {"value.avg": 0.25})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "named"),
+    [
+        ({"measures": []}, "measures", "at least one"),
+        ({"measures": ["count.p95"]}, "measures.0", "count"),
+        ({"measures": ["latency_ms"]}, "measures.0", "latency_ms.p95"),
+        ({"measures": ["weight"]}, "measures.0", "cost_usd"),
+        ({"measures": ["tokens."]}, "measures.0", "tokens.TYPE"),
+        ({"measures": ["users.avg"]}, "measures.0", "users"),
+        ({"measures": ["count"], "view": "spans"}, "view", "traces"),
+        ({"measures": ["count"], "group_by": ["color"]}, "group_by.0", "model"),
+        ({"measures": ["count"], "order_by": "-model"}, "order_by", "count"),
+        ({"measures": ["count"], "filter": {"color": ["red"]}}, "filter.color", "model"),
+        (
+            {"measures": ["count"], "filters": [{"field": "model", "operator": ">", "value": "a"}]},
+            "filters.0.operator", "starts_with",
+        ),
+        (
+            {"measures": ["count"],
+             "filters": [{"field": "latency_ms", "operator": ">", "value": "a"}]},
+            "filters.0.value", "number",
+        ),
+        ({"formulas": {"x": "cost / traces"}}, "formulas.x", "at position 0"),
+        ({"formulas": {"x": "traces / cost"}}, "formulas.x", "at position 9"),
+        ({"formulas": {"x": "count +"}}, "formulas.x", "at position 7"),
+        ({"formulas": {"x": "tokens + 1"}}, "formulas.x", "not a number"),
+        ({"formulas": {"x": "y", "y": "z", "z": "x"}}, "formulas.x", "x → y → z → x"),
+        ({"formulas": {"count": "errors"}}, "formulas.count", "name of a measure"),
+        ({"measures": ["count"], "from": RANGE["to"], "to": RANGE["from"]}, "from", "before"),
+        ({"measures": ["count"], "from": "1990-01-01T00:00:00Z"}, "from", "days before"),
+        ({"measures": ["count"], "step": "10s"}, "step", "steps of 10s"),
+        ({"measures": ["count"], "step": "7m"}, "step", "15m"),
+        ({"measures": ["count"], "limit": 1001}, "limit", "at most 1000"),
+        ({"measures": ["count"], "limit": 0}, "limit", "1"),
+        ({"measures": ["count"], "top": 5}, "top", "group_by"),
+        ({"measures": ["tokens"], "group_by": ["model"], "top": 5}, "top", "number"),
+        ({"measures": ["count"], "compare_with": "yesterday"}, "compare_with", "previous"),
+        ({"measures": ["count"], "compare_with": "1100d"}, "", ""),
+        ({"measures": ["count"], "time_zone": "Mars"}, "time_zone", "IANA"),
+        ({"measures": ["count"], "cursor": "x"}, "cursor", "cursor"),
+        ({"measures": ["latency_ms.p95"], "group_by": ["user_tier"]}, "group_by", "user_tier"),
+        ({"measures": ["count"], "color": 1}, "color", "measures"),
+    ],
+)  # fmt: skip
+async def test_an_error_names_the_field_and_what_is_allowed(
+    stored: Api, body: dict[str, Any], field: str, named: str
+) -> None:
+    answer = await stored.client.post("/v1/query", json={**RANGE, **body})
+    if not field:
+        assert answer.status_code == 200, answer.text
+        return
+    assert answer.status_code == 422, answer.text
+    error = answer.json()["error"]
+    assert error["field"] == field
+    assert named in error["message"] or named in error.get("allowed", ())
+
+
+async def test_formulas_are_nested_up_to_a_limit(stored: Api) -> None:
+    chain = {f"f{at}": f"f{at + 1} + 1" for at in range(12)}
+    answer = await stored.client.post("/v1/query", json={"formulas": {**chain, "f12": "count"}})
+    assert answer.status_code == 422
+    assert "at most 10 formulas" in answer.json()["error"]["message"]
+
+
+async def test_a_cursor_fits_only_its_query(stored: Api) -> None:
+    body = {"measures": ["count"], "group_by": ["id"], "limit": 1}
+    cursor = (await asked(stored, **body))["meta"]["cursor"]
+    for other in ({"group_by": ["model"]}, {"step": "1d"}, {"filter": {"model": ["m1"]}}):
+        answer = await stored.client.post(
+            "/v1/query", json={**RANGE, **body, **other, "cursor": cursor}
+        )
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["error"]["field"] == "cursor"
+
+
+async def test_a_project_sees_only_its_rows(stored: Api) -> None:
+    answer = await stored.other.post(
+        "/v1/query", json={**RANGE, "measures": ["count", "cost_usd"], "group_by": ["id"]}
+    )
+    assert [row["group"] for row in answer.json()["data"]] == [{"id": "theirs"}]
+
+
+async def test_too_many_rows_are_refused(clickhouse_url: str, stored_rows: str) -> None:
+    settings = QuerySettings(window_rows_max=5)
+    async with opened(clickhouse_url, stored_rows, settings) as api:
+        body = {**RANGE, "measures": ["count"], "group_by": ["id"], "top": 10}
+        answer = await api.client.post("/v1/query", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "query_too_costly"
+
+
+async def test_an_explanation_names_the_source_and_why_cheaper_ones_cannot_answer(
+    stored: Api,
+) -> None:
+    body = {**RANGE, "measures": ["latency_ms.p95"], "group_by": ["user_id"], "step": "1d"}
+    answer = await stored.client.post("/v1/query/explain", json=body)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["source"] == "observations"
+    assert set(found["sources"]) <= VOLUMES
+    excluded = {each["source"]: " ".join(each["reasons"]) for each in found["excluded"]}
+    assert "user_id" in excluded["windows"]
+    assert "latency_ms.p95" in excluded["spend"]
+    assert {each["table"] for each in found["tables"]} == {"observations_slim", "traces"}
+    assert all(each["rows"] > 0 and each["bytes"] > 0 for each in found["tables"])
+    assert found["meta"]["percentile_relative_error"] == 0.01
+
+    exact = {**body, "exact_percentiles": True, "group_by": ["model"], "time_zone": "Asia/Kolkata"}
+    found = (await stored.client.post("/v1/query/explain", json=exact)).json()
+    assert found["source"] == "observations"
+    assert found["meta"]["percentile_relative_error"] == 0
+
+    rolled = {**body, "group_by": ["model"], "compare_with": "previous"}
+    found = (await stored.client.post("/v1/query/explain", json=rolled)).json()
+    assert (found["source"], found["excluded"]) == ("windows", [])
+    assert sum(found["seconds"].values()) == 4 * 86_400
+
+
+async def test_a_key_that_only_reads_may_query(stored: Api) -> None:
+    body = {**RANGE, "measures": ["count"]}
+    for scope, status in (("read", 200), ("write", 403), ("ingest", 403)):
+        for path in ("/v1/query", "/v1/query/explain"):
+            answer = await stored.anonymous.post(path, auth=key_with(stored, scope), json=body)
+            assert answer.status_code == status, answer.text
+
+
+async def test_a_query_that_costs_too_much_is_refused(
+    clickhouse_url: str, stored_rows: str
+) -> None:
+    settings = QuerySettings(rows_to_read_max=5)
+    async with opened(clickhouse_url, stored_rows, settings) as api:
+        body = {**RANGE, "measures": ["count"], "group_by": ["id"]}
+        answer = await api.client.post("/v1/query", json=body)
+    assert answer.status_code == 422
+    assert "rows_to_read_max" in answer.json()["error"]["message"]
