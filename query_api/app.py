@@ -49,7 +49,9 @@ from query_api.langfuse.scores_v3 import scores_v3_router
 from query_api.langfuse.sessions import sessions_router
 from query_api.langfuse.traces import traces_router
 from query_api.media.content import ServeMediaContent
-from query_api.media.media import MediaStore
+from query_api.media.local_media import LocalMedia
+from query_api.media.s3_signing import S3Access
+from query_api.media.store import media_store_of
 from query_api.middleware import DOCUMENT_PATHS, CountRequests, LimitBodies, UnbracketLists
 from query_api.openapi.document import install_openapi
 from query_api.openapi.pages import documentation_router
@@ -177,6 +179,7 @@ def create_query_api(
     documents: DocumentLog = NO_DOCUMENTS,
     disk: DiskFloor | None = None,
     decisions: DecisionBook | None = None,
+    s3: S3Access | None = None,
     fresh_until_us: FreshUntil = never_known,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
@@ -202,7 +205,7 @@ def create_query_api(
         tiers=tiers,
         documents=Documents(documents, reader, settings),
         prompts=PromptLibrary(control, settings),
-        media=MediaStore(control, settings, disk) if settings.media_dir else None,
+        media=media_store_of(settings, control, disk, s3 or S3Access()),
         decisions=decisions,
         query_engine=QueryEngine(store, reader, settings, fresh_until_us),
     )
@@ -234,7 +237,7 @@ def create_query_api(
         ),
         timeout_s=settings.body_timeout_s,
     )
-    if context.media is not None:
+    if isinstance(context.media, LocalMedia):
         app.add_middleware(ServeMediaContent, media=context.media)
     app.add_middleware(CountRequests)
     app.add_middleware(UnbracketLists)

@@ -26,7 +26,7 @@ from query_api.alerting.backtests import Backtester
 from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
-from query_api.media.media import MediaStore
+from query_api.media.store import MediaStore
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.sketches import SketchCounts
@@ -63,7 +63,7 @@ class AppContext:
     documents: Documents
     prompts: PromptLibrary
     media: MediaStore | None
-    """None: no directory for media is set."""
+    """None: neither a directory nor a bucket for media is set."""
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
     query_engine: QueryEngine

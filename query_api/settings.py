@@ -83,6 +83,15 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     media_dir: str = ""
     """Directory with the content of media. All query processes must share it. Empty: media are
     refused. `tracemill up` uses ``media`` in its data directory."""
+    media_url: str = Field(default="", pattern=r"^(s3://[^/]+(/.*)?)?$")
+    """Bucket with the content of media, as ``s3://bucket/prefix``, instead of a directory. Clients
+    upload to it directly. ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` and
+    ``AWS_SECRET_ACCESS_KEY`` are those of the cold volume; the key may read, write, list and delete
+    in the bucket."""
+    media_endpoint_url: str = ""
+    """Address of the S3 API in the URLs of media, if clients cannot reach ``AWS_ENDPOINT_URL``."""
+    media_request_timeout_s: float = Field(default=10.0, gt=0)
+    """Maximum time of a request to the bucket; after it: 503."""
     media_max_bytes: int = Field(default=100 * 1024 * 1024, ge=1)
     """Maximum size of the content of media; above it: 400."""
     media_uploads_max: int = Field(default=16, ge=1)

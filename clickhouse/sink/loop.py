@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from clickhouse.errors import StoreError
@@ -92,7 +93,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             self.table_of,
             settings.fetch_wait_max_s,
         )
-        self._reporting = Recurring(self.lag.report, LAG_INTERVAL_S)
+        self._reporting = Recurring(self._report, LAG_INTERVAL_S)
         self._positions: PositionWriter | None = None
         self._writing_positions: Recurring | None = None
         if admin is not None:
@@ -288,6 +289,23 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
             )
             offsets[partition] = min([stored, *unstored])
         self._commits.add(offsets)
+
+    async def _report(self) -> None:
+        await self.lag.report()
+        await self._commit_ends_of_transactions()
+
+    async def _commit_ends_of_transactions(self) -> None:
+        """Add offsets that are beyond the last record: the end of a transaction takes one, too.
+
+        Otherwise, a log whose last record was written in a transaction would seem to have a record
+        that is never processed, and the installation would not be ready.
+        """
+        for partition in self._consumer.assignment():
+            with suppress(KafkaError):  # the partition was just revoked
+                offset = await self.lag.stored_up_to(partition)
+                if offset > self._stored.get(partition, 0):
+                    self._stored[partition] = offset
+                    self._commits.add({partition: offset})
 
     async def _write_dead_letters(self, table: str, batch: Batch, refused: list[Refused]) -> None:
         """Write dead letters for the rows of a batch that could not be stored."""

@@ -54,6 +54,7 @@ from query_api.app import create_query_api, prepare_routes
 from query_api.decisions.feed import following_budgets
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
+from query_api.media.s3_signing import S3Access
 from query_api.settings import QuerySettings
 
 Scope = MutableMapping[str, Any]
@@ -150,6 +151,16 @@ async def _followed(log: LogT, stack: AsyncExitStack) -> LogT:
     return log
 
 
+def s3_access_of(tiering: TieringSettings) -> S3Access:
+    """Return the access to the S3 API of the cold volume, which has the bucket of media, too."""
+    return S3Access(
+        tiering.aws_endpoint_url,
+        tiering.aws_region,
+        tiering.aws_access_key_id,
+        tiering.aws_secret_access_key.get_secret_value(),
+    )
+
+
 async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
@@ -221,6 +232,7 @@ async def _serve(
                 documents=documents,
                 disk=disk,
                 decisions=decisions,
+                s3=s3_access_of(TieringSettings()),
                 fresh_until_us=watch.stored_until_us,
             )
             prepare_routes(query_app)

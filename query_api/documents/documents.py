@@ -136,13 +136,14 @@ class Documents:
         self,
         kind: type[BodyT],
         project_id: str,
-        id_: str,
+        id_: str | None,
         change: Change[BodyT],
         *,
         created_us: int | None = None,
     ) -> Document[BodyT]:
         """Create or change a document; ``change`` is repeated if another writer was first.
 
+        Without an id, a document with a random id is created, which needs no look-up.
         ``change`` gets the current content, or None if there is no document. Its exceptions are
         raised. If it returns None, the document must exist and remains unchanged.
 
@@ -150,6 +151,10 @@ class Documents:
             ConflictError: the project has too many documents of the kind.
             UnavailableError: it was not written in time.
         """
+        if id_ is None:
+            body = change(None)
+            assert body is not None, "only an existing document can remain unchanged"
+            return await self.create(project_id, body)
         key = DocumentKey(project_id, kind.kind, id_)
         fresh = False  # a stale revision loses, and is read again
         for _ in range(self._settings.document_write_attempts_max):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Any
 
 import msgspec
@@ -62,19 +61,18 @@ def dataset_items_router(context: AppContext) -> APIRouter:
     async def create_item(project_id: ProjectId, body: DatasetItemBody) -> Response:
         """Items are identified by their id, which is unique in the project."""
         dataset = await found_dataset(documents, project_id, body.dataset_name)
-        item_id = body.id or secrets.token_hex(12)
 
         def changed(before: DatasetItem | None) -> DatasetItem:
             if before is not None and before.dataset_id != dataset.id:
                 raise NotFoundError(
-                    f"The dataset item with id {item_id} already exists in a dataset other than"
+                    f"The dataset item with id {body.id} already exists in a dataset other than"
                     f" {body.dataset_name}"
                 )
             item = body.applied(before, dataset.id)
             check_item(dataset.body, item)
             return item
 
-        item = await documents.change(DatasetItem, project_id, item_id, changed)
+        item = await documents.change(DatasetItem, project_id, body.id or None, changed)
         return json_response(dataset_item_out(item))
 
     @router.get("/api/public/dataset-items", summary="List items", responses=listed)

@@ -18,7 +18,7 @@ from query_api import metrics
 from query_api.body import Body, require_unicode
 from query_api.context import AppContext, ProjectId, Uploader
 from query_api.errors import BadRequestError, NotFoundError
-from query_api.media.media import MediaStore
+from query_api.media.store import MediaStore
 from query_api.openapi.media_examples import (
     MEDIA_CHANGE_EXAMPLE,
     MEDIA_EXAMPLE,
@@ -149,7 +149,7 @@ class _Media:
             dataset_item_id=body.dataset_item_id,
             field=body.field,
         )
-        if media.files.has(project_id, media_id):
+        if await media.has(project_id, media_id):
             await self._documents.get_or_create(project_id, media_id, made)
             return Upload(media_id, None)
         # An earlier request without an upload may have had wrong fields: replace them.
@@ -172,7 +172,7 @@ class _Media:
     async def get(self, project_id: str, media_id: str, base_url: str) -> MediaOut:
         media = self._store()
         document = await self._documents.get(Media, project_id, media_id)
-        if document is None or not media.files.has(project_id, media_id):
+        if document is None or not await media.has(project_id, media_id):
             raise NotFoundError(_NOT_FOUND)
         body = document.body
         return MediaOut(
@@ -186,7 +186,11 @@ class _Media:
 
     def _store(self) -> MediaStore:
         if self._media is None:
-            raise NotFoundError("media are not stored here: TRACEMILL_QUERY_MEDIA_DIR is not set")
+            message = (
+                "media are not stored here: neither TRACEMILL_QUERY_MEDIA_DIR nor"
+                " TRACEMILL_QUERY_MEDIA_URL is set"
+            )
+            raise NotFoundError(message)
         return self._media
 
 

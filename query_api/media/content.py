@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from producers.control.kinds.project import Project
 from producers.errors import ForbiddenError, RequestError
 from query_api import metrics
-from query_api.media.media import MediaStore
+from query_api.media.local_media import LocalMedia
 from query_api.media.signed_urls import PREFIX, Grant, grant_of
 
 _HEADERS: Final = {
@@ -30,7 +30,7 @@ _HEADERS: Final = {
 class ServeMediaContent:
     """Middleware that serves ``PREFIX``, before the limits of the other routes."""
 
-    def __init__(self, app: ASGIApp, media: MediaStore) -> None:
+    def __init__(self, app: ASGIApp, media: LocalMedia) -> None:
         self._app = app
         self._media = media
         self._uploads = 0

@@ -77,6 +77,28 @@ async def test_every_change_is_kept_with_its_time_and_deletions_as_such(
     assert (deleted["inserted_at"] - created["appended_time"]).total_seconds() < 60
 
 
+async def test_the_end_of_a_last_transaction_is_committed_so_that_nothing_seems_unprocessed(
+    kafka: KafkaSettings, clickhouse_store: Store, control: ControlLog
+) -> None:
+    await control.create(WEBHOOK)
+    await control.delete("webhook", "w")  # in a transaction, whose end takes an offset
+    topic = TopicPartition(kafka.topics.control, 0)
+    consumer = AIOKafkaConsumer(
+        group_id=kafka.topics.sink_group, enable_auto_commit=False, **client_options(kafka)
+    )
+    await consumer.start()
+    try:
+        (end,) = (await consumer.end_offsets([topic])).values()
+
+        async def is_committed() -> bool:
+            return await consumer.committed(topic) == end
+
+        async with sinking(kafka, clickhouse_store):
+            await eventually(is_committed)
+    finally:
+        await consumer.stop()
+
+
 async def test_signing_secrets_of_webhooks_are_not_in_the_store(
     kafka: KafkaSettings, clickhouse_store: Store, control: ControlLog
 ) -> None:

@@ -40,6 +40,7 @@ from producers.tiers.record import Tier
 from query_api.app import create_query_api
 from query_api.decisions.book import DecisionBook
 from query_api.health.readiness import ReadinessCheck
+from query_api.media.s3_signing import S3Access
 from query_api.settings import QuerySettings
 from tests.fixtures.store import TIERING, copy_schema
 
@@ -209,7 +210,10 @@ class Api:
 
 
 def make_api(
-    store: Store, settings: QuerySettings | None = None, event_types: EventTypes = EVENT_TYPES
+    store: Store,
+    settings: QuerySettings | None = None,
+    event_types: EventTypes = EVENT_TYPES,
+    s3: S3Access | None = None,
 ) -> tuple[Api, Sequence[httpx.AsyncClient]]:
     control = ControlInMemory()
     for project_id in (PROJECT, OTHER):
@@ -251,6 +255,7 @@ def make_api(
         tiers=tiers,
         documents=DocumentsInMemory(),
         decisions=decisions,
+        s3=s3,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
@@ -301,11 +306,14 @@ async def _drop(clickhouse_url: str, database: str) -> None:
 
 @asynccontextmanager
 async def opened(
-    clickhouse_url: str, database: str, settings: QuerySettings | None = None
+    clickhouse_url: str,
+    database: str,
+    settings: QuerySettings | None = None,
+    s3: S3Access | None = None,
 ) -> AsyncIterator[Api]:
     """The query API on a database that is there."""
     store = Store(StoreSettings(clickhouse_url=clickhouse_url, clickhouse_database=database))
-    api, clients = make_api(store, settings)
+    api, clients = make_api(store, settings, s3=s3)
     try:
         yield api
     finally:

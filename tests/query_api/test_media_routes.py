@@ -13,7 +13,7 @@ import pytest
 
 from producers.control.kinds.project import Project
 from producers.errors import InitError
-from query_api.media.media import MediaStore
+from query_api.media.local_media import LocalMedia
 from query_api.openapi.media_examples import MEDIA_REQUEST_EXAMPLE, UPLOAD_EXAMPLE
 from query_api.settings import QuerySettings
 from tests.query_api.harness import NOON_US, PROJECT, Api, opened
@@ -131,7 +131,7 @@ def test_a_directory_that_cannot_be_written_is_an_invalid_setting(tmp_path: Path
     (tmp_path / "file").touch()
     settings = QuerySettings(media_dir=str(tmp_path / "file" / "media"))
     with pytest.raises(InitError, match=r"^TRACEMILL_QUERY_MEDIA_DIR: "):
-        MediaStore(None, settings)  # type: ignore[arg-type]
+        LocalMedia(None, settings)  # type: ignore[arg-type]
 
 
 async def test_the_example_of_the_document_is_accepted(media: Api) -> None:

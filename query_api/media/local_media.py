@@ -1,4 +1,4 @@
-"""What the routes of media share: settings, files and the key of their URLs."""
+"""Store the content of media in a directory, and sign URLs of this server for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from query_api.media.signed_urls import Grant, signed_path
 from query_api.settings import QuerySettings
 
 
-class MediaStore:
+class LocalMedia:
     """The media of all projects; files of deleted projects are removed."""
 
     def __init__(
@@ -39,6 +39,10 @@ class MediaStore:
             message = f"TRACEMILL_QUERY_MEDIA_DIR: {settings.media_dir}: {error.strerror}"
             raise InitError(message) from error
         control.subscribe(self._control_changed)
+
+    async def has(self, project_id: str, media_id: str) -> bool:
+        """Return whether the content was uploaded."""
+        return self.files.has(project_id, media_id)
 
     def url(self, base_url: str, method: str, project_id: str, media_id: str, media: Media) -> str:
         """Return a URL to write or to read the content, valid for ``media_url_valid_s``."""
