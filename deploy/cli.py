@@ -293,9 +293,12 @@ def recover(
 ) -> None:
     """Rebuild Kafka's data from the store, after Kafka has lost it. Stop all other roles first.
 
-    Creates the topics, restores projects, keys, prices, budgets, webhooks and alerts, and lists
-    what could not be restored. Webhooks keep their secrets if TRACEMILL_ENCRYPTION_KEY, or the key
-    in the data directory, is the key that encrypted them. Safe to repeat.
+    Creates the topics, restores projects, keys, prices, budgets, rules, channels, routes, webhooks,
+    users' tiers and alerts, and lists what could not be restored. Webhooks and channels keep their
+    secrets if TRACEMILL_ENCRYPTION_KEY, or the key in the data directory, is the key that encrypted
+    them. Documents (datasets, comments, …) are in the store; only changes that were not stored yet
+    are lost. Which messages channels have received is not restored: they receive alerts of the last
+    seven days again. Rules begin with empty windows. Safe to repeat.
     """
     from deploy.embedded.recover import run
     from deploy.embedded.roles import UpOptions

@@ -123,16 +123,26 @@ def group_row(
     )
 
 
-def limit_row(rule: LimitRule, meter: Meter, now_us: int, version: int) -> BudgetStateRow:
-    """Return the row that describes the evaluation of a whole limit."""
+def limit_row(
+    rule: LimitRule, meter: Meter, excluded: set[int], now_us: int, version: int
+) -> BudgetStateRow:
+    """Return the row that describes the evaluation of a whole limit.
+
+    It does not list ``excluded`` periods as complete: the limit has no rows with their spend, and
+    the limits that have some may be removed.
+    """
+    periods, begin_us = meter.periods, meter.complete_from_us
+    hidden = [periods[each] for each in excluded if each in periods and each >= begin_us]
+    complete_from_us = max([begin_us, *(sums.end_us for sums in hidden)])
+    known = meter.complete | {each for each in periods if begin_us <= each < complete_from_us}
     complete = [
         start_us
-        for start_us in sorted(meter.complete)
-        if start_us not in meter.periods or not meter.periods[start_us].newer
+        for start_us in sorted(known - excluded)
+        if start_us not in periods or not periods[start_us].newer
     ]
     memory = Memory(
         meter=rule.hash,
-        complete_from_us=meter.complete_from_us,
+        complete_from_us=complete_from_us,
         complete=complete[-COMPLETE_MAX:],
     )
     return BudgetStateRow(

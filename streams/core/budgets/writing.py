@@ -104,5 +104,5 @@ def _state(
 
 def state_of_limit(limit: LimitGroups, at: Position, *, is_deleted: bool = False) -> State:
     """Return the state that describes the evaluation of a whole limit."""
-    row = limit_row(limit.rule, limit.meter, at.now_us, at.version)
+    row = limit_row(limit.rule, limit.meter, limit.excluded, at.now_us, at.version)
     return State(state_key(*limit.rule.id, 0, group_hash("")), row, is_deleted)

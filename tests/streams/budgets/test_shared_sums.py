@@ -119,3 +119,42 @@ def test_a_high_burn_rate_after_a_crash_has_another_id() -> None:
     again = running.add(spend(110 * USD), now_us=NOON_US + 7_300_000_000)
     burns = [alert for alert in (*found, *again) if alert.event == "budget.burn_rate"]
     assert len({alert.id for alert in burns}) == 2
+
+
+def test_a_restart_reads_a_period_again_whose_sums_only_a_removed_limit_had() -> None:
+    running = Running(budget("a", limit_pico=10 * USD))
+    running.settle()
+    running.add(spend(USD))
+    running.tick(NOON_US + DAY_US)
+    running.put(budget("b", created_us=NOON_US + DAY_US))
+    running.settle_from_log()
+    running.flush()
+    del running.budgets["a"]
+    running.book.control_changed(Tombstone(kind="budget", id="a"), running.now_us)
+    running.flush()
+    running.start()
+    running.tick(running.now_us)
+    assert running.add(spend(1, NOON_S)) == [], "the day is incomplete"
+    running.flush()
+    assert rows_of(running, "b")["{}"]["incomplete"]
+    running.settle_from_log()
+    assert events(running.take_alerts()) == [(CROSSED, "0.8"), (CROSSED, "1")]
+    running.flush()
+    row = rows_of(running, "b")["{}"]
+    assert (row["spent_pico"], row.get("incomplete", 0)) == (USD + 1, 0)
+
+
+def test_a_restart_keeps_the_completeness_of_periods_that_a_limit_includes() -> None:
+    running = Running(budget("a", limit_pico=10 * USD))
+    running.settle()
+    running.add(spend(USD))
+    running.tick(NOON_US + DAY_US)
+    running.put(budget("b", created_us=NOON_US + DAY_US))
+    running.settle_from_log()
+    running.add(spend(USD, NOON_S + 86_400), now_us=NOON_US + DAY_US)
+    running.flush()
+    running.start()
+    running.tick(running.now_us)
+    assert running.book.is_complete
+    found = running.add(spend(1, NOON_S), spend(1, NOON_S + 86_400))
+    assert [alert.rule_id for alert in found] == ["b", "b"]
