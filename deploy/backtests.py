@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+from clickhouse.rows import ScoreRow
+from producers.alerting.metric import SCORE_SOURCES
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.dimensions.registry import REGISTRY
@@ -26,6 +28,7 @@ from streams.core.alerting.rules.measures import NotComputable, plan_of
 from streams.core.alerting.rules.panes import PANE_S
 from streams.core.alerting.rules.rule import SECOND_US
 from streams.core.alerting.rules.score_changes import change_of
+from streams.core.alerting.rules.scored_calls import NO_CALL, Call, change_with
 from streams.core.rollups.deltas import SpendDelta, WindowDelta, new_spend, new_window
 from streams.core.rollups.sketch import bins_of
 
@@ -65,7 +68,7 @@ class StreamBacktester:
             return PastEvaluation([], [], 0, str(error))
         found = backtest(
             rule,
-            _scored(past.rows) if past.source == "scores" else _panes(past, bins),
+            _scored(past) if past.source in SCORE_SOURCES else _panes(past, bins),
             within.from_s,
             within.to_s,
             earlier=((row.start_s, _window(row, bins)) for row in past.earlier),
@@ -92,10 +95,24 @@ def _shown(found: Backtest) -> PastEvaluation:
     )
 
 
-def _scored(rows: Iterable[Any]) -> Iterator[PastPane]:
+def _scored(past: Past) -> Iterator[PastPane]:
     """Yield scores by pane."""
+    rows: Iterable[Any] = past.rows
     for start_s, of_pane in groupby(rows, lambda row: row.event_us // SECOND_US // PANE_S * PANE_S):
-        yield PastPane(start_s, scores=[(row.event_us, change_of(row)) for row in of_pane])
+        yield PastPane(
+            start_s,
+            scores=[
+                (row.event_us, change_with(change_of(row), _call(past, row))) for row in of_pane
+            ],
+        )
+
+
+def _call(past: Past, score: ScoreRow) -> Call:
+    """Return the fields of a scored observation."""
+    row = past.calls.get((score.trace_id, score.observation_id))
+    if row is None or row.is_deleted:
+        return NO_CALL
+    return Call(row.model, row.name, row.prompt_name, str(row.prompt_version or ""))
 
 
 def _panes(past: Past, bins: str) -> Iterator[PastPane]:

@@ -6,18 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
-from producers.alerting.scores import SCORE_DIMENSIONS
+from producers.alerting.scores import CALL_DIMENSIONS, SCORE_DIMENSIONS
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import REGISTRY
 
 Unit = Literal["s", "ratio", "USD", "count", "tokens", "per_s", "tokens_per_s", "score"]
 """Unit of values and thresholds: seconds, shares from 0 to 1, US dollars, numbers of something,
 numbers per second, and scores."""
-Source = Literal["windows", "spend", "traces", "observations", "scores"]
+Source = Literal["windows", "spend", "traces", "observations", "scores", "scored_calls"]
 """What a metric is computed from: changes of windows or of spend, rows of traces or observations
-(each row is compared by itself), or scores."""
+(each row is compared by itself), or scores, without or with fields of the scored observation."""
+SCORE_SOURCES: Final[frozenset[Source]] = frozenset({"scores", "scored_calls"})
 Aggregate = Literal["mean", "quantile", "average", "sum", "share", "rate", "each", "silence"]
 """How the value of a window is computed:
 
@@ -62,7 +63,7 @@ class Metric:
     """Whether a window of ``1d`` is the calendar day of the rule's time zone."""
     filters: tuple[str, ...] = ()
     """Names that a filter accepts in addition to dimensions, such as ``error_type``. Only the first
-    source has them."""
+    source has them, or those of scores."""
     group: tuple[str, ...] = ()
     """Dimensions by which the metric is always grouped, such as ``session_id``."""
     lowest: Decimal | None = Decimal(0)
@@ -82,7 +83,9 @@ class Metric:
         wanted = {*dimensions, *self.group}
         has_more = not wanted.isdisjoint(self.filters)
         wanted -= {*self.filters}
-        for source in self.sources[:1] if has_more else self.sources:
+        for number, source in enumerate(self.sources):
+            if has_more and number and source not in SCORE_SOURCES:
+                continue
             if wanted <= {*self.dimensions_of(source)}:
                 return source
         return None
@@ -94,8 +97,8 @@ def _dimensions_of(source: Source) -> tuple[str, ...]:
         return tuple(each.name for each in REGISTRY.of_windows())
     if source == "spend":
         return tuple(each.name for each in REGISTRY.of_spend())
-    if source == "scores":
-        return SCORE_DIMENSIONS
+    if source in SCORE_SOURCES:
+        return (*SCORE_DIMENSIONS, *(CALL_DIMENSIONS if source == "scored_calls" else ()))
     return tuple(each.name for each in REGISTRY.all() if _has_dimension(source, each))
 
 

@@ -14,6 +14,9 @@ from typing import Any, Final
 SCORE_DIMENSIONS: Final = ("environment", "score_name", "score_source")
 """Dimensions of scores. They are fields of a score itself, so that a score of a trace that is not
 known yet counts at once."""
+CALL_DIMENSIONS: Final = ("model", "name", "prompt_name", "prompt_version")
+"""Dimensions of the scored observation, which is looked up in the store. They are empty for scores
+of whole traces and sessions."""
 NAME_CHARS_MAX: Final = 500
 _BOUND: Final = re.compile(r"\s*(>=|<=|>|<)\s*(.*)", re.DOTALL)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)

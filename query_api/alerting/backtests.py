@@ -50,12 +50,14 @@ class Past:
         panes: sums of windows or spend, sorted by start.
         earlier: sums of ``Backtester.earlier_panes``, sorted by start.
         rows: rows of traces or observations by their ends, or of scores by their times.
+        calls: the scored observations, by trace and id.
     """
 
     source: str
     panes: list[RulePane] = field(default_factory=list)
     earlier: list[RulePane] = field(default_factory=list)
     rows: Sequence[TraceRow | ObservationRow | ScoreRow] = ()
+    calls: dict[tuple[str, str], ObservationRow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

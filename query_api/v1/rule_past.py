@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from clickhouse.rows import ObservationRow, ScoreRow, TraceRow
-from producers.alerting.metric import Metric
+from producers.alerting.metric import SCORE_SOURCES, Metric
 from producers.alerting.registry import METRICS
+from producers.alerting.scores import CALL_DIMENSIONS
 from producers.alerting.validation import evaluation_fault
 from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.backtests import Past, PastRange, RulePane
 from query_api.context import AppContext
 from query_api.errors import BadRequestError
+from query_api.store.queries.observations import ReadObservations
 from query_api.store.queries.rule_panes import RESOLUTION_S, ReadRulePanes, Source
 from query_api.store.queries.rule_rows import ReadRuleRows, ReadRuleScores, RowSource
+from query_api.store.rows import OBSERVATION_KEY
 from query_api.times import SECOND_US
 from query_api.v1.backtests import too_many_rows
 
@@ -23,6 +26,8 @@ SPAN_MAX_S: Final = 86_400
 """Rows that began longer before the range are not read."""
 PARTS_MAX: Final = 24
 """Number of parts of the range that one query of earlier windows can cover."""
+CALLS_MAX: Final = 1_000
+"""Number of scored observations that one query reads."""
 _SKETCHES: Final = frozenset({"latency_bins", "ttft_bins", "rate_bins"})
 _ROWS: Final[dict[str, tuple[RowSource, type[Any]]]] = {
     "traces": ("traces", TraceRow),
@@ -77,8 +82,10 @@ class _Reading:
         part_s = self._context.settings.backtest_part_s
         if past.source in _ROWS:
             past.rows = await self._rows(*_ROWS[past.source])
-        elif past.source == "scores":
-            past.rows = await self._scores(begin_s)
+        elif past.source in SCORE_SOURCES:
+            scores = past.rows = await self._scores(begin_s)
+            if past.source == "scored_calls":
+                past.calls = await self._calls(scores)
         else:
             source: Source = "spend" if past.source == "spend" else "windows"
             past.panes = await self._panes(source, begin_s, self._within.to_s, part_s)
@@ -141,6 +148,24 @@ class _Reading:
             self._rows_left + 1,
         )
         return self._counted(await self._context.reader.rows(query, ScoreRow))
+
+    async def _calls(self, scores: list[ScoreRow]) -> dict[tuple[str, str], ObservationRow]:
+        """Return the scored observations."""
+        wanted = sorted(
+            {(each.trace_id, each.observation_id) for each in scores if each.observation_id}
+        )
+        found: dict[tuple[str, str], ObservationRow] = {}
+        for first in range(0, len(wanted), CALLS_MAX):
+            part = wanted[first : first + CALLS_MAX]
+            query = ReadObservations(
+                self._rule.project_id,
+                tuple(dict.fromkeys(trace_id for trace_id, _ in part)),
+                tuple(dict.fromkeys(observation_id for _, observation_id in part)),
+                columns=(*OBSERVATION_KEY, *CALL_DIMENSIONS),
+            )
+            rows = await self._context.reader.rows(query, ObservationRow)
+            found.update(((row.trace_id, row.id), row) for row in rows)
+        return found
 
     def _counted(self, rows: list[Any]) -> list[Any]:
         self._rows_left -= len(rows)

@@ -15,6 +15,7 @@ from streams.core.alerting.evaluator import (
     BeginsAfter,
     ComparesEarlier,
     Evaluator,
+    FindsCalls,
     FollowsTiers,
     ForecastsSpend,
     History,
@@ -24,6 +25,7 @@ from streams.core.alerting.evaluator import (
     State,
 )
 from streams.core.alerting.rules.earlier import EarlierQuery
+from streams.core.alerting.rules.scored_calls import CallQuery
 from streams.core.alerting.source_order import Applied, SourceOrder
 from streams.core.budgets.sums import SpendQuery, SpendResult
 from streams.core.budgets.usual_spend import UsualQuery, UsualSpend
@@ -192,6 +194,15 @@ class Evaluation:
             for each in self._evaluators
             if isinstance(each.evaluator, ComparesEarlier)
             for query in each.evaluator.earlier_wanted(now_us)
+        ]
+
+    def calls_wanted(self, count_max: int) -> list[tuple[FindsCalls, CallQuery]]:
+        """Return the look-ups of scored observations that evaluators need, with their evaluator."""
+        return [
+            (each.evaluator, query)
+            for each in self._evaluators
+            if isinstance(each.evaluator, FindsCalls)
+            for query in each.evaluator.calls_wanted(count_max)
         ]
 
     def usual_wanted(self, now_us: int) -> list[tuple[UsualSpend, UsualQuery]]:

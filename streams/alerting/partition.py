@@ -21,6 +21,7 @@ from producers.settings import KafkaSettings
 from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
 from streams.alerting import metrics
+from streams.alerting.call_reader import CallReader
 from streams.alerting.checkpoint import Checkpoint
 from streams.alerting.earlier_reader import EarlierReader
 from streams.alerting.evaluation import Evaluation, Running
@@ -89,6 +90,7 @@ class AlertingPartition:
             context.store, self._settings, self._evaluation, context.now_us
         )
         self._usual = UsualReader(context.store, self._settings, self._evaluation, context.now_us)
+        self._calls = CallReader(context.store, self._settings, self._evaluation, context.now_us)
         self._backlog = Backlog()
         self._received_to = 0
         self._written_to: int | None = None
@@ -139,6 +141,7 @@ class AlertingPartition:
             "rows": self._rows.run(),
             "earlier windows": self._earlier.run(),
             "usual spend": self._usual.run(),
+            "scored calls": self._calls.run(),
         }
         source = self._context.spend
         if source is not None:

@@ -82,6 +82,13 @@ class AlertingSettings(BaseSettings):
     earlier_interval_s: float = Field(2.0, gt=0)
     """Interval of checking whether rules that compare with earlier windows need a query of the
     store. One rule queries it at most each minute."""
+    score_call_interval_s: float = Field(0.5, gt=0)
+    """Interval of looking up the observations of scores, for rules about their model or prompt."""
+    score_calls_max: int = Field(500, ge=1)
+    """Observations that are looked up in one query."""
+    score_call_wait_max_s: float = Field(60.0, ge=0)
+    """Time for which a score waits until its observation is stored. After that, it counts with an
+    empty model, name and prompt."""
     restart_pause_s: float = Field(1.0, gt=0)
     """First pause before a failed partition is restarted. Each further failure doubles the pause,
     with jitter."""

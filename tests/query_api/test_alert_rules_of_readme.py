@@ -20,16 +20,17 @@ EXPECTED: list[dict[str, Any]] = [
     {"period": "day", "group_by": ["user_id"], "thresholds": [0.8, 1]},
     {"metric": "p95_ttft", "comparison": ">=", "threshold": 2, "compare_with": "week"},
     {"metric": "score_mean", "threshold": 0.7, "filter": {"score_name": ["quality"]}},
+    {"metric": "score_mean", "group_by": ["model"], "window": "1h"},
     {"metric": "silence", "threshold": 300, "filter": {"environment": ["production"]}},
 ]
 
 
 def test_the_section_has_an_example_of_each_condition() -> None:
-    assert len(REQUESTS) == len(EXPECTED) == 8
-    assert len(re.findall(r"^# ", SECTION.split("```")[1], re.MULTILINE)) == 8
+    assert len(REQUESTS) == len(EXPECTED) == 9
+    assert len(re.findall(r"^# ", SECTION.split("```")[1], re.MULTILINE)) == 9
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(9))
 async def test_an_example_creates_what_it_describes(api: Api, number: int) -> None:
     path, body = REQUESTS[number]
     answer = await api.client.post(path, json=json.loads(body))

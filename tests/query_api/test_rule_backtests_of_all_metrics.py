@@ -128,6 +128,31 @@ async def test_scores_of_the_past_are_compared_in_their_windows(api: Api) -> Non
     assert [value for _, value in fired(found)] == [1]
 
 
+async def test_scores_of_the_past_are_grouped_by_the_model_of_the_scored_call(api: Api) -> None:
+    await api.insert(
+        *(
+            ObservationRow(
+                project_id=PROJECT, trace_id="t", id=f"o{n}", start_us=NOON_US, row_version=1,
+                type="GENERATION", model=f"m{n % 2}", prompt_name="support", prompt_version=n,
+            )
+            for n in range(10)
+        ),
+        *(
+            score(n, n * 60, 0.2 if n % 2 else 0.9, trace_id="t", observation_id=f"o{n}")
+            for n in range(10)
+        ),
+        score(99, 60, 0.0),
+    )  # fmt: skip
+    rule = {"metric": "score_mean", "comparison": "<", "threshold": 0.5, "window": "30m",
+            "group_by": ["model"], "filter": {"prompt_name": "support"}}  # fmt: skip
+    found = await past(api, rule, 0, 900)
+    assert [each["group"] for each in found["episodes"]] == [{"model": "m1"}]
+    assert [each["group"]["model"] for each in found["series"]] == ["m0", "m1"]
+    rule["filter"] = {"prompt_version": ["9"]}
+    found = await past(api, rule, 0, 900)
+    assert [time for time, _ in fired(found)] == ["12:09"]
+
+
 async def test_every_metric_can_be_tested_on_the_past(api: Api) -> None:
     for name, metric in METRICS.items():
         rule: dict[str, Any] = {"metric": name, "threshold": "1" if metric.unit == "USD" else 1}

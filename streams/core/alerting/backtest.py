@@ -147,7 +147,8 @@ class _Fold:
         self._compare_with(start_s)
         for at_us, change in pane.scores:
             score_s = at_us // SECOND_US // PANE_S * PANE_S
-            self._project.apply(ScoreDelta([(score_s, change)]), at_us)
+            added = [(score_s, change)]  # the rule has one of both sources
+            self._project.apply(ScoreDelta(added, added), at_us)
             self._project.flush()
         self._offset += 1
         delta = Delta(self._record.project_id, 0, self._offset, pane.windows, pane.spend)

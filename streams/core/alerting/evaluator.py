@@ -39,6 +39,7 @@ from producers.tiers.book import TierBook
 from producers.tiers.record import Tier
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.rules.panes import Group, Pane
+from streams.core.alerting.rules.scored_calls import Call, CallKey, CallQuery
 from streams.core.budgets.sums import SpendQuery, SpendResult
 from streams.core.budgets.usual_spend import UsualSpend
 from streams.core.rollups.deltas import Delta
@@ -190,6 +191,19 @@ class ComparesEarlier(Protocol):
 
     def earlier_found(self, query: EarlierQuery, found: Mapping[Group, Sequence[Pane]]) -> None:
         """Keep the earlier windows that a query has found, by group."""
+
+
+@runtime_checkable
+class FindsCalls(Protocol):
+    """An evaluator of rules about scores that depend on the scored observation."""
+
+    def calls_wanted(self, count_max: int) -> list[CallQuery]:
+        """Return look-ups of observations, each of at most ``count_max``."""
+
+    def calls_found(
+        self, query: CallQuery, found: Mapping[CallKey, Call] | None, now_us: int
+    ) -> None:
+        """Apply the result of a look-up; None: it failed."""
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from collections import Counter
 
 import msgspec
 
-from clickhouse.rows import AlertRow, ScoreRow, TraceRow, WindowRow
+from clickhouse.rows import AlertRow, ObservationRow, ScoreRow, TraceRow, WindowRow
 from producers.notifications.rule_change import RuleChange
 from streams.core.rollups.deltas import Delta, WindowDelta
 from streams.core.rollups.sketch import key_of, state_hex
@@ -196,6 +196,39 @@ async def test_a_latency_that_doubled_since_last_week_fires(pipeline, until) -> 
     await until(has_fired)
     (alert,) = await pipeline.alerts()
     assert 2.4 < alert.value < 2.6
+
+
+async def test_a_low_mean_fires_for_the_model_of_the_scored_call(pipeline, until) -> None:
+    at_us = time.time_ns() // 1_000
+    call = ObservationRow(
+        project_id="p1", trace_id="t", id="o", start_us=at_us, row_version=1, model="cheap",
+        prompt_name="support", prompt_version=7,
+    )  # fmt: skip
+    score = ScoreRow(
+        project_id="p1", id="s", event_us=at_us, row_version=at_us, name="quality", value=0.2,
+        trace_id="t", observation_id="o",
+    )  # fmt: skip
+    topics, send = pipeline.kafka.topics, pipeline.producer.send_and_wait
+    await send(topics.scores, msgspec.json.encode(score), partition=0)
+    await pipeline.control.put(
+        rule(
+            metric="score_mean",
+            threshold="0.7",
+            comparison="<",
+            window_s=600,
+            filter={"prompt_version": ("7",)},
+            group_by=("model",),
+        )
+    )
+    pipeline.start_worker(WORKER)
+    await send(topics.observations, msgspec.json.encode(call), partition=0)
+
+    async def has_fired() -> bool:
+        return bool(await pipeline.alerts())
+
+    await until(has_fired)
+    (alert,) = await pipeline.alerts()
+    assert msgspec.json.decode(alert.payload, type=RuleChange).group == {"model": "cheap"}
 
 
 async def test_a_low_mean_of_scores_fires_once_although_the_worker_is_killed(

@@ -27,6 +27,7 @@ from streams.core.alerting.rules.row_episodes import is_of_row
 from streams.core.alerting.rules.row_rules import RowRules
 from streams.core.alerting.rules.rule import Rule, group_of_json
 from streams.core.alerting.rules.score_rules import SCORES, ScoreRules
+from streams.core.alerting.rules.scored_calls import Call, CallKey, CallQuery
 from streams.core.alerting.rules.states import WHOLE_RULE
 from streams.core.alerting.rules.suppression import Suppressions
 from streams.core.rollups.deltas import Delta
@@ -55,7 +56,9 @@ class RuleBook:
         self._removed: list[State] = []
         self._orphans = Orphans()
         self._rows = RowRules(self._suppressions_of, settings.row_alerts_max)
-        self._scores = ScoreRules(settings.late_max_s, settings.rule_scores_max)
+        self._scores = ScoreRules(
+            settings.late_max_s, settings.rule_scores_max, int(settings.score_call_wait_max_s)
+        )
         self._alerts: list[Alert] = []
         self._is_live = False
         self._offset = -1
@@ -282,6 +285,20 @@ class RuleBook:
     def _suppressions_of(self, project_id: str) -> Suppressions:
         return self._projects[project_id].states.suppressions
 
+    # Scored calls
+
+    def calls_wanted(self, count_max: int) -> list[CallQuery]:
+        """Return the look-ups of scored observations."""
+        return self._scores.calls_wanted(count_max)
+
+    def calls_found(
+        self, query: CallQuery, found: Mapping[CallKey, Call] | None, now_us: int
+    ) -> None:
+        """Evaluate the scores whose observations a look-up has found."""
+        project = self._projects.get(query.project_id)
+        if project is not None:
+            self._scores.calls_found(project, query, found, now_us)
+
     # History
 
     def begins_after(self, offset: int) -> None:
@@ -313,9 +330,11 @@ class RuleBook:
         counts = project.counts
         dropped, self._rows.dropped = self._rows.dropped, 0
         forgotten, self._scores.dropped = self._scores.dropped, 0
+        unknown, self._scores.unknown_calls = self._scores.unknown_calls, 0
         for name, count in (
             ("row_alerts_max", dropped),
             ("rule_scores_max", forgotten),
+            ("score_call_wait_max_s", unknown),
             ("rule_panes_max", self._limits.quota.refused),
             ("late_max_s", counts.late),
             ("rule_groups_max", counts.groups),

@@ -11,7 +11,7 @@ from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from producers.alerting.metric import Metric, Source, Unit
+from producers.alerting.metric import SCORE_SOURCES, Metric, Source, Unit
 from producers.control.kinds.alert_rule import AlertRule
 from streams.core.rollups.sketch import ZERO_KEY, value_of
 
@@ -88,7 +88,7 @@ def plan_of(rule: AlertRule, metric: Metric) -> Plan:
         NotComputable: it is computed from single rows, or a dimension does not exist.
     """
     source = metric.source_for((*rule.filter, *rule.group_by))
-    if source not in ("windows", "spend", "scores"):
+    if source not in ("windows", "spend", *SCORE_SOURCES):
         raise NotComputable(f"{metric.name} is not computed from windows, spend or scores")
     counted = metric.per[0] if metric.aggregate == "average" else OBSERVATIONS
     measures: list[Measure] = [Measure(counted)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from producers.alerting.metric import Source
+from producers.alerting.metric import SCORE_SOURCES, Source
 from producers.alerting.registry import METRICS, Metrics
 from producers.control.kinds.alert_rule import AlertRule
 from streams.core.alerting.evaluator import History
@@ -24,7 +24,7 @@ from streams.core.alerting.rules.states import RuleStates
 from streams.core.alerting.rules.window_evaluation import WindowEvaluation
 from streams.core.rollups.deltas import Delta
 
-SOURCES: Final[tuple[Source, ...]] = ("windows", "spend", "scores")
+SOURCES: Final[tuple[Source, ...]] = ("windows", "spend", "scores", "scored_calls")
 OLDER_ROWS_MAX: Final = 5_000
 """Merged rows of older deltas that are added to the series together."""
 FORGET_PANES: Final = 60
@@ -155,7 +155,7 @@ class ProjectRules:
                 series.window(record.window_s)
             series.slide(self._clock.current_s)
             self.series[rule.key] = series
-            if rule.key.source != "scores":  # deltas do not contain scores
+            if rule.key.source not in SCORE_SOURCES:  # deltas do not contain scores
                 self._without_history.add(rule.key)
         rule.series = series
         rule.calendar = series.calendars[0] if series.calendars else None
@@ -265,7 +265,7 @@ class ProjectRules:
     def add_older_scores(self, key: SeriesKey, delta: ScoreDelta, append_us: int) -> None:
         """Add the scores that were applied before a series existed."""
         source = self._sources[key.source]
-        for start_s, change in delta.scores:
+        for start_s, change in changes_of(key.source, delta):
             source.older.add(self._clock.bounded_s(start_s, append_us), change, append_us)
         self._add_older(source, {key})
 

@@ -122,6 +122,7 @@ _CHANGES: Final[dict[str, Any]] = {
     "windows": WindowDelta,
     "spend": SpendDelta,
     "scores": ScoreChange,
+    "scored_calls": ScoreChange,
 }
 
 
@@ -162,6 +163,8 @@ def changes_of(source: str, delta: Delta | ScoreDelta) -> Iterator[tuple[int, An
     """Yield the starts and the changes of a source."""
     if source == "scores":
         yield from getattr(delta, "scores", ())
+    elif source == "scored_calls":
+        yield from getattr(delta, "calls", ())
     elif source == "windows":
         for window in delta.windows:
             yield window.window_s, window

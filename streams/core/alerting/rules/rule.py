@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from producers.alerting.metric import Metric
+from producers.alerting.metric import SCORE_SOURCES, Metric
 from producers.alerting.registry import METRICS, Metrics
 from producers.control.kinds.alert_rule import AlertRule
 from streams.core.alerting.rules.calendar import CalendarWindow
@@ -110,7 +110,7 @@ class Rule:
     def evaluate(self, group: Group, pane: Pane, start_s: int, end_s: int) -> Evaluated:
         """Evaluate the sums of a group's window from ``start_s`` to ``end_s``."""
         series = self.series
-        is_incomplete = series is None or start_s < series.complete_from_s
+        is_incomplete = series is None or series.is_waiting or start_s < series.complete_from_s
         observations = pane.sums[0]
         value = self.plan.value(pane.sums, pane.bins, end_s - start_s)
         if observations <= 0 and self.timing.no_data != "ok":
@@ -182,7 +182,7 @@ def rule_of(record: AlertRule, metrics: Metrics = METRICS) -> Rule:
             record.for_s * SECOND_US, record.keep_firing_for_s * SECOND_US, record.no_data
         ),
         is_immediate=metric.only_grows and rising and earlier is None,
-        is_prompt=plan.source == "scores",
+        is_prompt=plan.source in SCORE_SOURCES,
         earlier=earlier,
     )
 

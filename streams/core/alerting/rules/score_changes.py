@@ -35,13 +35,24 @@ class ScoreChange(msgspec.Struct, kw_only=True, gc=False):
     score_values: dict[str, int]
     """Number of scores by the text of their value."""
     trace_id: str
+    model: str = ""
+    """That of the scored observation; so are the following ones."""
+    name: str = ""
+    prompt_name: str = ""
+    prompt_version: str = ""
 
 
 @dataclass(slots=True)
 class ScoreDelta:
-    """Changes of scores with the starts of their panes."""
+    """Changes of scores with the starts of their panes.
 
-    scores: list[tuple[int, ScoreChange]]
+    Attributes:
+        scores: changes for rules about fields of scores.
+        calls: changes for rules about fields of scored observations.
+    """
+
+    scores: list[tuple[int, ScoreChange]] = field(default_factory=list)
+    calls: list[tuple[int, ScoreChange]] = field(default_factory=list)
     windows: list[WindowDelta] = field(default_factory=list)
     spend: list[SpendDelta] = field(default_factory=list)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from producers.alerting.metric import Source
+from producers.alerting.metric import SCORE_SOURCES, Source
 from streams.core.alerting.rules.calendar import CalendarWindow
 from streams.core.alerting.rules.measures import Measure
 from streams.core.alerting.rules.panes import PANE_S, Group, Pane, PaneQuota
@@ -75,6 +75,8 @@ class Series:
         self.late_refused = 0
         self.is_truncated = False
         """Whether a limit has refused groups or panes, so that data are missing."""
+        self.is_waiting = False
+        """Whether the store, which data are to be read from, does not answer."""
         self.applied_to = -1
         """Offset of the last delta that was applied before the series existed."""
         self._late_max_s = late_max_s
@@ -182,7 +184,7 @@ class Series:
             if start_s >= self._current_s + PANE_S - each.length_s:
                 total.add(change.sums, change.bins)
                 each.touched.add(group)
-            elif not is_history and not (self.key.source == "scores" and change.sums[0] <= 0):
+            elif not is_history and not (self.key.source in SCORE_SOURCES and change.sums[0] <= 0):
                 # A replaced score moves to a later window: this one is not evaluated again.
                 each.late.add((start_s, group))
 
