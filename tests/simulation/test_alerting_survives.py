@@ -12,6 +12,7 @@ from random import Random
 
 import msgspec
 
+from clickhouse.alert_rows import alert_of_record
 from clickhouse.rows import AlertStateRow
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
@@ -80,6 +81,11 @@ def live(seed: int) -> None:
 
 def check_alerts(world: World) -> None:
     """An episode is announced once between its ends, and each alert has one identity."""
+    windows: dict[str, tuple[object, ...]] = {}
+    for each in map(alert_of_record, world.alerts):
+        change = msgspec.json.decode(each.payload, type=RuleChange)
+        window = (each.event, each.episode, change.group, change.window_start_us)
+        assert windows.setdefault(each.id, window) == window, "a repeated alert is the same one"
     last: dict[tuple[str, str], Alert] = {}
     for alert in alerts_of(world):
         change = msgspec.json.decode(alert.payload, type=RuleChange)
