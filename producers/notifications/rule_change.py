@@ -24,6 +24,9 @@ class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
     window_end_us: int
     exemplars: tuple[str, ...] = ()
     """Ids of the last traces that contributed to the value, at most 10."""
+    incomplete: bool = False
+    """Whether events are missing in the value: they wait for the store, a limit was reached, or
+    the windows began after the rule."""
     annotations: dict[str, str] = {}
     """The rendered templates."""
     reason: str = ""
@@ -63,6 +66,8 @@ class RuleAlertOut(msgspec.Struct, kw_only=True):
     window_end: str
     exemplars: list[str]
     """Ids of the last traces that contributed to the value."""
+    incomplete: bool
+    """Whether events are missing in the value."""
     annotations: dict[str, str]
     reason: str
     delivered: bool
@@ -100,6 +105,7 @@ class RuleEvent(EventType[RuleChange]):
             "window_start": iso_time(payload.window_start_us),
             "window_end": iso_time(payload.window_end_us),
             "exemplars": payload.exemplars,
+            "incomplete": payload.incomplete,
             "annotations": payload.annotations,
             "reason": payload.reason,
             "sequence": payload.sequence,
@@ -127,6 +133,7 @@ class RuleEvent(EventType[RuleChange]):
             window_start=iso_time(payload.window_start_us),
             window_end=iso_time(payload.window_end_us),
             exemplars=list(payload.exemplars),
+            incomplete=payload.incomplete,
             annotations=payload.annotations,
             reason=payload.reason,
             delivered=payload.delivered,

@@ -35,6 +35,7 @@ _FIRING: Final[dict[str, Any]] = {
     "window_start": "2026-11-21T11:57:00.000Z",
     "window_end": "2026-11-21T12:02:00.000Z",
     "exemplars": [_TRACE_ID],
+    "incomplete": False,
     "annotations": {"summary": "gpt-4o: p95 TTFT is 3.10 s"},
     "reason": "p95_ttft is 3.1 in 300 s: > 2.5",
     "delivered": True,

@@ -19,6 +19,7 @@ from streams.core.alerting.evaluator import (
     FollowsTiers,
     ForecastsSpend,
     History,
+    MarksPartial,
     ReadsHistory,
     ReadsRows,
     ReadsSpend,
@@ -119,6 +120,12 @@ class Evaluation:
         self._now_us = max(self._now_us, now_us)
         for each in self._evaluators:
             self._call(each, lambda it: it.tick(self._now_us))
+
+    def events_deferred(self, *, is_partial: bool) -> None:
+        """Pass on whether events wait for the store, so that the deltas lack them."""
+        for each in self._evaluators:
+            if isinstance(each.evaluator, MarksPartial):
+                each.evaluator.events_deferred(is_partial=is_partial)
 
     def begin_history(self, now_us: int) -> History | None:
         """Return the older deltas that evaluators need, together; None if there are none."""

@@ -16,10 +16,14 @@ from producers.kafka.clients import new_admin, new_consumer, started, stopped
 from producers.settings import KafkaSettings
 from streams.alerting import metrics
 from streams.alerting.settings import AlertingSettings
+from streams.core.observations.deferral import DeferredEnds
 from streams.runtime.restarts import keep_running
 
 STOP_TIMEOUT_S: Final = 2.0
 SECOND_US: Final = 1_000_000
+DEFERRED_TAIL_RECORDS: Final = 1_000
+"""Last records of a partition of ``deferred`` that tell whether events wait."""
+DEFERRED_POLL_MS: Final = 500
 
 log = structlog.get_logger(__name__)
 
@@ -42,28 +46,35 @@ class EventsProgress:
         self._processed_to_us = 0
         self._expected: tuple[int, Ends] | None = None
         self._is_behind = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._deferred: dict[TopicPartition, DeferredEnds] = {}
+
+    @property
+    def has_deferred(self) -> bool:
+        """Return whether stage 1 has deferred events that still wait for the store."""
+        return any(each.is_waiting for each in self._deferred.values())
 
     def start(self) -> None:
         """Start to measure; failures of the broker are retried."""
         settings = self._settings
-        self._task = asyncio.create_task(
-            keep_running(
-                self._run,
-                first_pause_s=settings.restart_pause_s,
-                pause_max_s=settings.restart_pause_max_s,
-                on_failure=lambda error, again_in_s: log.warning(
-                    "events_progress_unknown", reason=repr(error), again_in_s=again_in_s
-                ),
-            ),
-            name="alerting events progress",
-        )
+        for name, run in (("progress", self._run), ("deferral", self._follow_deferred)):
+            self._tasks.append(
+                asyncio.create_task(
+                    keep_running(
+                        run,
+                        first_pause_s=settings.restart_pause_s,
+                        pause_max_s=settings.restart_pause_max_s,
+                        on_failure=_failed,
+                    ),
+                    name=f"alerting events {name}",
+                )
+            )
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
 
     def time_us(self, now_us: int) -> int:
         """Return the time until which it is known what happened: ``now_us`` if all is processed."""
@@ -96,6 +107,28 @@ class EventsProgress:
                 await self._measure(consumer.end_offsets, consumer.beginning_offsets, admin)
                 await asyncio.sleep(self._settings.events_poll_s)
 
+    async def _follow_deferred(self) -> None:
+        """Read the last records of the topic ``deferred``, and follow it."""
+        partitions = [
+            TopicPartition(self._kafka.topics.deferred, number)
+            for number in range(self._kafka.event_partitions)
+        ]
+        consumer: AIOKafkaConsumer = await started(lambda: new_consumer(self._kafka), self._kafka)
+        try:
+            consumer.assign(partitions)
+            begins = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            for each in partitions:
+                consumer.seek(each, max(begins[each], ends[each] - DEFERRED_TAIL_RECORDS))
+                self._deferred[each] = DeferredEnds()
+            while True:
+                found = await consumer.getmany(timeout_ms=DEFERRED_POLL_MS)
+                for partition, records in found.items():
+                    for record in records:
+                        self._deferred[partition].add(record.offset, record.headers)
+        finally:
+            await stopped(consumer, STOP_TIMEOUT_S)
+
     async def _measure(
         self,
         ends_of: Callable[[list[TopicPartition]], Awaitable[Ends]],
@@ -114,6 +147,10 @@ class EventsProgress:
         )
         filled = {each: end for each, end in ends.items() if begins[each] < end}
         self.measured(now_us, filled, {each: found.offset for each, found in offsets.items()})
+
+
+def _failed(error: BaseException, again_in_s: float) -> None:
+    log.warning("events_progress_unknown", reason=repr(error), again_in_s=again_in_s)
 
 
 def _reached(ends: Ends, committed: Ends) -> bool:

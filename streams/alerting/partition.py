@@ -276,6 +276,8 @@ class AlertingPartition:
         appended_us = self._evaluation.appended_us
         now_us, events = self._context.now_us(), self._context.events
         known_us = now_us if events is None else max(appended_us, events.time_us(now_us))
+        if events is not None:
+            self._evaluation.events_deferred(is_partial=events.has_deferred)
         self._evaluation.tick(appended_us if is_behind else known_us)
         self._is_changed = True
 

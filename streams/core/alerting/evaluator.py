@@ -194,6 +194,14 @@ class ComparesEarlier(Protocol):
 
 
 @runtime_checkable
+class MarksPartial(Protocol):
+    """An evaluator that marks what it finds while events are missing."""
+
+    def events_deferred(self, *, is_partial: bool) -> None:
+        """Note whether events wait for the store, so that the deltas lack them."""
+
+
+@runtime_checkable
 class FindsCalls(Protocol):
     """An evaluator of rules about scores that depend on the scored observation."""
 

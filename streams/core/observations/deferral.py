@@ -93,6 +93,28 @@ class DeferralState:
         return decision.fence < (self._first or 0)
 
 
+@dataclass(slots=True)
+class DeferredEnds:
+    """Whether deferred events of a partition wait, by the last records of ``deferred``."""
+
+    decided: int = -1
+    """Offset of the last deferred events."""
+    passed: int = -1
+    """Offset up to which events were appended again."""
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.decided > self.passed
+
+    def add(self, offset: int, headers: Headers) -> None:
+        """Add the next record."""
+        for name, value in headers:
+            if name == DECISION:
+                self.decided = offset
+            elif name == PASSED:
+                self.passed = max(self.passed, int(value))
+
+
 def fence_headers() -> Headers:
     """Return the headers of a fence."""
     return [(FENCE, b"1")]

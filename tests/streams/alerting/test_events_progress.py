@@ -1,10 +1,17 @@
-"""Time stands still for rules while events wait to be processed."""
+"""Time stands still for rules while events wait to be processed, and deferred ones are noticed."""
 
 from aiokafka import TopicPartition
 
 from producers.settings import KafkaSettings
 from streams.alerting.events_progress import SECOND_US, EventsProgress
 from streams.alerting.settings import AlertingSettings
+from streams.core.observations.deferral import (
+    Decision,
+    DeferredEnds,
+    decision_headers,
+    fence_headers,
+    passed_headers,
+)
 
 FIRST, SECOND = TopicPartition("events", 0), TopicPartition("events", 1)
 BEGIN_US = 1_000 * SECOND_US
@@ -60,3 +67,38 @@ def test_a_partition_without_commits_is_behind() -> None:
     events.measured(at(0), {FIRST: 5}, {FIRST: -1})
 
     assert events.time_us(at(1)) == 0
+
+
+def test_deferred_events_wait_until_they_are_appended_again() -> None:
+    ends, decision = DeferredEnds(), decision_headers(Decision(0, 7, [("p", "t")]))
+    for offset, headers, is_waiting in (
+        (0, fence_headers(), False), (1, decision, True), (2, decision, True),
+        (3, passed_headers(1), True), (4, fence_headers(), True), (5, passed_headers(2), False),
+        (6, decision, True), (7, passed_headers(6), False),
+    ):  # fmt: skip
+        ends.add(offset, headers)
+        assert ends.is_waiting is is_waiting, offset
+
+
+async def test_deferred_events_of_any_partition_are_noticed_on_the_broker(pipeline, until) -> None:
+    decision, topic = Decision(0, 7, [("p", "t")]), pipeline.kafka.topics.deferred
+
+    async def send(headers) -> int:
+        sent = pipeline.producer.send_and_wait(topic, b"x", partition=1, headers=list(headers))
+        return (await sent).offset
+
+    await send(decision_headers(decision))
+    events = EventsProgress(pipeline.kafka, AlertingSettings(), lambda: 0)
+    events.start()
+
+    async def is_noticed() -> bool:
+        return events.has_deferred
+
+    await until(is_noticed)
+    await send(passed_headers(await send(decision_headers(decision))))
+
+    async def is_over() -> bool:
+        return not events.has_deferred
+
+    await until(is_over)
+    await events.stop()

@@ -60,7 +60,7 @@ class RuleBook:
             settings.late_max_s, settings.rule_scores_max, int(settings.score_call_wait_max_s)
         )
         self._alerts: list[Alert] = []
-        self._is_live = False
+        self._is_live = self._is_partial = False
         self._offset = -1
 
     # Control records
@@ -81,6 +81,7 @@ class RuleBook:
         project = self._projects.get(change.project_id)
         if project is None:
             project = ProjectRules(change.project_id, self._limits, self._metrics)
+            project.states.is_partial = self._is_partial
             self._projects[change.project_id] = project
         project.applied_to = self._offset
         if isinstance(change, AlertRule):
@@ -200,6 +201,12 @@ class RuleBook:
         if project is not None and project.rules:
             project.states.input_offset = offset
             project.apply(delta, now_us)
+
+    def events_deferred(self, *, is_partial: bool) -> None:
+        """Mark the states and alerts from now on as incomplete, or not any more."""
+        self._is_partial = is_partial
+        for project in self._projects.values():
+            project.states.is_partial = is_partial
 
     def tick(self, now_us: int) -> None:
         """Evaluate what depends on time."""

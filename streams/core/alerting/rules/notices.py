@@ -51,6 +51,7 @@ def alert_of(
         window_start_us=group.window_us[0],
         window_end_us=group.window_us[1],
         exemplars=group.exemplars,
+        incomplete=group.is_incomplete,
         annotations=annotations,
         reason=group.reason,
         sequence=group.sequence,
@@ -151,6 +152,7 @@ def restore_change(group: GroupState, alert: Alert, change: RuleChange) -> None:
     group.window_us = (change.window_start_us, change.window_end_us)
     group.value = alert.value
     group.exemplars = change.exemplars
+    group.is_incomplete = change.incomplete
     group.reason = change.reason
     group.is_announced = change.delivered and alert.event != "alert.resolved"
     group.notified_us = alert.created_us if change.delivered else group.notified_us

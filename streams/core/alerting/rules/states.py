@@ -41,11 +41,13 @@ class RuleStates:
     Attributes:
         input_offset: offset of the last applied record.
         now_us: time of the last call.
+        is_partial: whether events wait for the store, so that values lack them.
     """
 
     suppressions: Suppressions = field(default_factory=Suppressions)
     input_offset: int = -1
     now_us: int = 0
+    is_partial: bool = False
     alerts: list[Alert] = field(default_factory=list)
     _dirty: dict[tuple[str, Group], Rule] = field(default_factory=dict)
     _written: list[State] = field(default_factory=list)
@@ -80,6 +82,7 @@ class RuleStates:
             return
         before = (known.state, known.value, known.is_incomplete, known.window_us)
         rule.apply_to(known, found, start_s, end_s)
+        known.is_incomplete |= self.is_partial
         known.evaluated_us = pane_end_s * SECOND_US
         self._move(rule, group, known, found.condition, at_us)
         is_idle = known.state in IDLE and before[0] in IDLE

@@ -291,3 +291,18 @@ def test_a_calendar_window_begins_with_the_day_of_its_time_zone(book: Book) -> N
     book.now_s += 23 * 3_600
     book.pass_s(1)
     assert book.events == ["firing", "resolved"]
+
+
+def test_alerts_are_incomplete_while_events_wait_for_the_store() -> None:
+    book = Book()
+    book.put(rule(metric="count", threshold="5", window_s=60, for_s=0))
+    book.book.events_deferred(is_partial=True)
+    book.put(rule(id="rule_2", project_id="p1", metric="count", threshold="500", window_s=60))
+    book.send(count=10)
+    assert (book.events, book.change().incomplete) == (["firing"], True)
+    assert [row.incomplete for row in book.rows.values() if row.rule_id == "rule_1"] == [1]
+    book.book.events_deferred(is_partial=False)
+    book.pass_s(15)
+    assert [row.incomplete for row in book.rows.values() if row.rule_id == "rule_1"] == [0]
+    book.pass_s(60)
+    assert (book.events, book.change().incomplete) == (["firing", "resolved"], False)
