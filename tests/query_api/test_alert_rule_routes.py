@@ -134,7 +134,7 @@ async def test_filters_accept_single_values_and_convert_environments(api: Api) -
             "filter.score_value.0",
             ">= 0.8",
         ),
-        ({"metric": "score_mean", "filter": {"model": "m"}}, "filter.model", "score_name"),
+        ({"metric": "score_mean", "filter": {"user_id": "m"}}, "filter.user_id", "score_name"),
         ({"metric": "score_mean", "compare_with": "day"}, "compare_with", "not stored"),
         (
             {"metric": "cost", "group_by": ["user_id"], "compare_with": "day", "threshold": 2},

@@ -2,12 +2,17 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.query_api.harness import Api
+from clickhouse.rows import ObservationRow
+from streams.core.rollups.sketch import key_of, state_hex
+from tests.query_api.harness import NOON_US, PROJECT, Api
+from tests.query_api.test_rule_backtests import at, window
+from tests.query_api.test_rule_backtests_of_all_metrics import score, trace
 
 README = Path(__file__).parents[2] / "README.md"
 SECTION = README.read_text().split("### Alert rules", 1)[1].split("\n### ", 1)[0]
@@ -43,3 +48,35 @@ async def test_an_example_creates_what_it_describes(api: Api, number: int) -> No
 async def test_the_section_names_paths_that_exist(api: Api, path: str) -> None:
     answer = await api.client.request("OPTIONS", re.sub(r"\{\w+\}", "x", path.partition("?")[0]))
     assert answer.status_code != 404
+
+
+WEEK_S = 604_800
+RULES = [json.loads(body) for path, body in REQUESTS if path == "/v1/alert-rules"]
+
+
+def past_rows() -> Iterator[Any]:
+    """Yield the past in which every rule of the section has a reason to fire, until silence."""
+    for at_s in range(-3_600, 3_600, 10):
+        yield window(at_s, 30, count=5, error_count=2, total_cost_pico=2 * 10**12,
+                     ttft_state_hex=state_hex({key_of(4 * 10**6): 5}))  # fmt: skip
+    for at_s in range(-WEEK_S - 3_600, -WEEK_S + 3_600, 60):
+        yield window(at_s, 1, ttft_state_hex=state_hex({key_of(10**6): 1}))
+    yield trace(1, 60, 3)
+    for number in range(30):
+        yield ObservationRow(
+            project_id=PROJECT, trace_id="t", id=f"o{number}", start_us=NOON_US, row_version=1,
+            model="m1", prompt_name="support", prompt_version=7,
+        )  # fmt: skip
+        yield score(number, number * 10, 0.2, trace_id="t", observation_id=f"o{number}")
+
+
+async def test_every_rule_fires_on_a_past_that_meets_its_condition(api: Api) -> None:
+    await api.insert(*past_rows())
+    for rule in RULES:
+        body = {"rule": rule, "from": at(0), "to": at(4_500)}
+        answer = await api.client.post("/v1/alert-rules/backtest", json=body)
+        assert answer.status_code == 200, answer.text
+        episodes = answer.json()["episodes"]
+        assert len(episodes) == 1, (rule["name"], episodes)
+        if rule["metric"] == "silence":
+            assert episodes[0]["fired_at"][11:16] == "13:05"
