@@ -56,9 +56,8 @@ ORDER BY hash
 LIMIT {limit:UInt64}
 """
 TRACE_VERSION_SQL: Final = """
-SELECT greatest(
-    (SELECT max(row_version) FROM traces), (SELECT max(row_version) FROM trace_deletions)
-) AS version
+SELECT max(row_version) AS version
+FROM (SELECT row_version FROM traces UNION ALL SELECT row_version FROM trace_deletions)
 """
 # FINAL is not used, because it would read the texts of all neighbouring rows. The latest of several
 # versions is selected here. A row with ``is_deleted`` and the same version as another one deletes

@@ -63,11 +63,18 @@ def in_windows(client: httpx.Client, name: str) -> tuple[int, Decimal]:
     )
 
 
+def alerted(client: httpx.Client, alerts: dict[str, str]) -> set[str]:
+    """Return the types of the alerts of a budget."""
+    return {each["type"] for each in client.get("/v1/alerts", params=alerts).json()["data"]}
+
+
 def test_a_deleted_trace_counts_nowhere_and_stays_away(
     installation: Server, client: httpx.Client
 ) -> None:
     user, mark = f"ada-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex[:8]
     ids = [f"{mark}-{number}" for number in range(5)]
+    budget = {"name": user, "scope": {"user_id": user}, "period": "day", "thresholds": [1]}
+    made = client.post("/v1/budgets", json={**budget, "limit_usd": "0.01"})
     for trace_id in ids:
         send(client, trace_id, user)
     until(lambda: found(client, user) == set(ids))
@@ -76,6 +83,9 @@ def test_a_deleted_trace_counts_nowhere_and_stays_away(
     one = cost(client, f"/v1/traces/{ids[0]}/totals")
     until(lambda: cost(client, totals) == 5 * one)
     until(lambda: in_windows(client, user) == (5, 5 * one))
+
+    alerts = {"budget_id": made.json()["id"]}
+    until(lambda: "budget.threshold_crossed" in alerted(client, alerts))
 
     answers = [
         client.delete(f"/api/public/traces/{ids[0]}"),
@@ -99,3 +109,4 @@ def test_a_deleted_trace_counts_nowhere_and_stays_away(
     assert {each["traceId"] for each in listed} == {ids[4]}
     (row,) = [each for each in client.get("/v1/users").json()["data"] if each["id"] == user]
     assert row["traces"] == 1
+    until(lambda: "budget.corrected" in alerted(client, alerts))

@@ -8,6 +8,7 @@ import pytest
 from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.rows import ObservationRow, TraceRow
 from clickhouse.store import Store
+from clickhouse.trace_deletion_rows import TraceDeletionRow
 from producers.settings import KafkaSettings
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.fold import Needs
@@ -145,3 +146,31 @@ async def test_the_latest_version_counts_also_under_another_key_and_deleted_rows
         "o1": ("new", 2),
         "o2": ("second", 3),
     }
+
+
+async def test_of_a_deleted_trace_only_what_came_later_is_read_back(
+    clickhouse_store: Store, history: StoreHistory
+) -> None:
+    """Whether or not the store has merged the rows that the deletion supersedes."""
+    moved_us = START_US + 3_600_000_000
+    for row in (
+        observation(name="old"),
+        observation(id="o2", start_us=moved_us, row_version=2, merge_state="{}"),
+        observation(row_version=5, is_deleted=1),
+        observation(id="o2", start_us=moved_us, row_version=5, is_deleted=1),
+        observation(id="o3", row_version=9),
+    ):
+        await insert(clickhouse_store, "observations", row)
+    for gone in (trace("t1", user_id="ann"), trace("t1", row_version=5, is_deleted=1)):
+        await insert(clickhouse_store, "traces", gone)
+    (read,) = await history.read_back(Needs({("pä", "t1")}, {(("pä", "t1"), "o1")}))
+    assert read.row is None
+    assert [row.id for row in read.observations] == ["o3"]
+    assert ("pä", "t1") in SeenTraces(
+        await history.seen(partition_of("pä", "t1", KAFKA.event_partitions))
+    )
+    deletion = TraceDeletionRow(
+        project_id="pä", trace_id="t1", deleted_us=START_US, row_version=2**40
+    )
+    await insert(clickhouse_store, "trace_deletions", deletion)
+    assert await history.trace_version() == 2**40
