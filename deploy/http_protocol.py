@@ -11,6 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from deploy.connections import Connections
+from deploy.response_writer import ResponseWriter
 from deploy.settings import HttpSettings
 from producers.control.auth import CONNECTION
 from producers.metrics import LIMIT_REACHED
@@ -55,6 +56,8 @@ class LimitedProtocol(HttpToolsProtocol):
     limits: HttpSettings
     open_connections: Connections
     """Registry of all connections of one server."""
+    writer: ResponseWriter
+    """Writes the responses of this connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,6 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.writer = ResponseWriter(transport, self.loop)
         self.address = self.open_connections.limited_address(self.client[0]) if self.client else ""
         if not self.open_connections.admit(self):
             message = "Too many connections (connections_max)"
@@ -145,6 +149,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._cancel_head_timer()
         super().on_headers_complete()
+        # The task of the request begins after this callback.
+        self.cycle.transport = self.writer  # type: ignore[assignment]  # has all that it needs
 
     def on_message_complete(self) -> None:
         if not self._upgrade_requested:
@@ -158,6 +164,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", b""])
 
     def on_response_complete(self) -> None:
+        self.writer.flush()
         self.open_connections.request_ended(self)
         super().on_response_complete()
 
@@ -175,6 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
             lines.append(b"allow: " + ", ".join(METHODS).encode())
         if status == 503:
             lines.append(b"retry-after: 1")
+        self.writer.flush()
         self.transport.write(b"\r\n".join([*lines, b"", content]))
         self.transport.close()
 
