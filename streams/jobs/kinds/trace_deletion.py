@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
@@ -22,6 +23,8 @@ from streams.deletion.settings import TraceDeletionSettings
 from streams.deletion.trace_deletion import TraceDeletions
 from streams.jobs.kind import JobContext, JobKind
 from tracemill.clock import now_us
+
+log = structlog.get_logger(__name__)
 
 SECOND_US = 1_000_000
 SPREAD_MAX_US = 1_800 * SECOND_US
@@ -129,9 +132,13 @@ class TraceDeletionJobs(JobKind[TraceDeletionJob]):
                 if each.project_id == project_id
                 for trace_id in each.trace_ids
             ]
-            limit = self._own.scores_at_once_max
-            while await deletions.delete_scores(project_id, ids) >= limit:
+            limit, scores = self._own.scores_at_once_max, 0
+            while deleted := await deletions.delete_scores(project_id, ids):
+                scores += deleted
+                if deleted < limit:
+                    break
                 await self._log.wait_until_processed()
+            log.info("traces_deleted", project=project_id, traces=len(ids), scores=scores)
         self._without_scores |= {each.id for each in jobs}
 
     async def _erase(self, job: TraceDeletionJob) -> None:

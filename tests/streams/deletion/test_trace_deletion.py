@@ -13,6 +13,7 @@ from clickhouse.rows import ScoreRow, TraceRow
 from clickhouse.store import Store
 from clickhouse.trace_deletion_rows import TraceDeletionRow
 from clickhouse.trace_rows import SupersededRows, trace_tables
+from deploy.recovery.trace_deletions import restore_trace_deletions
 from producers.control.log import ControlLog
 from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.jobs.state import Postponed, Succeeded
@@ -21,6 +22,7 @@ from streams.deletion.settings import TraceDeletionSettings
 from streams.deletion.trace_deletion import HOUR_US
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.trace_deletion import TraceDeletionJob, TraceDeletionJobs
+from streams.observations.trace_deletions import read_trace_deletions
 from streams.runtime.log_reading import records_from
 from tests.clickhouse.rows_for_tests import observation, write
 from tests.clickhouse.sink_for_tests import START_US
@@ -29,6 +31,7 @@ from tests.clickhouse.sink_for_tests import producer as producer  # noqa: PLC041
 from tests.fixtures.control_log import following
 from tracemill.clock import now_us
 from tracemill.contract import Score, decode_event
+from tracemill.partitioning import partition_of
 
 ODD_ID = 'it\'s \\ "ü" 三月 \n%'
 DELETED_US = START_US + 10 * HOUR_US
@@ -134,6 +137,24 @@ async def test_scores_are_deleted_by_events_whatever_their_time(
     assert all(isinstance(event, Score) and event.deleted for event in events)
     assert {event.id: event.ts_us >= in_future_us for event in events} == {"s0": False, "s1": True}
     await kind.close()
+
+
+async def test_recovered_deletions_are_known_to_their_partitions(
+    kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
+) -> None:
+    rows = [
+        TraceDeletionRow(
+            project_id="p", trace_id=f"t{n}", deleted_us=START_US + n, api_key="pk", row_version=n
+        )
+        for n in range(1, 1_501)
+    ]
+    await write(clickhouse_store, "trace_deletions", *rows)
+    assert await restore_trace_deletions(producer, kafka.topics, clickhouse_store) == len(rows)
+    found = [await read_trace_deletions(kafka, each) for each in range(kafka.event_partitions)]
+    assert sorted(row.row_version for part in found for row in part) == list(range(1, 1_501))
+    for number, part in enumerate(found):
+        assert all(row in rows for row in part)
+        assert {partition_of("p", row.trace_id, kafka.event_partitions) for row in part} <= {number}
 
 
 class NothingToWaitFor:
