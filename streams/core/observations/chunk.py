@@ -141,7 +141,7 @@ class ChunkFold:
             self._isolation,
             record.offset,
         )
-        scores, deleted = self._state.scores, self._state.deleted
+        scores, deleted = self._state.scores, self._state.deleted.by_trace
         set_aside, is_checking = isolation.set_aside, isolation.is_checking
         failed: dict[int, str] = {}
         index = 0
@@ -150,7 +150,11 @@ class ChunkFold:
                 if set_aside and (offset, index) in set_aside:
                     failed[index] = set_aside[offset, index]
                     continue
-                if deleted and self._is_of_deleted_trace(line, record.append_us):
+                if (
+                    deleted
+                    and (line.project_id, line.trace_id) in deleted
+                    and self._is_dropped(line, record.append_us)
+                ):
                     effects.of_deleted_traces += 1
                     continue
                 try:
@@ -183,8 +187,8 @@ class ChunkFold:
             raise EventFailedError((offset, index)) from error
         return failed
 
-    def _is_of_deleted_trace(self, line: Line, append_us: int) -> bool:
-        """Return whether an event is dropped; the deletion of a score never is."""
+    def _is_dropped(self, line: Line, append_us: int) -> bool:
+        """Return whether an event of a trace is dropped; the deletion of a score never is."""
         trace_id = line.trace_id
         if not trace_id or (isinstance(line, Score) and line.deleted):
             return False

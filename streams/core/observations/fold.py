@@ -157,7 +157,7 @@ class ObservationsFold:
     ) -> Needs:
         """Return what has to be loaded before these records are folded."""
         set_aside = isolation.set_aside
-        traces, seen, deleted = self.cache.traces, self.cache.seen, self.deleted
+        traces, seen, deleted = self.cache.traces, self.cache.seen, self.deleted.by_trace
         missing: set[TraceKey] = set()
         hashes: dict[TraceKey, int] = {}
         merged: set[ObservationKey] = set()
@@ -167,7 +167,7 @@ class ObservationsFold:
                 if isinstance(line, Score) or (set_aside and (record.offset, index) in set_aside):
                     continue
                 key = (line.project_id, line.trace_id)
-                if deleted and deleted.drops(key, record.append_us):
+                if deleted and key in deleted and self.deleted.drops(key, record.append_us):
                     continue
                 trace = traces.get(key)
                 if trace is None and key not in hashes:

@@ -235,6 +235,17 @@ def scores(chance: Random) -> Mutation:
     return Mutation(body if draw < 0.75 else mutated_bytes(body, chance), "/api/public/scores")
 
 
+def deletions(chance: Random) -> Mutation:
+    path, field = chance.choice((("/api/public/traces", "traceIds"), ("/v1/traces", "trace_ids")))
+    good = {field: [GOOD_ID, "trace-1", "t" * 32]}
+    if chance.random() < 0.3:
+        body = json.dumps({**good, "other": [1, {"a": None}]}).encode()
+        return Mutation(body, path, method="DELETE", expects=GOOD_ID)
+    body = mutated_json(good, chance)
+    body = body if chance.random() < 0.7 else mutated_bytes(body, chance)
+    return Mutation(body, path, method="DELETE")
+
+
 def budgets(chance: Random) -> Mutation:
     budget = {
         "name": "Ada, daily",
@@ -328,9 +339,12 @@ DOORS: Final[dict[str, Door]] = {
     "otlp-grpc": otlp_protobuf,
     "ingestion": ingestion,
     "scores": scores,
+    "deletions": deletions,
     "budgets": budgets,
     "webhooks": webhooks,
     "queries": queries,
 }
 GRPC_DOOR: Final = "otlp-grpc"
-GATEWAY_DOORS: Final = frozenset({"otlp-protobuf", "otlp-json", GRPC_DOOR, "ingestion", "scores"})
+GATEWAY_DOORS: Final = frozenset(
+    {"otlp-protobuf", "otlp-json", GRPC_DOOR, "ingestion", "scores", "deletions"}
+)
