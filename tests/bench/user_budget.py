@@ -12,8 +12,10 @@ import shutil
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +24,7 @@ from tests.bench.phases import FLOOD_SPANS, Measured, RequestNumbers, flood
 from tests.fixtures.installation import ROLES, Server, running_server
 
 SETTLE_S = 5.0
+COMPLETE_TIMEOUT_S = 120.0
 BUDGET = {
     "name": "each user", "group_by": ["user_id"], "period": "day",
     "tiers": {"free": "0.10", "pro": "5"}, "default_tier": "free", "thresholds": [0.8, 1],
@@ -62,12 +65,27 @@ async def _measure(server: Server, options: argparse.Namespace) -> list[tuple[Me
             without = await flooded(f"without-{pair}")
             answer = await client.post("/v1/budgets", json=BUDGET)
             answer.raise_for_status()
+            before = server.usage()["streams"].rss_bytes
+            await _until_complete(client, answer.json()["id"])
+            after = server.usage()["streams"].rss_bytes
+            print(f"streams, stored spend read: {before / 1e6:,.0f} → {after / 1e6:,.0f} MB")
             loads.append((without, await flooded(f"with-{pair}")))
             path = f"/v1/budgets/{answer.json()['id']}/status"
             status = (await client.get(path)).json()
             print(f"groups: {status.get('group_count')}")
             (await client.delete(f"/v1/budgets/{answer.json()['id']}")).raise_for_status()
     return loads
+
+
+async def _until_complete(client: httpx.AsyncClient, budget_id: str) -> None:
+    """Wait until the stored spend of the budget's period is read."""
+    deadline_s = time.monotonic() + COMPLETE_TIMEOUT_S
+    while True:
+        status = (await client.get(f"/v1/budgets/{budget_id}/status")).json()
+        if status.get("group_count") and not status.get("incomplete"):
+            return
+        assert time.monotonic() < deadline_s, status
+        await asyncio.sleep(0.5)
 
 
 def _speed(load: Measured) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +26,7 @@ class StoredRow(msgspec.Struct):
     values: tuple[str, ...]
     """Values of the dimensions of ``group_by``."""
     spent_pico: int
-    newer: list[tuple[int, list[str], int]]
+    newer: list[tuple[int, CellKey, int]]
     """Cells with changes after the query's offset: start, dimensions and row version."""
 
 
@@ -75,12 +74,13 @@ def result_of(lines: bytes, version_base: int) -> SpendResult:
     Raises:
         msgspec.DecodeError: the rows have another format.
     """
-    rows: Iterable[StoredRow] = _rows.decode_lines(lines)
     spent: dict[tuple[int, tuple[str, ...]], int] = {}
     newer: dict[tuple[int, CellKey], int] = {}
-    for row in rows:
+    # One by one, because there may be a row for each of many users, with all their calls.
+    for line in lines.splitlines():
+        row = _rows.decode(line)
         at = row.start_s, row.values
         spent[at] = spent.get(at, 0) + row.spent_pico
         for start_s, key, version in row.newer:
-            newer[start_s, tuple(key)] = version - version_base - 1
+            newer[start_s, key] = version - version_base - 1
     return SpendResult(spent, newer)
