@@ -10,6 +10,7 @@ import typer
 
 from deploy.alerts_cli import alerts
 from deploy.api_options import Url
+from deploy.console_link import console
 from deploy.datasets_cli import datasets
 from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
@@ -105,8 +106,9 @@ def up(
     The first run creates a project and a key from TRACEMILL_INIT_PROJECT_ID,
     TRACEMILL_INIT_PUBLIC_KEY and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
     """
+    from deploy.embedded.credentials import ensure_credentials
     from deploy.embedded.data_dir import Installation
-    from deploy.embedded.roles import UpOptions, broker_of
+    from deploy.embedded.roles import UpOptions, broker_of, console_secret
     from deploy.embedded.up import up as run
     from deploy.startup_message import startup_message
 
@@ -121,7 +123,8 @@ def up(
     def message(installation: Installation, started: UpOptions) -> str:
         kafka, password_file = broker_of(options, installation)
         port, grpc_port = installation.public_port, started.otlp_grpc_port
-        return startup_message(host, port, grpc_port, kafka, password_file)
+        secret = console_secret(ensure_credentials(options.data_dir))
+        return startup_message(host, port, grpc_port, kafka, password_file, secret)
 
     raise SystemExit(run(options, startup_message=message))
 
@@ -368,6 +371,7 @@ def settings() -> None:
     print(as_text(), end="")
 
 
+app.command()(console)
 app.add_typer(projects)
 app.add_typer(keys)
 app.add_typer(webhooks)

@@ -10,6 +10,7 @@ import typer
 EXAMPLES: Final[Mapping[str, str]] = {
     "up": "tracemill up --port 7800 --data-dir /srv/tracemill",
     "demo": "tracemill demo --traces 200 --rate 20",
+    "console": "tracemill console --public-key pk-tm-dev",
     "gateway": "TRACEMILL_BROKER=kafka:9092 tracemill gateway",
     "query": "TRACEMILL_BROKER=kafka:9092 TRACEMILL_CLICKHOUSE_URL=http://db:8123 tracemill query",
     "edge": "TRACEMILL_BROKER=kafka:9092 TRACEMILL_CLICKHOUSE_URL=http://db:8123 tracemill edge",

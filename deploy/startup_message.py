@@ -11,17 +11,26 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from producers.settings import InitSettings, KafkaSettings
+from query_api.console.links import link_path
+from query_api.console.settings import ConsoleSettings
 
 ANSWER_WITHIN_S = 5.0
 HIDDEN = "…"
+LINK_VALID_MIN = ConsoleSettings.model_fields["link_valid_s"].default // 60
 
 
 def startup_message(
-    host: str, port: int, grpc_port: int, kafka: KafkaSettings, password_file: Path | None
+    host: str,
+    port: int,
+    grpc_port: int,
+    kafka: KafkaSettings,
+    password_file: Path | None,
+    console_secret: str,
 ) -> str:
     """Return the message, with valid keys; a secret that the user has chosen is hidden.
 
-    ``password_file`` is the file with the password of an embedded broker.
+    ``password_file`` is the file with the password of an embedded broker. ``console_secret`` signs
+    the link to the console.
     """
     init = InitSettings()
     public_key, secret = init.public_key, init.secret_key.get_secret_value()
@@ -35,6 +44,10 @@ def startup_message(
     url = f"http://{reachable}:{port}"
     return f"""
   tracemill listens on {url}
+
+  Open this link within {LINK_VALID_MIN} minutes to sign in to the console; it works once:
+
+    {url}{link_path(console_secret.split(","), public_key)}
 
   Settings for Langfuse SDKs (for JavaScript, set LANGFUSE_BASEURL instead of LANGFUSE_HOST):
 

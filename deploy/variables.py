@@ -40,6 +40,7 @@ SETTINGS: Final = (
     ("sink", "clickhouse.sink.settings", ("SinkSettings",)),
     ("sink", "clickhouse.levels.settings", ("LevelSettings",)),
     ("query", "query_api.settings", ("QuerySettings",)),
+    ("query", "query_api.console.settings", ("ConsoleSettings",)),
     ("query", "producers.documents.settings", ("DocumentSettings",)),
     ("gateway and query", "producers.settings", ("AdminSettings", "KeySettings")),
     ("migrate", "producers.settings", ("InitSettings",)),

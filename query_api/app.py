@@ -21,6 +21,8 @@ from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
+from query_api.console.routes import console_router
+from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
@@ -181,6 +183,7 @@ def create_query_api(
     decisions: DecisionBook | None = None,
     s3: S3Access | None = None,
     fresh_until_us: FreshUntil = never_known,
+    console: ConsoleSettings | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -226,6 +229,7 @@ def create_query_api(
         app.include_router(router(context))
     for resource in resources:
         app.include_router(crud_router(context, resource))
+    app.include_router(console_router(context, console or ConsoleSettings()))
     install_error_responses(app)
     install_openapi(app, documented)
     app.add_middleware(

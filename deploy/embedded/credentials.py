@@ -28,6 +28,8 @@ class Credentials(BaseModel):
     encryption: SecretStr
     admin: SecretStr = SecretStr("")
     """The admin key; older installations generate one at their next start."""
+    console: SecretStr = SecretStr("")
+    """Signs sessions of the console; older installations generate it at their next start."""
 
 
 def new_password() -> SecretStr:

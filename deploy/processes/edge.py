@@ -51,6 +51,8 @@ from producers.settings import (
 from producers.tiers.log import TierLog
 from producers.usage.log import UsageLog
 from query_api.app import create_query_api, prepare_routes
+from query_api.app import create_query_api
+from query_api.console.settings import ConsoleSettings
 from query_api.decisions.feed import following_budgets
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
@@ -234,6 +236,7 @@ async def _serve(
                 decisions=decisions,
                 s3=s3_access_of(TieringSettings()),
                 fresh_until_us=watch.stored_until_us,
+                console=ConsoleSettings(),
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

@@ -164,6 +164,13 @@ class Authenticator:
         scopes = OF_PUBLIC_KEY.intersection(key.scopes)
         return Principal(key.project_id, scopes, key.public_key, has_secret=False)
 
+    def usable_key(self, public_key: str) -> ApiKey | None:
+        """Return the key pair of a public key; None if it is unknown, expired or revoked.
+
+        The caller must have checked the secret by other means, such as a signed session.
+        """
+        return self._key_of(public_key.encode())
+
     def _is_admin(self, secret: bytes) -> bool:
         """Compare with the admin key, in a time that depends only on the length of ``secret``."""
         return self._admin is not None and hmac.compare_digest(

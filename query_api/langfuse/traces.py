@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from query_api import metrics
 from query_api.context import AppContext, ProjectId
@@ -197,11 +196,6 @@ def traces_router(context: AppContext) -> APIRouter:
                 [score_out(row) for row in scores],
             )
         )
-
-    @router.get("/project/{_project}/traces/{traceId:path}", include_in_schema=False)
-    async def trace_url(_project: str, traceId: TraceId) -> RedirectResponse:  # noqa: N803
-        """Redirect from the URLs that `get_trace_url` of the SDKs returns."""
-        return RedirectResponse(f"/api/public/traces/{quote(traceId, safe='')}")
 
     return router
 

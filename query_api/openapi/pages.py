@@ -32,9 +32,9 @@ def documentation_router(title: str, version: str) -> APIRouter:
 
     @router.get("/")
     async def root(request: Request) -> Response:
-        """Redirect browsers to the documentation; return its path to other clients."""
+        """Redirect browsers to the console; return the path of the documentation to others."""
         if "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse("docs")
+            return RedirectResponse("console/sign-in")
         about = {"name": title, "version": version, "docs": "/docs", "openapi": "/openapi.json"}
         return json_response(about)
 

@@ -150,12 +150,14 @@ async def fill_io_from_root_observation(
     reader: Reader,
     traces: Iterable[StoredTrace],
     observations: Iterable[StoredObservation] = (),
+    columns: tuple[str, ...] = (*OBSERVATION_TEXTS, *OBSERVATION_METADATA),
 ) -> None:
     """Fill empty input, output and metadata of traces from their root observations.
 
     A trace that a client created by an event of its own has only what such events set.
 
-    ``observations`` are those that were already read with their texts.
+    ``observations`` are those that were already read with their texts. ``columns`` are the select
+    list of the texts of others.
     """
     incomplete = [
         trace
@@ -167,7 +169,7 @@ async def fill_io_from_root_observation(
     roots = {(row.trace_id, row.id): row for row in observations}
     unread = [trace for trace in incomplete if (trace.id, trace.root_observation_id) not in roots]
     if unread:
-        roots.update(await _roots_of(reader, unread))
+        roots.update(await _roots_of(reader, unread, columns))
     for trace in incomplete:
         root = roots.get((trace.id, trace.root_observation_id))
         if root is not None:
@@ -177,7 +179,7 @@ async def fill_io_from_root_observation(
 
 
 async def _roots_of(
-    reader: Reader, traces: Sequence[StoredTrace]
+    reader: Reader, traces: Sequence[StoredTrace], columns: tuple[str, ...]
 ) -> dict[tuple[str, str], StoredObservation]:
     """Read root observations with their texts, by trace and id, first around the traces' times."""
     from_us, to_us = _around(traces)
@@ -191,7 +193,7 @@ async def _roots_of(
                 tuple(trace.root_observation_id for trace in missing),
                 from_us=bounds_us[0],
                 to_us=bounds_us[1],
-                columns=(*OBSERVATION_KEY, *OBSERVATION_TEXTS, *OBSERVATION_METADATA),
+                columns=(*OBSERVATION_KEY, *columns),
             )
             rows = await read_observations(reader, query)
             found.update(((row.trace_id, row.id), row) for row in rows)

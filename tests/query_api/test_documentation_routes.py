@@ -25,10 +25,10 @@ async def test_only_files_of_the_documentation_are_served(api: Api) -> None:
         assert refused.status_code in {404, 422}
 
 
-async def test_the_root_redirects_to_the_documentation(api: Api) -> None:
+async def test_the_root_leads_programs_to_the_documentation_and_browsers_to_the_console(api: Api) -> None:
     told = await api.anonymous.get("/", headers={"accept": "*/*"})
     assert (told.status_code, told.json()["docs"]) == (200, "/docs")
     assert (await api.anonymous.get(told.json()["docs"])).status_code == 200
     browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     led = await api.anonymous.get("/", headers=browser, follow_redirects=True)
-    assert (led.status_code, led.url.path) == (200, "/docs")
+    assert (led.status_code, led.url.path) == (200, "/console/sign-in")

@@ -12,6 +12,10 @@ from deploy.price_explanations import BilledPrices
 from producers.control.keys import new_api_key
 from producers.control.scopes import SCOPES, Scope
 from query_api.app import create_query_api
+from query_api.console.links import SIGN_IN
+from query_api.console.page import registered
+from query_api.console.routes import path_of
+from query_api.console.static_files import PREFIX
 from query_api.scopes import scopes_of
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_KEY, NOON_US, PROJECT, Api
@@ -20,7 +24,6 @@ PUBLIC = {
     "/",
     "/docs",
     "/docs/assets/{name}",
-    "/project/{_project}/traces/{traceId:path}",
     "/api/public/health",
     "/api/public/ready",
 }
@@ -29,7 +32,9 @@ ROUTES = list(scopes_of(APP))
 
 
 def test_every_route_demands_a_scope_or_is_public() -> None:
-    assert {route.path for route, _, scopes in ROUTES if not scopes} == PUBLIC
+    found = {route.path for route, _, scopes in ROUTES if not scopes}
+    # Those of the console check sessions: see tests/query_api/console/test_doors.py.
+    assert found == PUBLIC | {SIGN_IN, f"{PREFIX}/{{name}}", *map(path_of, registered())}
     others = {
         getattr(each.original_route, "path", "")
         for each in iter_route_contexts(APP.routes)

@@ -33,8 +33,8 @@ class FindTraces(StoreQuery):
     """Select the ids of a page of traces, in order.
 
     ``order`` is an expression from ``columns.TRACE_ORDER``; ``since_us`` is the earliest start. A
-    page begins at ``offset``, or for ascending starts ``after`` the start (µs) and id at the end of
-    the previous page.
+    page begins at ``offset``, or if the order is that of starts, ``after`` the start (µs) and id at
+    the end of the previous page.
     """
 
     name: ClassVar[str] = "find_traces"
@@ -52,7 +52,7 @@ class FindTraces(StoreQuery):
             since = f"\n  AND start_time >= {binder.instant(self.since_us)}"
         if self.after is not None:
             position = f"({binder.instant(self.after[0])}, {binder.text(self.after[1])})"
-            since += f"\n  AND (start_time, id) > {position}"
+            since += f"\n  AND (start_time, id) {'<' if self.descending else '>'} {position}"
         direction = "DESC" if self.descending else "ASC"
         return (
             f"SELECT id\nFROM traces FINAL\nWHERE {OF_PROJECT}"

@@ -1,0 +1,99 @@
+"""Format numbers, amounts, durations and times for people, by locale and time zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from babel.dates import format_datetime, format_skeleton
+from babel.numbers import format_compact_decimal, format_currency, format_decimal, format_percent
+
+from query_api.console.preferences import Preferences
+from query_api.console.translations import locale_of
+from query_api.money import PICO_PER_USD
+from query_api.times import iso
+
+DASH = "–"
+_COMPACT_FROM = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Formats values as a viewer prefers. Absent values are a dash."""
+
+    preferences: Preferences
+
+    def number(self, value: float | None) -> str:
+        return DASH if value is None else format_decimal(value, locale=self._locale)
+
+    def compact(self, value: int | None) -> str:
+        """Return a count in few characters, such as `1.2M`."""
+        if value is None or abs(value) < _COMPACT_FROM:
+            return self.number(value)
+        return format_compact_decimal(value, locale=self._locale, fraction_digits=1)
+
+    def percent(self, ratio: float | None) -> str:
+        if ratio is None:
+            return DASH
+        pattern = "#,##0.0%" if 0 < abs(ratio) < 0.1 else "#,##0%"
+        return format_percent(ratio, pattern, locale=self._locale)
+
+    def usd(self, pico: int | None) -> str:
+        """Return an amount with two digits, or two significant ones if it is below a dollar."""
+        if pico is None:
+            return DASH
+        amount = Decimal(pico) / PICO_PER_USD
+        digits = 2
+        if pico and abs(amount) < 1:
+            digits = min(12, max(2, 1 - amount.adjusted()))
+        pattern = "¤#,##0." + "0" * digits
+        return format_currency(amount, "USD", pattern, locale=self._locale, currency_digits=False)
+
+    def exact_usd(self, pico: int) -> str:
+        """Return an amount with all its digits."""
+        amount = (Decimal(pico) / PICO_PER_USD).normalize()
+        return f"{amount:f} USD"
+
+    def duration(self, micros: float | None) -> str:
+        """Return a duration in the unit that fits, with three significant digits."""
+        if micros is None or micros < 0:
+            return DASH
+        if micros < 1_000_000:
+            return f"{self._rounded(micros / 1_000)} ms"
+        seconds = micros / 1_000_000
+        if seconds < 60:
+            return f"{self._rounded(seconds)} s"
+        whole = round(seconds)
+        if whole < 3_600:
+            return f"{whole // 60} min {whole % 60:02} s"
+        return f"{self.number(whole // 3_600)} h {whole % 3_600 // 60:02} min"
+
+    def time(self, micros: int) -> str:
+        """Return the day and the time to the second."""
+        at = self._at(micros)
+        time = format_datetime(at, "HH:mm:ss", locale=self._locale)
+        return f"{format_skeleton('MMMd', at, locale=self._locale)} {time}"
+
+    def full_time(self, micros: int) -> str:
+        """Return a time with its year, milliseconds and zone."""
+        return format_datetime(
+            self._at(micros), "yyyy-MM-dd HH:mm:ss.SSS ZZZZ", locale=self._locale
+        )
+
+    def iso(self, micros: int) -> str:
+        return iso(micros)
+
+    def _rounded(self, value: float) -> str:
+        digits = 0 if value >= 100 else 1 if value >= 10 else 2
+        pattern = "#,##0" + ("." + "#" * digits if digits else "")
+        return format_decimal(value, pattern, locale=self._locale)
+
+    def _at(self, micros: int) -> datetime:
+        at = _EPOCH + timedelta(microseconds=micros)
+        return at.astimezone(self.preferences.zone)
+
+    @property
+    def _locale(self) -> str:
+        return str(locale_of(self.preferences.locale))

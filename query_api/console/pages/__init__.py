@@ -1,0 +1,1 @@
+"""The pages of the console. Each module lists what it adds in ``REGISTERED``."""

@@ -1,0 +1,67 @@
+"""Render templates, in which all values are escaped."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from query_api.console.formats import Formats
+from query_api.console.preferences import Preferences
+from query_api.console.static_files import static_path
+from query_api.console.trace_search import term
+from query_api.console.translations import LOCALES, translations_of
+
+EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+
+
+KINDS: Final = frozenset(
+    ("generation", "span", "tool", "agent", "event", "retriever", "embedding", "chain", "evaluator")
+)
+"""Types of observations that have a colour."""
+
+
+@cache
+def environment_of(locale: str) -> Environment:
+    """Return the templates in a language."""
+    environment = Environment(
+        loader=PackageLoader("query_api.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=EXTENSIONS,
+    )
+    environment.globals |= {
+        "static": static_path,
+        "locales": LOCALES,
+        "search_term": term,
+        "kind": kind_of,
+        "share": share,
+    }
+    environment.install_gettext_translations(  # type: ignore[attr-defined]  # of the extension
+        translations_of(locale), newstyle=True
+    )
+    return environment
+
+
+def render(
+    template: str, preferences: Preferences, *, status: int = 200, **values: Any
+) -> Response:
+    """Return a page as a viewer prefers it."""
+    found = environment_of(preferences.locale).get_template(template)
+    text = found.render(f=Formats(preferences), preferences=preferences, **values)
+    return HTMLResponse(text, status)
+
+
+def kind_of(observation_type: str) -> str:
+    """Return the type of an observation as the style sheet knows it."""
+    lower = observation_type.lower()
+    return lower if lower in KINDS else "other"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part as a percentage for SVG attributes."""
+    return f"{100 * part / whole:.3f}%"

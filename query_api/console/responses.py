@@ -1,0 +1,91 @@
+"""Make responses of the console: security headers, compression, and redirects."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from query_api.console.preferences import preferences_of
+from query_api.console.rendering import render
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS: Final = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+    "vary": "Accept, Accept-Encoding, Cookie",
+}
+FOLLOWED: Final = "followed"
+"""Parameter of an address that was followed from a page of this server."""
+_COMPRESSED_FROM_BYTES: Final = 1_024
+_COMPRESSION_LEVEL: Final = 5
+
+
+def secured(request: Request, response: Response) -> Response:
+    """Add the security headers, and compress the body if the client accepts that."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers[name] = value
+    body = bytes(response.body)
+    accepts = "gzip" in request.headers.get("accept-encoding", "")
+    if accepts and len(body) >= _COMPRESSED_FROM_BYTES:
+        response.body = gzip.compress(body, _COMPRESSION_LEVEL, mtime=0)
+        response.headers["content-encoding"] = "gzip"
+        response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+def see_other(path: str) -> Response:
+    """Redirect to a path of this server with GET."""
+    return Response(status_code=303, headers={"location": path})
+
+
+def is_browser(request: Request) -> bool:
+    """Return whether the client accepts HTML."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def is_https(request: Request, public_url: str) -> bool:
+    return request.url.scheme == "https" or public_url.startswith("https://")
+
+
+def local_path(path: str, project_id: str) -> str:
+    """Return a path to which a sign-in may lead: that of a page, or else the project's first page.
+
+    An address of another server is never returned.
+    """
+    is_plain = path.isascii() and path.isprintable() and "\\" not in path
+    if is_plain and path.startswith("/project/"):
+        return path
+    return f"/project/{quote(project_id, safe='')}"
+
+
+def is_from_another_site(request: Request) -> bool:
+    """Return whether a link on another site led here, in which case browsers send no session."""
+    is_cross_site = request.headers.get("sec-fetch-site") == "cross-site"
+    return is_cross_site and FOLLOWED not in request.query_params
+
+
+def once_more(request: Request) -> Response:
+    """Return a page that leads to the same address again, now from this server."""
+    address = address_of(request)
+    address += f"{'&' if '?' in address else '?'}{FOLLOWED}=1"
+    return render("follow.html", preferences_of(request), address=address)
+
+
+def address_of(request: Request) -> str:
+    """Return path and query of a request as they were sent."""
+    path = request.scope.get("raw_path") or quote(request.scope["path"], errors="replace").encode()
+    query = request.scope.get("query_string", b"")
+    return (path + (b"?" + query if query else b"")).decode("latin-1")

@@ -1,0 +1,193 @@
+"""Add the routes of the console: its pages, actions, data, files, and the sign-in.
+
+Every page and action goes through the same checks: a session, the project in the path, the scope,
+and for actions the origin and the CSRF token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from producers.control.kinds.project import Project
+from producers.encoded_slashes import shown_path
+from producers.errors import ControlError, ForbiddenError
+from query_api.console.forms import form_of, is_same_origin
+from query_api.console.links import SIGN_IN
+from query_api.console.page import Action, Data, Page, Registered, View, navigation, registered
+from query_api.console.preferences import preferences_of
+from query_api.console.rendering import render
+from query_api.console.responses import (
+    address_of,
+    is_browser,
+    is_from_another_site,
+    once_more,
+    secured,
+    see_other,
+)
+from query_api.console.sessions import Session, Sessions
+from query_api.console.settings import ConsoleSettings
+from query_api.console.sign_in import SignIn
+from query_api.console.static_files import PREFIX, serve_static
+from query_api.context import AppContext
+from query_api.errors import NotFoundError, QueryApiError, UnavailableError
+from query_api.responses import json_response
+from tracemill.clock import now_us
+
+PROJECT: Final = "/project/{project_id}"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def console_router(context: AppContext, settings: ConsoleSettings) -> APIRouter:
+    """Return all routes of the console."""
+    router = APIRouter(include_in_schema=False)
+    signing = settings.secrets()
+    sessions = Sessions(context.authenticator, signing, hours_max=settings.session_h, now_us=now_us)
+    console = Console(context, settings, sessions)
+    sign_in = SignIn(context, sessions, settings, signing)
+
+    def add(path: str, method: str, endpoint: Endpoint) -> None:
+        router.add_api_route(path, endpoint, methods=[method], response_model=None)
+
+    add(f"{PREFIX}/{{name}}", "GET", serve_static)
+    add(SIGN_IN, "GET", sign_in.show)
+    add(SIGN_IN, "POST", sign_in.with_key)
+    for each in registered():
+        add(path_of(each), "POST" if isinstance(each, Action) else "GET", console.endpoint(each))
+    return router
+
+
+def path_of(each: Registered) -> str:
+    """Return the path of a page, an action or data."""
+    return f"/console{PROJECT}{each.path}" if isinstance(each, Data) else f"{PROJECT}{each.path}"
+
+
+class Console:
+    """Checks requests of signed-in viewers, and runs their pages and actions."""
+
+    def __init__(self, context: AppContext, settings: ConsoleSettings, sessions: Sessions) -> None:
+        self._context = context
+        self._settings = settings
+        self._sessions = sessions
+
+    def endpoint(self, each: Registered) -> Endpoint:
+        """Return the function that answers requests of a page, an action or data."""
+        match each:
+            case Page():
+                return self._of_page(each)
+            case Action():
+                return self._of_action(each)
+            case Data():
+                return self._of_data(each)
+
+    def _of_page(self, page: Page) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            if not is_browser(request):
+                if page.for_programs is None:
+                    raise NotFoundError(f"no such route: GET {shown_path(request.scope)[:200]}")
+                return page.for_programs(request)
+            session = self._sessions.of(request)
+            if session is None:
+                return secured(request, _to_sign_in(request))
+            return await self._answer(request, session, page)
+
+        return endpoint
+
+    def _of_action(self, action: Action) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            session = self._sessions.of(request)
+            if session is None or not is_same_origin(request):
+                raise ForbiddenError("sign in to the console")
+            form = await form_of(request)
+            if not self._sessions.is_csrf_token(session, form.get("csrf", "")):
+                raise ForbiddenError("the form is not of this session; load the page again")
+            return await self._answer(request, session, action, form)
+
+        return endpoint
+
+    def _of_data(self, data: Data) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            session = self._sessions.of(request)
+            if session is None:
+                raise ForbiddenError("sign in to the console")
+            return await self._answer(request, session, data)
+
+        return endpoint
+
+    async def _answer(
+        self,
+        request: Request,
+        session: Session,
+        each: Registered,
+        form: dict[str, str] | None = None,
+    ) -> Response:
+        view = View(
+            request,
+            self._context,
+            self._settings,
+            session,
+            preferences_of(request),
+            self._rendered,
+            form or {},
+        )
+        try:
+            if request.path_params["project_id"] != session.project_id:
+                raise NotFoundError("no such project")
+            if each.scope is not None:
+                session.principal.require(each.scope)
+            match each:
+                case Page():
+                    response = await each.show(view)
+                case Action():
+                    response = await each.run(view)
+                case Data():
+                    response = await each.read(view)
+        except (QueryApiError, ForbiddenError, ControlError) as error:
+            response = self._error(view, each, error)
+        return secured(request, response)
+
+    def _error(self, view: View, each: Registered, error: Exception) -> Response:
+        status, message = 503, str(error)
+        if isinstance(error, ForbiddenError):
+            status = 403
+        elif isinstance(error, QueryApiError):
+            status, message = error.status, error.message
+        if isinstance(each, Data):
+            response = json_response({"error": {"message": message}}, status=status)
+        else:
+            response = view.render("error.html", status=status, message=message)
+        if isinstance(error, UnavailableError):
+            response.headers["retry-after"] = str(error.retry_after_s)
+        return response
+
+    def _rendered(self, view: View, template: str, *, status: int = 200, **values: Any) -> Response:
+        project = self._context.control.view[Project].get(view.project_id)
+        return render(
+            template,
+            view.preferences,
+            status=status,
+            view=view,
+            project_id=view.project_id,
+            project_name=project.name if project is not None else view.project_id,
+            base=f"/project/{quote(view.project_id, safe='')}",
+            navigation=navigation(),
+            csrf=view.session.csrf_token,
+            address=address_of(view.request),
+            **values,
+        )
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Redirect to the sign-in, after which the viewer returns.
+
+    Browsers send the cookie of the session only if a page of this server has led to the address. A
+    link on another site is therefore followed once more.
+    """
+    if is_from_another_site(request):
+        return once_more(request)
+    return see_other(f"{SIGN_IN}?next={quote(address_of(request), safe='')}")

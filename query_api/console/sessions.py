@@ -1,0 +1,125 @@
+"""Start and check sessions, which are signed cookies that refer to an API key.
+
+A session has the project and the scopes that its key has at the time of each request. It ends when
+the key is revoked, expires, or gets another secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from producers.control.auth import Authenticator, Principal
+from producers.control.keys import secret_matches
+from producers.control.kinds.api_key import ApiKey
+from query_api.console.signatures import Signer
+
+COOKIE: Final = "tracemill_session"
+HOUR_US: Final = 3_600 * 1_000_000
+_ID_BYTES: Final = 16
+
+
+class _Signed(msgspec.Struct, frozen=True):
+    public_key: str
+    secret: str
+    """Fingerprint of the stored hash of the secret with which the session started."""
+    started_us: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The signed-in caller of a request."""
+
+    principal: Principal
+    csrf_token: str
+
+    @property
+    def project_id(self) -> str:
+        return self.principal.project_id
+
+
+class Sessions:
+    """Starts sessions, and finds that of a request."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        signing: Sequence[str],
+        *,
+        hours_max: float,
+        now_us: Callable[[], int],
+    ) -> None:
+        """Sign with the secrets ``signing``; sessions end after ``hours_max``."""
+        self._authenticator = authenticator
+        self._cookies = Signer(signing, "session")
+        self._csrf = Signer(signing, "csrf")
+        self._length_us = int(hours_max * HOUR_US)
+        self._now_us = now_us
+
+    def start(
+        self, response: Response, key: ApiKey, secret: bytes | None, *, is_https: bool
+    ) -> None:
+        """Set the cookie of a new session of a key.
+
+        ``secret`` is the one that the caller presented, which may be the one before a rotation.
+        """
+        is_previous = secret is not None and not secret_matches(key, secret)
+        stored = key.previous_secret_hash if is_previous else key.secret_hash
+        session = _Signed(
+            key.public_key, _fingerprint(stored), self._now_us(), secrets.token_hex(_ID_BYTES)
+        )
+        response.set_cookie(
+            COOKIE,
+            self._cookies.sign(session),
+            max_age=self._length_us // 1_000_000,
+            secure=is_https,
+            httponly=True,
+            samesite="strict",
+        )
+
+    def of(self, request: Request) -> Session | None:
+        """Return the session of a request; None if it has none, or it has ended."""
+        signed = self._cookies.value(request.cookies.get(COOKIE, ""), _Signed)
+        if signed is None or not self._is_current(signed.started_us):
+            return None
+        key = self._authenticator.usable_key(signed.public_key)
+        if key is None or not self._has_secret(key, signed.secret):
+            return None
+        self._authenticator.used_keys.add(key.id)
+        principal = Principal(key.project_id, frozenset(key.scopes), key.public_key)
+        return Session(principal, self._csrf.sign(signed.id))
+
+    def is_csrf_token(self, session: Session, token: str) -> bool:
+        """Return whether a form has the token of a session; compare in constant time."""
+        return hmac.compare_digest(session.csrf_token.encode(), token.encode())
+
+    def _is_current(self, started_us: int) -> bool:
+        return started_us <= self._now_us() < started_us + self._length_us
+
+    def _has_secret(self, key: ApiKey, fingerprint: str) -> bool:
+        if hmac.compare_digest(_fingerprint(key.secret_hash), fingerprint):
+            return True
+        until_us = key.previous_valid_until_us
+        return (
+            until_us is not None
+            and self._now_us() < until_us
+            and hmac.compare_digest(_fingerprint(key.previous_secret_hash), fingerprint)
+        )
+
+
+def end(response: Response) -> None:
+    """Delete the cookie of the session."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+def _fingerprint(secret_hash: str) -> str:
+    return hashlib.sha256(f"session {secret_hash}".encode()).hexdigest()

@@ -1,0 +1,167 @@
+"""Decide how to show an input, output or metadata: as messages, as a tree of JSON, or as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+PARSED_CHARS_MAX: Final = 2_000_000
+"""Texts that are longer are shown as text."""
+DEPTH_MAX: Final = 24
+"""Levels of a tree of JSON; deeper texts are shown as text."""
+_JSON_START: Final = frozenset('{["')
+_decode: Final = msgspec.json.Decoder(strict=False).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a message: a text, or a call of a tool and other values as JSON."""
+
+    kind: Literal["text", "tool_call", "tool_result", "json"]
+    text: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownValue:
+    """A value as a page shows it."""
+
+    kind: Literal["empty", "text", "messages", "json"]
+    text: str = ""
+    messages: Sequence[Message] = ()
+    value: Any = None
+    chars: int = 0
+    """Length of the whole text."""
+    is_cut: bool = False
+
+
+def shown_value(text: str, *, chars_max: int, nodes_max: int) -> ShownValue:
+    """Return how to show a stored text, with at most about ``chars_max`` characters of it."""
+    if not text:
+        return ShownValue("empty")
+    value = _parsed(text)
+    if isinstance(value, str):
+        return _as_text(value, chars_max)
+    if value is None:
+        return _as_text(text, chars_max)
+    messages = _messages(value)
+    if messages is not None:
+        shown, is_cut = _limited(messages, chars_max)
+        return ShownValue("messages", messages=shown, chars=len(text), is_cut=is_cut)
+    if len(text) > chars_max or not _fits(value, nodes_max):
+        return _as_text(_pretty(value), chars_max)
+    return ShownValue("json", value=value, chars=len(text))
+
+
+def _as_text(text: str, chars_max: int) -> ShownValue:
+    return ShownValue("text", text[:chars_max], chars=len(text), is_cut=len(text) > chars_max)
+
+
+def _parsed(text: str) -> Any:
+    """Return the value of a JSON object, array or string; None for other texts."""
+    if text.lstrip()[:1] not in _JSON_START or len(text) > PARSED_CHARS_MAX:
+        return None
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return None
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _messages(value: Any) -> list[Message] | None:
+    """Return the messages of a chat in the formats of common SDKs; None if it is none."""
+    if isinstance(value, Mapping):
+        value = value["messages"] if isinstance(value.get("messages"), list) else [value]
+    if not isinstance(value, list) or not value or not all(map(_is_message, value)):
+        return None
+    return [Message(str(each["role"]), list(_parts(each))) for each in value]
+
+
+def _is_message(value: Any) -> bool:
+    has_role = isinstance(value, Mapping) and isinstance(value.get("role"), str)
+    return has_role and not {"content", "parts", "tool_calls"}.isdisjoint(value)
+
+
+def _parts(message: Mapping[str, Any]) -> Iterator[Part]:
+    is_result = message.get("role") == "tool"
+    name = message.get("name")
+    for key in ("content", "parts"):
+        content = message.get(key)
+        for each in content if isinstance(content, list) else [content]:
+            if each is not None and each != "":
+                part = _part(each)
+                if is_result:
+                    part = Part("tool_result", part.text, name if isinstance(name, str) else "")
+                yield part
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
+        yield _tool_call(call)
+
+
+def _part(value: Any) -> Part:
+    if isinstance(value, str):
+        return Part("text", value)
+    if isinstance(value, Mapping):
+        kind = value.get("type")
+        if kind in {"tool_use", "tool_call", "function_call"}:
+            return _tool_call(value)
+        for key in ("text", "content"):
+            text = value.get(key)
+            if isinstance(text, str) and kind in {None, "text", "input_text", "output_text"}:
+                return Part("text", text)
+    return Part("json", _pretty(value))
+
+
+def _tool_call(value: Any) -> Part:
+    found = value if isinstance(value, Mapping) else {}
+    function = found.get("function")
+    called = function if isinstance(function, Mapping) else found
+    arguments = next((called[key] for key in ("arguments", "input", "args") if key in called), None)
+    text = arguments if isinstance(arguments, str) else _pretty(arguments)
+    name = called.get("name")
+    if not isinstance(name, str):
+        return Part("json", _pretty(value))
+    return Part("tool_call", text, name)
+
+
+def _limited(messages: Sequence[Message], chars_max: int) -> tuple[list[Message], bool]:
+    """Return the messages with at most ``chars_max`` characters in total, and whether it cut."""
+    left = chars_max
+    shown: list[Message] = []
+    for message in messages:
+        parts: list[Part] = []
+        for part in message.parts:
+            if left <= 0:
+                return [*shown, Message(message.role, parts)], True
+            parts.append(Part(part.kind, part.text[:left], part.name))
+            left -= len(part.text)
+        shown.append(Message(message.role, parts))
+    return shown, left < 0
+
+
+def _fits(value: Any, nodes_max: int) -> bool:
+    """Return whether a tree has at most ``nodes_max`` values and ``DEPTH_MAX`` levels."""
+    waiting, nodes = [(value, 0)], 0
+    while waiting:
+        each, depth = waiting.pop()
+        nodes += 1
+        if nodes > nodes_max or depth > DEPTH_MAX:
+            return False
+        if isinstance(each, Mapping):
+            waiting += [(inner, depth + 1) for inner in each.values()]
+        elif isinstance(each, list):
+            waiting += [(inner, depth + 1) for inner in each]
+    return True

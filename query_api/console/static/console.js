@@ -1,0 +1,53 @@
+// Set the viewer's time zone once, and handle the keyboard on all pages.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.body.dataset.zone && !document.cookie.includes("tracemill_zone=")) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `tracemill_zone=${zone}; path=/; max-age=31622400; samesite=lax${secure}`;
+  if (document.cookie.includes("tracemill_zone=")) location.reload();
+}
+if (new URLSearchParams(location.search).has("followed")) {
+  const url = new URL(location.href);
+  url.searchParams.delete("followed");
+  history.replaceState(null, "", url);
+}
+
+const shortcuts = document.getElementById("shortcuts");
+document.querySelector("[data-shortcuts]")?.addEventListener("click", () => shortcuts.showModal());
+
+const rows = [...document.querySelectorAll("[data-rows] tbody tr")];
+let current = -1;
+
+function select(index) {
+  if (!rows.length) return;
+  rows[current]?.classList.remove("current");
+  current = Math.max(0, Math.min(rows.length - 1, index));
+  rows[current].classList.add("current");
+  rows[current].querySelector("a.open").focus({ preventScroll: true });
+  rows[current].scrollIntoView({ block: "nearest" });
+}
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, select, textarea, [contenteditable]");
+  if (event.key === "Escape" && isTyping) event.target.blur();
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
+    const search = document.querySelector("[data-search]:not([hidden])");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+  } else if (event.key === "?") {
+    shortcuts?.showModal();
+  } else if (event.key === "j" && rows.length) {
+    select(current + 1);
+  } else if (event.key === "k" && rows.length) {
+    select(current - 1);
+  } else if (event.key === "Escape") {
+    document.querySelector(".menu[open]")?.removeAttribute("open");
+  }
+});
+document.addEventListener("click", (event) => {
+  const menu = document.querySelector(".menu[open]");
+  if (menu && !menu.contains(event.target)) menu.removeAttribute("open");
+});

@@ -1,0 +1,189 @@
+"""Signing in to the console: with a link, with keys, and how guessing is limited."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from deploy.price_explanations import BilledPrices
+from producers.control.auth import Authenticator
+from query_api.app import create_query_api
+from query_api.console.attempts import Attempts
+from query_api.console.links import Links, link_path
+from query_api.console.responses import local_path
+from query_api.console.sessions import COOKIE
+from query_api.console.settings import ConsoleSettings
+from query_api.settings import QuerySettings
+from tests.query_api.console.browser import HTML, SIGN_IN, browser, signed_in
+from tests.query_api.counting import reached
+from tests.query_api.harness import ADMIN_KEY, PROJECT, Api, ControlInMemory
+
+OLD, NEW = "o" * 32, "n" * 32
+KEYS = {"public_key": f"pk-{PROJECT}", "secret_key": f"sk-{PROJECT}"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def client_of(control: ControlInMemory, **settings: object) -> httpx.AsyncClient:
+    app = create_query_api(
+        None, control, Authenticator(control), QuerySettings(), [],  # type: ignore[arg-type]
+        explainer=BilledPrices(), console=ConsoleSettings(**settings),  # type: ignore[arg-type]
+    )  # fmt: skip
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://tracemill", headers=HTML)
+
+
+async def test_browsers_at_the_root_get_the_console_and_programs_what_they_got(
+    refusing_api: Api,
+) -> None:
+    async with browser(refusing_api) as client:
+        answer = await client.get("/", follow_redirects=True)
+        assert (answer.status_code, answer.url.path) == (200, SIGN_IN)
+        await client.post(SIGN_IN, data=KEYS)
+        answer = await client.get("/", follow_redirects=False)
+        answer = await client.get(answer.next_request.url)
+        assert answer.headers["location"] == f"/project/{PROJECT}"
+    assert (await refusing_api.anonymous.get("/")).json()["docs"] == "/docs"
+
+
+async def test_a_link_signs_in_once(refusing_api: Api) -> None:
+    async with client_of(refusing_api.control, secret=NEW) as client:
+        path = link_path([NEW], f"pk-{PROJECT}")
+        answer = await client.get(path)
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/project/{PROJECT}"
+        assert COOKIE in client.cookies
+        client.cookies.clear()
+        again = await client.get(path)
+        assert again.status_code == 403
+        assert "used before" in again.text
+        assert COOKIE not in client.cookies
+
+
+async def test_links_of_others_and_of_revoked_keys_are_refused(refusing_api: Api) -> None:
+    async with client_of(refusing_api.control, secret=NEW) as client:
+        for path in (
+            link_path([OLD], f"pk-{PROJECT}"),
+            link_path([NEW], "pk-revoked"),
+            f"{SIGN_IN}?token=",
+            f"{SIGN_IN}?token={'x' * 5_000}",
+        ):
+            assert (await client.get(path)).status_code == 403
+
+
+async def test_a_link_expires_and_ends_at_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [10**15]
+
+    def links() -> Links:
+        return Links([NEW], valid_s=60, used_max=1, now_us=lambda: clock[0])
+
+    def token() -> str:
+        monkeypatch.setattr("query_api.console.links.system_now_us", lambda: clock[0])
+        return link_path([NEW], "pk").partition("token=")[2]
+
+    running = links()
+    first, late = token(), token()
+    assert running.redeem(first) == "pk"
+    before = reached("links_used_max")
+    assert running.redeem(token()) is None, "no more links are remembered"
+    assert reached("links_used_max") > before
+    clock[0] += 1
+    assert links().redeem(late) is None, "it may have been used before the restart"
+    clock[0] += 60 * 10**6
+    assert running.redeem(late) is None
+    assert running.redeem(token()) == "pk"
+
+
+async def test_the_secret_can_be_replaced_without_ending_sessions(refusing_api: Api) -> None:
+    path = f"/project/{PROJECT}/x"
+    async with client_of(refusing_api.control, secret=OLD) as client:
+        await client.post(SIGN_IN, data=KEYS)
+        cookies = client.cookies
+    for secret, status in ((f"{NEW},{OLD}", 404), (NEW, 303)):
+        async with client_of(refusing_api.control, secret=secret) as client:
+            client.cookies = cookies
+            answer = await client.get(f"/project/other-than-{PROJECT}/traces")
+            assert answer.status_code == status, path
+
+
+async def test_wrong_keys_and_the_admin_key_do_not_sign_in(refusing_api: Api) -> None:
+    wrong = [
+        {},
+        {"public_key": "admin", "secret_key": ADMIN_KEY},
+        {**KEYS, "secret_key": "wrong"},
+        {**KEYS, "public_key": "pk-unknown"},
+        {**KEYS, "public_key": f"pk-{PROJECT}:sk-{PROJECT}", "secret_key": ""},
+        {**KEYS, "secret_key": "x" * 5_000},
+        {**KEYS, "secret_key": "é"},
+    ]
+    for form in wrong:
+        async with client_of(refusing_api.control) as client:
+            assert (await client.post(SIGN_IN, data=form or {"x": "y"})).status_code == 403
+            assert COOKIE not in client.cookies
+    async with client_of(refusing_api.control) as client:
+        foreign = {"origin": "https://elsewhere.example"}
+        assert (await client.post(SIGN_IN, data=KEYS, headers=foreign)).status_code == 403
+
+
+async def test_guessing_is_limited_by_address(refusing_api: Api) -> None:
+    async with client_of(refusing_api.control, sign_in_attempts_max=3) as client:
+        before = reached("sign_in_attempts_max")
+        for _ in range(3):
+            answer = await client.post(SIGN_IN, data={**KEYS, "secret_key": "wrong"})
+            assert answer.status_code == 403
+        refused = [
+            await client.post(SIGN_IN, data=KEYS),
+            await client.get(f"{SIGN_IN}?token=x"),
+        ]
+        assert [each.status_code for each in refused] == [429, 429]
+        assert 0 < int(refused[0].headers["retry-after"]) <= 60
+        assert reached("sign_in_attempts_max") > before
+
+
+async def test_attempts_are_forgotten_after_their_window_and_above_the_limit_of_addresses() -> None:
+    clock = [0]
+    attempts = Attempts(attempts_max=1, window_s=60, clients_max=2, now_us=lambda: clock[0])
+    for address in ("a", "b"):
+        attempts.failed(address)
+        assert attempts.wait_s(address) == 60
+    attempts.failed("c")
+    assert attempts.wait_s("a") == 0
+    assert attempts.wait_s("b") > 0
+    clock[0] = 60 * 10**6
+    assert attempts.wait_s("b") == 0
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "/", "//evil.example", "https://evil.example", "/\\evil.example", "/project/\\x",
+     "/project/a\r\nset-cookie: x", "javascript:alert(1)", "/api/public/traces", "/project/ä"],
+)  # fmt: skip
+async def test_a_sign_in_leads_to_pages_of_this_server_only(target: str) -> None:
+    assert local_path(target, "a b") == "/project/a%20b"
+
+
+async def test_a_sign_in_leads_back_to_a_page() -> None:
+    assert local_path("/project/p/traces?q=a%2Fb", "p") == "/project/p/traces?q=a%2Fb"
+
+
+async def test_a_link_from_another_site_is_followed_once_more(refusing_api: Api) -> None:
+    """Browsers send the cookie, which is strict, only from a page of the same site."""
+    crossed = {"sec-fetch-site": "cross-site"}
+    page = f"/project/{PROJECT}/traces?q=%22x"
+    async with browser(refusing_api) as client:
+        answer = await client.get(page, headers=crossed)
+        assert answer.status_code == 200
+        found = re.search(r'content="0; url=([^"]+)"', answer.text)
+        assert found
+        address = found[1].replace("&amp;", "&")
+        assert address == f"{page}&followed=1"
+        answer = await client.get(address, headers=crossed)
+        assert answer.status_code == 303
+        answer = await client.get(SIGN_IN, headers=crossed)
+        assert "followed=1" in answer.text
+    async with signed_in(refusing_api) as client:
+        assert (await client.get(address)).status_code == 200

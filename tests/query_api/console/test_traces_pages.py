@@ -1,0 +1,253 @@
+"""The pages of traces: the list, a trace with its tree and texts, and what markup becomes."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import pytest
+
+from query_api.console.settings import ConsoleSettings
+from query_api.console.tree_rows import TreeRow
+from tests.query_api.console.browser import HOME, signed_in, text_of
+from tests.query_api.harness import NOON_US, Api, observation, score, trace
+from tracemill.clock import now_us
+
+MARKUP = """<script>alert(1)</script><img src=x onerror=alert(1)>"'`{{7*7}}${7}&amp;\\u003cb>"""
+SECOND_US = 1_000_000
+
+
+def links(page: str) -> list[str]:
+    return [unescape(each) for each in re.findall(r'class="open" href="([^"]+)"', page)]
+
+
+async def test_a_new_project_shows_how_to_send_the_first_trace(api: Api) -> None:
+    async with signed_in(api) as client:
+        page = await client.get(f"{HOME}/traces")
+        shown = text_of(page.text)
+        assert "No traces yet" in shown
+        assert "LANGFUSE_HOST=http://tracemill" in shown
+        assert "LANGFUSE_PUBLIC_KEY=pk-acme" in shown
+        await api.insert(trace("t1", now_us()))
+        assert "No traces yet" not in (await client.get(f"{HOME}/traces")).text
+        assert "No traces yet" not in (await client.get(f"{HOME}/traces?q=name:absent")).text
+
+
+async def test_the_list_shows_searches_sorts_and_pages(api: Api) -> None:
+    start_us = now_us() - 60 * SECOND_US
+    await api.insert(
+        *(
+            trace(
+                f"t{n:03}", start_us - n * SECOND_US, name=f"name {n % 2}", user_id=f"user-{n}",
+                end_us=start_us - n * SECOND_US + (n + 1) * 1_000, tags=("a b", "odd")[: 1 + n % 2],
+                total_cost_pico=n * 10**9, error_count=int(n == 7),
+                level="ERROR" if n == 7 else "DEFAULT", input=f"question {n}",
+            )
+            for n in range(120)
+        ),
+        trace("of-another", now_us(), project_id="globex", name="secret"),
+    )  # fmt: skip
+    async with signed_in(api) as client:
+
+        async def found(query: str) -> list[str]:
+            page = await client.get(f"{HOME}/traces?{query}")
+            assert page.status_code == 200, text_of(page.text)
+            return [each.rsplit("/", 1)[-1] for each in links(page.text)]
+
+        page = await client.get(f"{HOME}/traces")
+        seen = []
+        for _ in range(3):
+            seen += links(page.text)
+            following = re.search(r'rel="next" href="([^"]+)"', page.text)
+            if following:
+                page = await client.get(f"{HOME}/traces{unescape(following[1])}")
+        assert seen == [f"{HOME}/traces/t{n:03}" for n in range(120)]
+        assert "secret" not in page.text
+        assert (await found("order=totalCost.desc"))[:2] == ["t119", "t118"]
+        assert (await found("order=timestamp.asc"))[:2] == ["t119", "t118"]
+        assert (await found("order=latency.asc"))[0] == "t000"
+        assert await found("q=user:user-5") == ["t005"]
+        assert await found("q=level:error") == ["t007"]
+        assert await found("q=errors%3E0") == ["t007"]
+        assert await found("q=%22question+11%22+cost%3E0.05") == [f"t11{n}" for n in range(10)]
+        assert len(await found("q=tag:odd+tag:%22a+b%22+latency%3E=0.11s")) == 6
+        assert await found("q=absent") == []
+        assert await found("to=2026-01-01T00:00:00Z") == []
+        sorted_page = await client.get(f"{HOME}/traces?order=totalCost.desc&q=name:%221%22")
+        following = re.search(r'rel="next" href="([^"]+)"', sorted_page.text)
+        assert following
+        rest = await client.get(f"{HOME}/traces{unescape(following[1])}")
+        assert len(links(rest.text)) == 10
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("q=unknown:1", "is not one of name, input"),
+        ("q=cost%3Emuch", "cost"),
+        ("q=tokens%3E1e999", "is not a number"),
+        ("q=name%3E1", "name is a text"),
+        ("q=metadata:1", "metadata.KEY:VALUE"),
+        ("q=" + "a+" * 21, "at most 20 terms"),
+        ("range=2h", "is not one of 1h"),
+        ("from=yesterday", "not an ISO 8601 time"),
+        ("order=input", "must be one of"),
+        ("cursor=x", "cursor"),
+    ],
+)
+async def test_what_cannot_be_searched_is_named(api: Api, query: str, message: str) -> None:
+    async with signed_in(api) as client:
+        page = await client.get(f"{HOME}/traces?{query}")
+        assert page.status_code == 422
+        assert message in text_of(page.text)
+
+
+def nested(trace_id: str, number: int) -> list[object]:
+    spans = [
+        observation(
+            trace_id, f"o{n}", NOON_US + n * 1_000, end_us=NOON_US + number * 2_000 - n * 1_000,
+            parent_id=f"o{n - 1}" if n % 50 else "", name=f"step {n}", type="SPAN",
+        )
+        for n in range(number)
+    ]  # fmt: skip
+    return [trace(trace_id, observation_count=number, name="long", end_us=NOON_US + 10**6), *spans]
+
+
+async def test_a_trace_shows_its_tree_and_its_script_gets_all_rows(api: Api) -> None:
+    rows_max = ConsoleSettings().tree_rows_max
+    await api.insert(*nested("a/b ü", rows_max + 20))
+    path = f"{HOME}/traces/a%2Fb%20%C3%BC"
+    async with signed_in(api) as client:
+        page = await client.get(path)
+        assert page.status_code == 200
+        assert "step 0" in page.text
+        assert len(re.findall(r'<li class="row', page.text)) == rows_max
+        source = re.search(r'data-src="([^"]+)"', page.text)
+        assert source
+        tree = (await client.get(unescape(source[1]))).json()
+        fields = TreeRow.__struct_fields__
+        rows = [dict(zip(fields, row, strict=True)) for row in tree["rows"]]
+        assert [row["name"] for row in rows] == [f"step {n}" for n in range(rows_max + 20)]
+        assert [row["depth"] for row in rows[:3]] == [0, 1, 2]
+        assert rows[0]["descendants"] == 49
+        assert rows[1]["start_us"] == 1_000
+        compressed = await client.get(path, headers={"accept-encoding": "gzip"})
+        assert compressed.headers["content-encoding"] == "gzip"
+        assert compressed.text == page.text
+
+
+async def test_the_details_of_an_observation_are_part_of_the_page_and_alone(api: Api) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Where is my parcel?"}]},
+        {"role": "assistant", "content": None,
+         "tool_calls": [{"function": {"name": "track", "arguments": '{"id": 7}'}}]},
+    ]  # fmt: skip
+    await api.insert(
+        trace("t", name="chat", observation_count=1, root_observation_id="o", input="of trace"),
+        observation(
+            "t", "o", name="answer", type="GENERATION", model="m-1", level="ERROR",
+            status_message="429 slow down", input=json.dumps(messages), output="Berlin",
+            end_us=NOON_US + 1_500_000, completion_start_us=NOON_US + 250_000,
+            usage={"input": 1_000, "output": 20}, cost_pico={"input": 5 * 10**9},
+            total_cost_pico=5 * 10**9, cost_source="computed",
+            metadata='{"n": {"list": [1, true, null]}}',
+        ),
+        score("s", trace_id="t", name="helpful", value=0.5, comment="a comment"),
+    )  # fmt: skip
+    async with signed_in(api) as client:
+        page = await client.get(f"{HOME}/traces/t?observation=o")
+        shown = text_of(page.text)
+        for text in ("429 slow down", "Where is my parcel?", "track", '{"id": 7}', "Berlin", "m-1",
+                     "1.5 s", "250 ms", "1,000", "$0.0050", "helpful 0.5", "true"):  # fmt: skip
+            assert text in shown, text
+        alone = await client.get(
+            f"{HOME}/traces/t?observation=o", headers={"x-fragment": "details"}
+        )
+        assert "<html" not in alone.text
+        assert "429 slow down" in alone.text
+        assert "of trace" in text_of((await client.get(f"{HOME}/traces/t")).text)
+        missing = await client.get(f"{HOME}/traces/t?observation=absent")
+        assert missing.status_code == 404
+
+
+async def test_long_texts_are_cut_and_loaded_on_demand(api: Api) -> None:
+    text = "lorem " * 10_000
+    await api.insert(trace("t", input=text, output=json.dumps([text]), is_deleted=0))
+    async with signed_in(api) as client:
+        page = await client.get(f"{HOME}/traces/t")
+        assert len(page.text) < 60_000
+        assert "Show all 60,000 characters" in text_of(page.text)
+        path = re.search(r'href="(/console/[^"]*field=input)"', page.text)
+        assert path
+        whole = await client.get(unescape(path[1]))
+        assert whole.text == text
+        assert whole.headers["content-type"].startswith("text/plain")
+        nowhere = await client.get(unescape(path[1]).replace("field=input", "field=user_id"))
+        assert nowhere.status_code == 404
+
+
+async def test_other_projects_traces_are_not_found(api: Api) -> None:
+    await api.insert(
+        trace("theirs", project_id="globex", name="secret"),
+        observation("theirs", "o", project_id="globex"),
+    )
+    async with signed_in(api) as client:
+        for path in (
+            f"{HOME}/traces/theirs",
+            f"/console{HOME}/tree?trace=theirs",
+            f"/console{HOME}/text?trace=theirs&field=input",
+            f"/console{HOME}/text?trace=theirs&observation=o&field=input",
+        ):
+            answer = await client.get(path)
+            assert answer.status_code == 404
+            assert "secret" not in answer.text
+
+
+async def test_every_text_is_shown_as_text(api: Api) -> None:
+    texts = dict.fromkeys(
+        ("name", "user_id", "session_id", "environment", "release", "version", "level"), MARKUP
+    )
+    shapes = {
+        "text": MARKUP,
+        "messages": json.dumps([
+            {"role": MARKUP, "name": MARKUP, "content": MARKUP},
+            {"role": "tool", "name": MARKUP, "content": [{"type": MARKUP, MARKUP: MARKUP}]},
+            {"role": "user", "content": "", "tool_calls": [
+                {"function": {"name": MARKUP, "arguments": MARKUP}}, MARKUP]},
+        ]),
+        "json": json.dumps({MARKUP: [MARKUP, {MARKUP: MARKUP}]}),
+    }  # fmt: skip
+    for name, value in shapes.items():
+        await api.insert(
+            trace(name, now_us(), **texts, tags=(MARKUP,), input=value, output=value,
+                  metadata=value, observation_count=1, error_count=1),
+            observation(
+                name, MARKUP, now_us(), name=MARKUP, type=MARKUP, model=MARKUP, level=MARKUP,
+                status_message=MARKUP, input=value, output=value, metadata=value,
+                model_parameters=value, usage={MARKUP: 1}, prompt_name=MARKUP,
+                service_tier=MARKUP, price_id=MARKUP, usage_uncertain=MARKUP,
+            ),
+            score(f"s-{name}", trace_id=name, name=MARKUP, string_value=MARKUP, comment=MARKUP),
+        )  # fmt: skip
+    async with signed_in(api) as client:
+        quoted = MARKUP.replace("\\", "\\\\").replace('"', '\\"')
+        asked = [
+            ("", {"q": "name:script"}),
+            ("", {"q": f'name:"{quoted}"'}),
+            ("", {"q": f"{MARKUP}:1"}),
+            (f"/{MARKUP.replace('/', '%2F')}", {}),
+            *((f"/{name}", {}) for name in shapes),
+            *((f"/{name}", {"observation": MARKUP}) for name in shapes),
+        ]
+        pages = [
+            await client.get(f"{HOME}/traces{path}", params=query, headers=headers)
+            for path, query in asked
+            for headers in ({}, {"x-fragment": "details"})
+        ]
+    for page in pages:
+        assert "<script>alert" not in page.text
+        assert "<img src=x" not in page.text
+        assert "49$" not in page.text
+        assert "script>alert" in unescape(page.text)

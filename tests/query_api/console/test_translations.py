@@ -1,0 +1,65 @@
+"""Every text of the console is translated to every language."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+import query_api.console
+from query_api.console.page import navigation
+from query_api.console.translations import DIRECTORY, ENGLISH, LOCALES, preferred_locale
+from tests.query_api.console.browser import signed_in, text_of
+from tests.query_api.harness import PROJECT, Api
+
+TEMPLATES = Path(query_api.console.__file__).parent / "templates"
+_FIELD = re.compile(r"%\((\w+)\)s")
+
+
+def messages() -> set[str | tuple[str, ...]]:
+    options = {"**.html": {"trimmed": "true"}}
+    found = extract_from_dir(
+        TEMPLATES, [("**.html", "jinja2.ext:babel_extract")], options,
+        keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
+    )  # fmt: skip
+    return {text for _, _, text, _, _ in found} | {page.title for page in navigation()}
+
+
+@pytest.mark.parametrize("locale", [locale for locale in LOCALES if locale != ENGLISH])
+def test_a_catalog_has_every_text_and_no_other(locale: str) -> None:
+    with (DIRECTORY / f"{locale}.po").open("rb") as file:
+        catalog = read_po(file, locale=locale)
+    translated = {
+        message.id if isinstance(message.id, str) else tuple(message.id)
+        for message in catalog
+        if message.id and (all(message.string) if message.pluralizable else message.string)
+    }
+    assert translated == messages()
+    for message in catalog:
+        if message.id:
+            texts = message.string if message.pluralizable else (message.string,)
+            named = set(_FIELD.findall(str(message.id)))
+            assert all(set(_FIELD.findall(text)) == named for text in texts), message.id
+
+
+@pytest.mark.parametrize(
+    ("accepted", "locale"),
+    [("zh-CN,zh;q=0.9", "zh_CN"), ("zh-Hans-SG", "zh_CN"), ("zh", "zh_CN"), ("de, en", "en"),
+     ("", "en"), ("x" * 9_000, "en"), (",;q=,*", "en")],
+)  # fmt: skip
+def test_the_language_is_that_of_the_browser(accepted: str, locale: str) -> None:
+    assert preferred_locale(accepted) == locale
+
+
+async def test_pages_are_shown_in_the_chosen_language_and_time_zone(api: Api) -> None:
+    async with signed_in(api) as client:
+        chinese = {"accept-language": "zh-CN"}
+        page = await client.get(f"/project/{PROJECT}/traces?q=x", headers=chinese)
+        assert 'lang="zh-CN"' in page.text
+        assert "没有" in text_of(page.text)
+        client.cookies.set("tracemill_locale", "en")
+        page = await client.get(f"/project/{PROJECT}/traces?q=x", headers=chinese)
+        assert 'lang="en"' in page.text
