@@ -25,7 +25,7 @@ async def test_only_files_of_the_documentation_are_served(api: Api) -> None:
         assert refused.status_code in {404, 422}
 
 
-async def test_the_root_leads_programs_to_the_documentation_and_browsers_to_the_console(api: Api) -> None:
+async def test_the_root_leads_programs_to_the_documentation_and_browsers_away(api: Api) -> None:
     told = await api.anonymous.get("/", headers={"accept": "*/*"})
     assert (told.status_code, told.json()["docs"]) == (200, "/docs")
     assert (await api.anonymous.get(told.json()["docs"])).status_code == 200
