@@ -38,6 +38,11 @@ def modules() -> Iterator[Path]:
         yield from (ROOT / package).rglob("*.py")
 
 
+def templates() -> Iterator[str]:
+    for package in PACKAGES:
+        yield from (path.read_text() for path in (ROOT / package).rglob("*.html"))
+
+
 def test_modules_are_short() -> None:
     lengths = {path: path.read_text().count("\n") for path in modules()}
     assert not {
@@ -49,7 +54,7 @@ def test_every_definition_is_used() -> None:
     texts = {path: path.read_text() for path in modules()}
     occurrences = Counter(
         word
-        for text in (*texts.values(), (ROOT / "pyproject.toml").read_text())
+        for text in (*texts.values(), *templates(), (ROOT / "pyproject.toml").read_text())
         for word in re.findall(r"\w+", text)
     )
     unused = {

@@ -51,7 +51,6 @@ from producers.settings import (
 from producers.tiers.log import TierLog
 from producers.usage.log import UsageLog
 from query_api.app import create_query_api, prepare_routes
-from query_api.app import create_query_api
 from query_api.console.settings import ConsoleSettings
 from query_api.decisions.feed import following_budgets
 from query_api.health.pipeline_watch import PipelineWatch
