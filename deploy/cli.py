@@ -106,7 +106,6 @@ def up(
     The first run creates a project and a key from TRACEMILL_INIT_PROJECT_ID,
     TRACEMILL_INIT_PUBLIC_KEY and TRACEMILL_INIT_SECRET_KEY (default, pk-tm-dev, sk-tm-dev).
     """
-    from deploy.embedded.credentials import ensure_credentials
     from deploy.embedded.data_dir import Installation
     from deploy.embedded.roles import UpOptions, broker_of, console_secret
     from deploy.embedded.up import up as run
@@ -121,10 +120,9 @@ def up(
     )
 
     def message(installation: Installation, started: UpOptions) -> str:
-        kafka, password_file = broker_of(options, installation)
+        broker, secret = broker_of(options, installation), console_secret(options.data_dir)
         port, grpc_port = installation.public_port, started.otlp_grpc_port
-        secret = console_secret(ensure_credentials(options.data_dir))
-        return startup_message(host, port, grpc_port, kafka, password_file, secret)
+        return startup_message(host, port, grpc_port, *broker, secret)
 
     raise SystemExit(run(options, startup_message=message))
 

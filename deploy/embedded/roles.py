@@ -156,7 +156,7 @@ def processes(
                 "TRACEMILL_PORT": str(installation.public_port),
                 "TRACEMILL_OTLP_GRPC_PORT": str(options.otlp_grpc_port),
                 "TRACEMILL_ADMIN_SECRET_KEY": _admin_key(credentials),
-                "TRACEMILL_CONSOLE_SECRET": console_secret(credentials),
+                "TRACEMILL_CONSOLE_SECRET": console_secret(options.data_dir),
                 "TRACEMILL_QUERY_MEDIA_DIR": os.environ.get("TRACEMILL_QUERY_MEDIA_DIR")
                 or str(options.data_dir / "media"),
             },
@@ -170,10 +170,10 @@ def _admin_key(credentials: Credentials) -> str:
     return chosen or credentials.admin.get_secret_value()
 
 
-def console_secret(credentials: Credentials) -> str:
+def console_secret(data_dir: Path) -> str:
     """Return the secrets of the user that sign sessions, or else the generated one."""
     chosen = os.environ.get("TRACEMILL_CONSOLE_SECRET", "")
-    return chosen or credentials.console.get_secret_value()
+    return chosen or ensure_credentials(data_dir).console.get_secret_value()
 
 
 def _clickhouse_url(options: UpOptions, installation: Installation) -> str:
