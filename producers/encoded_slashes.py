@@ -25,6 +25,9 @@ class _Segment(StringConvertor):
 
 
 class _Segments(PathConvertor):
+    # Unlike `.*`, this matches line breaks: with `.*`, the id "a\n" would be routed as "a".
+    regex = r"[\s\S]*"
+
     def convert(self, value: str) -> str:
         return value.replace(_KEPT, "/")
 

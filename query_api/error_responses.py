@@ -231,7 +231,8 @@ def _is_path_of(template: str, path: str) -> bool:
     In the Langfuse API, parameters may contain slashes.
     """
     parameter = ".+" if template.startswith(LANGFUSE_PREFIX) else "[^/]+"
-    return re.fullmatch(re.sub(r"\\\{[^}]*\}", parameter, re.escape(template)), path) is not None
+    pattern = re.sub(r"\\\{[^}]*\}", parameter, re.escape(template))
+    return re.fullmatch(pattern, path, re.DOTALL) is not None
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

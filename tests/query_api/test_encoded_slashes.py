@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -90,3 +91,14 @@ async def test_a_slash_at_the_end_changes_nothing(api: Api) -> None:
         without, with_slash = await client.get(requested), await client.get(f"{requested}/")
         assert with_slash.status_code == without.status_code, requested
         assert with_slash.content[:20] == without.content[:20], requested
+
+
+@pytest.mark.parametrize("name", ["a\n", "\na", "a\nb", "a\u2028", "\n"])
+async def test_a_line_break_belongs_to_its_id(api: Api, name: str) -> None:
+    await api.insert(trace("a", name="without"), trace(name, name="with"))
+    found = await api.client.get(f"/api/public/traces/{quote(name, safe='')}")
+    assert (found.status_code, found.json().get("name")) == (200, "with")
+    assert (await api.client.get("/api/public/traces/a")).json()["name"] == "without"
+    refused = await api.client.patch(f"/api/public/traces/{quote(name, safe='')}", json={})
+    assert refused.status_code == 405
+    assert "GET" in refused.headers["allow"]

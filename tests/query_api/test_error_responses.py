@@ -144,7 +144,7 @@ async def test_a_wrong_method_gets_the_allowed_ones(api: Api) -> None:
         "error": "MethodNotAllowedError",
     }
     gateways = await api.client.get("/v1/traces")
-    assert (gateways.status_code, gateways.headers["allow"]) == (405, "POST")
+    assert (gateways.status_code, gateways.headers["allow"]) == (405, "DELETE, POST")
 
 
 @pytest.mark.parametrize(

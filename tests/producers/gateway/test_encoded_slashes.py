@@ -26,3 +26,9 @@ async def test_it_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.post(path, json={})
     assert answer.status_code == 404
     assert path.replace("%2f", "%2F") in answer.json()["message"]
+
+
+@pytest.mark.parametrize("score_id", ["a%0A", "%0Aa", "%0A"])
+async def test_a_line_break_belongs_to_its_id(client: httpx.AsyncClient, score_id: str) -> None:
+    refused = await client.delete(f"/api/public/scores/{score_id}")
+    assert (refused.status_code, "scoreId" in refused.text) == (400, True), refused.text
