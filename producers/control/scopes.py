@@ -8,7 +8,7 @@ Scope = Literal["ingest", "scores", "read", "write", "metrics", "admin"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 """``ingest``: send traces and scores. ``scores``: send scores. ``read``: read the project's data.
-``write``: change its budgets, alert rules, webhooks, channels and prices. ``metrics``: read its
-metrics for Prometheus. ``admin``: manage its keys."""
+``write``: change its budgets, alert rules, webhooks, channels and prices, and delete traces.
+``metrics``: read its metrics for Prometheus. ``admin``: manage its keys."""
 DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("ingest", "scores", "read", "write")
 """Scopes of keys that are created without a list of scopes."""

@@ -70,7 +70,8 @@ class TraceDeletionSettings(JobSettings, BaseSettings):
     scores_at_once_max: int = Field(10_000, ge=1)
     """Scores that are deleted at a time; further ones are deleted after them."""
     erase_after_s: float = Field(900.0, ge=0, le=86_400)
-    """Time after which the store's files with texts of a deleted trace are rewritten. Each rewrite
-    reads and writes the parts of a day, so traces that are deleted in this time share it."""
+    """Interval of rewriting the store's files with texts of deleted traces. Each rewrite reads and
+    writes the parts of a day, so traces that are deleted in this time share it. It happens after
+    this time, and before twice as long."""
     traces_at_once_max: int = Field(100, ge=1, le=1_000)
     """Traces that one rewrite erases; further ones are erased after them."""

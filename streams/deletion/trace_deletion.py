@@ -8,7 +8,7 @@ All steps can be repeated.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -34,12 +34,30 @@ log = structlog.get_logger(__name__)
 
 SCORES: Final = "scores"
 HOUR_US: Final = 3_600_000_000
+IDS_BYTES_MAX: Final = 8_000
+"""Maximum bytes of the ids of one query, because they are part of its URL. A single id is shorter.
+"""
 _SCORES_SQL: Final = """
 SELECT id, toUnixTimestamp64Micro(event_time) AS event_us
 FROM scores FINAL
 WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
 LIMIT {limit:UInt32}
 """
+
+
+def parts_of(trace_ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Yield the ids in parts of at most ``size`` that fit into a query."""
+    part: list[str] = []
+    part_bytes = 0
+    for trace_id in trace_ids:
+        id_bytes = len(trace_id.encode())
+        if part and (len(part) >= size or part_bytes + id_bytes > IDS_BYTES_MAX):
+            yield part
+            part, part_bytes = [], 0
+        part.append(trace_id)
+        part_bytes += id_bytes
+    if part:
+        yield part
 
 
 class TraceDeletions:

@@ -20,7 +20,7 @@ from streams.core.jobs.book import Job
 from streams.core.jobs.state import Failed, Outcome, Postponed, Succeeded
 from streams.deletion.log_progress import LogProgress
 from streams.deletion.settings import TraceDeletionSettings
-from streams.deletion.trace_deletion import TraceDeletions
+from streams.deletion.trace_deletion import TraceDeletions, parts_of
 from streams.jobs.kind import JobContext, JobKind
 from tracemill.clock import now_us
 
@@ -97,7 +97,7 @@ class TraceDeletionJobs(JobKind[TraceDeletionJob]):
             async with self._turn:
                 if job.id not in self._without_scores:
                     await self._delete_scores()
-                due_us = job.deleted_us + int(self._own.erase_after_s * SECOND_US)
+                due_us = self._due_us(job)
                 if now_us() < due_us:
                     return Postponed("the scores are deleted", due_us)
                 if job.id not in self._erased:
@@ -133,16 +133,18 @@ class TraceDeletionJobs(JobKind[TraceDeletionJob]):
                 for trace_id in each.trace_ids
             ]
             limit, scores = self._own.scores_at_once_max, 0
-            while deleted := await deletions.delete_scores(project_id, ids):
-                scores += deleted
-                if deleted < limit:
-                    break
-                await self._log.wait_until_processed()
+            for part in parts_of(ids, self._own.traces_at_once_max):
+                while deleted := await deletions.delete_scores(project_id, part):
+                    scores += deleted
+                    if deleted < limit:
+                        break
+                    await self._log.wait_until_processed()
             log.info("traces_deleted", project=project_id, traces=len(ids), scores=scores)
         self._without_scores |= {each.id for each in jobs}
 
     async def _erase(self, job: TraceDeletionJob) -> None:
         """Erase the rows of a job, together with those of waiting jobs of the project."""
+        await asyncio.sleep(self._own.poll_s)  # the other jobs that are due begin to wait
         jobs, ids = [job], list(job.trace_ids)
         for each in self._waiting.values():
             is_near = abs(each.deleted_us - job.deleted_us) <= SPREAD_MAX_US // 2
@@ -151,10 +153,19 @@ class TraceDeletionJobs(JobKind[TraceDeletionJob]):
                 jobs.append(each)
                 ids += each.trace_ids
         deletions, first_us = await self._deletions(), min(each.deleted_us for each in jobs)
-        size = self._own.traces_at_once_max
-        for at in range(0, len(ids), size):
-            await deletions.erase(job.project_id, ids[at : at + size], first_us)
+        for part in parts_of(ids, self._own.traces_at_once_max):
+            await deletions.erase(job.project_id, part, first_us)
         self._erased |= {each.id for each in jobs}
+
+    def _due_us(self, job: TraceDeletionJob) -> int:
+        """Return when to erase: at a multiple of ``erase_after_s``, so that jobs share a rewrite.
+
+        This is the second one after the deletion at the latest.
+        """
+        interval_us = int(self._own.erase_after_s * SECOND_US)
+        if not interval_us:
+            return job.deleted_us
+        return (job.deleted_us // interval_us + 2) * interval_us
 
     async def _deletions(self) -> TraceDeletions:
         if self._producer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -19,7 +20,7 @@ from producers.settings import KafkaSettings, WebhookSettings
 from streams.core.jobs.state import Postponed, Succeeded
 from streams.core.observations.versions import version_floor
 from streams.deletion.settings import TraceDeletionSettings
-from streams.deletion.trace_deletion import HOUR_US
+from streams.deletion.trace_deletion import HOUR_US, IDS_BYTES_MAX, parts_of
 from streams.jobs.kind import JobContext
 from streams.jobs.kinds.trace_deletion import TraceDeletionJob, TraceDeletionJobs
 from streams.observations.trace_deletions import read_trace_deletions
@@ -86,11 +87,13 @@ async def test_rows_with_texts_are_erased_and_no_others(
 ) -> None:
     await write_rows(clickhouse_store)
     kind = kind_of(kafka, control, clickhouse_store, 0)
-    job = TraceDeletionJob(
-        "1/p", "p", "p", DELETED_US, trace_ids=("t1", ODD_ID, "unknown"), deleted_us=DELETED_US
-    )
-    kind._without_scores.add(job.id)
-    assert await kind.attempt(job) == Succeeded()
+    jobs = [
+        TraceDeletionJob(f"{n}/p", "p", "p", DELETED_US, trace_ids=ids, deleted_us=DELETED_US)
+        for n, ids in enumerate((("t1", "unknown"), (ODD_ID,)))
+    ]
+    kind._without_scores |= {job.id for job in jobs}
+    outcomes = await asyncio.gather(*map(kind.attempt, jobs))
+    assert outcomes == [Succeeded(), Succeeded()]
 
     tables = await trace_tables(clickhouse_store)
     assert tables.keys() >= {"observations", "observations_slim", "traces", "scores"}
@@ -163,6 +166,14 @@ class NothingToWaitFor:
 
     async def close(self) -> None:
         return
+
+
+def test_long_ids_are_divided_between_queries() -> None:
+    ids = [f"{number}{'三' * 700}" for number in range(9)]
+    parts = list(parts_of(ids, 100))
+    assert [each for part in parts for each in part] == ids
+    assert all(sum(len(each.encode()) for each in part) <= IDS_BYTES_MAX for part in parts)
+    assert list(map(len, parts_of([str(number) for number in range(250)], 100))) == [100, 100, 50]
 
 
 def test_the_role_may_erase_by_literals_only() -> None:
