@@ -47,6 +47,8 @@ def main() -> int:
     ratios = [_speed(after) / _speed(before) for before, after in loads]
     Console(width=120).print(_table(loads))
     print("visible per s, with / without: " + ", ".join(f"{each:.3f}" for each in ratios))
+    costs = [_cpu_us(after) / _cpu_us(before) for before, after in loads]
+    print("CPU per span, with / without: " + ", ".join(f"{each:.3f}" for each in costs))
     return int(statistics.median(ratios) < options.ratio_min)
 
 
@@ -90,6 +92,11 @@ async def _until_complete(client: httpx.AsyncClient, budget_id: str) -> None:
 
 def _speed(load: Measured) -> float:
     return load.visible_spans / load.until_visible_s
+
+
+def _cpu_us(load: Measured) -> float:
+    """Return the CPU time of all processes per span, which other loads influence less."""
+    return sum(load.cpu_s.get(role, 0.0) for role in ROLES) / max(load.visible_spans, 1) * 1e6
 
 
 def _table(loads: list[tuple[Measured, Measured]]) -> Table:
