@@ -41,6 +41,7 @@ lint: setup ## Check style, types and the imports between packages
 
 docs: setup ## Write the generated parts of docs/
 	$(BIN)/python -m tests.billing.table
+	$(BIN)/python -m tests.compat.calls
 
 bench: setup ## Measure the pipeline and each stage alone
 	$(BIN)/python -m tests.bench

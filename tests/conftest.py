@@ -5,13 +5,13 @@ import gc
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.store"]
+pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.store", "tests.fixtures.installed"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
-LONGEST = ("tests/e2e/", "tests/integration/", "tests/streams/")
+LONGEST = ("tests/compat/", "tests/e2e/", "tests/integration/", "tests/streams/")
 """Directories whose tests take longest, and wait most of the time."""
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.environments import Environments
-from tests.e2e.sdk_runs import run_program
+from tests.compat.environments import Environments
+from tests.compat.sdk_runs import run_program
 from tests.fixtures.installation import Server, running_server
 
-PROGRAM = "tests/e2e/sdk_programs/datasets_v4.py"
+PROGRAM = "tests/compat/sdk_programs/datasets_v4.py"
 ITEMS = "/api/public/dataset-items"
 
 

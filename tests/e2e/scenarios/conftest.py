@@ -14,9 +14,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.e2e.environments import Environments
+from tests.compat.environments import Environments
+from tests.compat.sdk_runs import PROGRAM_TIMEOUT_S, VISIBLE_TIMEOUT_S, read_trace
 from tests.e2e.scenarios.provider import Provider, running_provider
-from tests.e2e.sdk_runs import PROGRAM_TIMEOUT_S, VISIBLE_TIMEOUT_S, read_trace
 from tests.fixtures.installation import Server
 
 PROGRAMS: Final = Path(__file__).parent / "programs"

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
+from tests.compat.sdk_runs import VISIBLE_TIMEOUT_S
 from tests.e2e.scenarios.conftest import Scenarios
 from tests.e2e.scenarios.requirements import V3
-from tests.e2e.sdk_runs import VISIBLE_TIMEOUT_S
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

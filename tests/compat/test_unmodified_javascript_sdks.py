@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.node_environments import NodeEnvironments
-from tests.e2e.sdk_runs import read_trace, run_program
+from tests.compat.node_environments import NodeEnvironments
+from tests.compat.sdk_runs import read_trace, run_program
 from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "javascript_programs"

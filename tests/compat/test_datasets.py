@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.environments import Environments
-from tests.e2e.sdk_runs import run_program
+from tests.compat.environments import Environments
+from tests.compat.sdk_runs import run_program
 from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.environments import Environments
-from tests.e2e.sdk_runs import read_trace, run_program, wait_for_scores
+from tests.compat.environments import Environments
+from tests.compat.sdk_runs import read_trace, run_program, wait_for_scores
 from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.environments import Environments
-from tests.e2e.node_environments import NodeEnvironments
-from tests.e2e.sdk_runs import read_trace, run_program
-from tests.e2e.test_unmodified_sdks import V2, V3, V4, V5
+from tests.compat.environments import Environments
+from tests.compat.node_environments import NodeEnvironments
+from tests.compat.sdk_runs import read_trace, run_program
+from tests.compat.test_unmodified_sdks import V2, V3, V4, V5
 from tests.fixtures.installation import Server
 
 PYTHON_PROGRAM = Path(__file__).parent / "sdk_programs" / "langfuse_prompts.py"
