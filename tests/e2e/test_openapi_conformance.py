@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.compat.environments import Environments
 from tests.e2e.conftest import Cli
-from tests.e2e.environments import Environments
 from tests.fixtures.installation import Server, running_server
 
 REQUIREMENT: Final = "schemathesis==4.32.5"
