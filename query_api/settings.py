@@ -186,6 +186,9 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum documents in a response that has no pages, such as the items of a run."""
     recorded_runs_max: int = Field(default=1_000, ge=1, le=100_000)
     """Maximum number of runs of a dataset that only spans record; lists of more are refused."""
+    media_references_max: int = Field(default=500, ge=1)
+    """Maximum number of references to media that a list of dataset items resolves; the others
+    remain texts."""
     items_per_request_max: int = Field(default=500, ge=1)
     """Maximum number of items in one ``POST /v1/datasets/items``."""
     comment_object_wait_s: float = Field(default=2.0, ge=0)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
+from starlette.requests import Request
 from starlette.responses import Response
 
 from producers.documents.kinds.dataset_item import DatasetItem
@@ -16,6 +17,7 @@ from query_api.documents.item_schemas import check_item
 from query_api.errors import NotFoundError
 from query_api.langfuse.dataset_bodies import DatasetItemBody
 from query_api.langfuse.datasets import found_dataset
+from query_api.langfuse.media_references import media_references_of
 from query_api.langfuse.parameters import PageParameters, Text
 from query_api.langfuse.shapes.dataset import DatasetItemOut, dataset_item_out
 from query_api.openapi.dataset_examples import ITEM_EXAMPLE, ONE_PAGE
@@ -77,9 +79,11 @@ def dataset_items_router(context: AppContext) -> APIRouter:
 
     @router.get("/api/public/dataset-items", summary="List items", responses=listed)
     async def list_items(
-        project_id: ProjectId, parameters: Annotated[DatasetItemParameters, Query()]
+        project_id: ProjectId,
+        parameters: Annotated[DatasetItemParameters, Query()],
+        request: Request,
     ) -> Response:
-        """Newest first, without archived ones."""
+        """Newest first, without archived ones; references to uploaded media are resolved."""
         conditions: dict[str, Any] = {
             "status": "ACTIVE",
             "subject": parameters.source_trace_id or "",
@@ -97,14 +101,17 @@ def dataset_items_router(context: AppContext) -> APIRouter:
             **conditions,
         )
         meta = page_meta(parameters.page, parameters.limit, total)
-        return json_response(DatasetItemList([dataset_item_out(each) for each in found], meta))
+        references = await media_references_of(context, found, str(request.base_url))
+        data = [dataset_item_out(each, references.get(each.id)) for each in found]
+        return json_response(DatasetItemList(data, meta))
 
     @router.get("/api/public/dataset-items/{item_id:path}", summary="Get an item", responses=one)
-    async def get_item(project_id: ProjectId, item_id: ItemId) -> Response:
+    async def get_item(project_id: ProjectId, item_id: ItemId, request: Request) -> Response:
         item = await documents.get(DatasetItem, project_id, item_id)
         if item is None:
             raise NotFoundError("Dataset item not found")
-        return json_response(dataset_item_out(item))
+        references = await media_references_of(context, [item], str(request.base_url))
+        return json_response(dataset_item_out(item, references.get(item.id)))
 
     @router.delete(
         "/api/public/dataset-items/{item_id:path}",

@@ -142,3 +142,33 @@ async def test_the_example_of_the_document_is_accepted(media: Api) -> None:
 async def test_without_a_directory_media_are_refused(api: Api) -> None:
     answer = await api.client.post(MEDIA, json=body())
     assert (answer.status_code, "TRACEMILL_QUERY_MEDIA_DIR" in answer.text) == (404, True)
+
+
+async def test_references_to_uploaded_media_in_items_of_datasets_are_resolved(media: Api) -> None:
+    assert (await put(media, await upload_url(media))).status_code == 200
+    reference = f"@@@langfuseMedia:type=image/png|id={ID}|source=bytes@@@"
+    absent = "@@@langfuseMedia:type=image/png|id=absent|source=bytes@@@"
+    await media.client.post("/api/public/v2/datasets", json={"name": "d"})
+    sent = {
+        "datasetName": "d",
+        "id": "i",
+        "input": {"image": reference, "list": [absent, [reference]], "text": f"see {reference}"},
+        "expectedOutput": reference,
+        "metadata": {"no id": "@@@langfuseMedia:type=image/png@@@"},
+    }
+    made = (await media.client.post("/api/public/dataset-items", json=sent)).json()
+    assert (made["input"]["image"], made["mediaReferences"]) == (reference, [])
+    listed = (await media.client.get("/api/public/dataset-items?datasetName=d")).json()["data"]
+    alone = (await media.client.get("/api/public/dataset-items/i")).json()
+    for item in (*listed, alone):
+        found = {(each["field"], each["jsonPath"]) for each in item["mediaReferences"]}
+        assert found == {
+            ("input", "$['image']"), ("input", "$['list'][1][0]"), ("expectedOutput", "$"),
+        }  # fmt: skip
+        for each in item["mediaReferences"]:
+            assert (each["referenceString"], each["media"]["mediaId"]) == (reference, ID)
+            assert (await media.anonymous.get(each["media"]["url"])).content == CONTENT
+    await media.other.post("/api/public/v2/datasets", json={"name": "d"})
+    await media.other.post("/api/public/dataset-items", json={**sent, "id": "o"})
+    foreign = (await media.other.get("/api/public/dataset-items/o")).json()
+    assert foreign["mediaReferences"] == []

@@ -10,6 +10,7 @@ from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.kinds.dataset_run import DatasetRun, DatasetRunItem
 from query_api.documents.document import Document
+from query_api.langfuse.media_references import MediaReference
 from query_api.times import iso
 
 
@@ -37,7 +38,7 @@ class DatasetItemOut(msgspec.Struct, rename="camel", kw_only=True):
     dataset_name: str
     created_at: str
     updated_at: str
-    media_references: list[Any] = []
+    media_references: list[MediaReference] = []
 
 
 class DatasetRunOut(msgspec.Struct, rename="camel", kw_only=True):
@@ -101,7 +102,9 @@ def dataset_out(dataset: Document[Dataset]) -> DatasetOut:
     return DatasetOut(**fields_of_dataset(dataset))
 
 
-def dataset_item_out(item: Document[DatasetItem]) -> DatasetItemOut:
+def dataset_item_out(
+    item: Document[DatasetItem], references: list[MediaReference] | None = None
+) -> DatasetItemOut:
     body = item.body
     return DatasetItemOut(
         id=item.id,
@@ -113,6 +116,7 @@ def dataset_item_out(item: Document[DatasetItem]) -> DatasetItemOut:
         source_observation_id=body.source_observation_id,
         dataset_id=body.dataset_id,
         dataset_name=body.dataset_name,
+        media_references=references or [],
         **_times(item),
     )
 
