@@ -12,7 +12,6 @@ from starlette.responses import Response
 from producers.token_sides import tokens_of
 from query_api import cursors
 from query_api.console.page import Page, View
-from query_api.console.responses import see_other
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
 from query_api.console.trace_search import FIELDS, conditions_of, term
 from query_api.errors import BadRequestError
@@ -197,9 +196,4 @@ async def _is_new(view: View) -> bool:
     return not await view.context.reader.rows(FindTraces(view.project_id, limit=1), IdOfTrace)
 
 
-async def show_first(view: View) -> Response:
-    """Lead from the address of the project to the first page."""
-    return see_other(f"/project/{quote(view.project_id, safe='')}/traces")
-
-
-REGISTERED = (Page("", show_first), Page("/traces", show, title="Traces", place=20))
+REGISTERED = (Page("/traces", show, title="Traces", place=20),)
