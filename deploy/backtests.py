@@ -92,6 +92,7 @@ def _shown(found: Backtest) -> PastEvaluation:
         ],
         groups_left_out=found.groups_left_out,
         fault=found.fault,
+        before=found.before,
     )
 
 

@@ -77,6 +77,8 @@ class PastEvaluation:
     groups_left_out: int
     fault: str
     """Why the rule cannot be evaluated; empty if it can."""
+    before: Sequence[Alert] = ()
+    """The last alerts of the episodes that are open when the range begins."""
 
 
 @dataclass(frozen=True, slots=True)

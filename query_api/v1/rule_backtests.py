@@ -133,7 +133,9 @@ def _shown(
         from_=iso(within.from_s * SECOND_US),
         to=iso(within.to_s * SECOND_US),
         resolution_s=resolution_s(source_of(rule)),
-        episodes=_episodes(alerts),
+        episodes=_episodes(
+            [context.event_types[each.event].shown(each) for each in found.before], alerts
+        ),
         alerts=alerts,
         series=[
             PastSeriesOut(
@@ -153,9 +155,14 @@ def _amount(value: str | None, *, is_money: bool) -> Any:
     return value if value is None or is_money else float(value)
 
 
-def _episodes(alerts: Sequence[Any]) -> list[PastEpisode]:
-    """Return the episodes of alerts, oldest first."""
-    found: dict[str, PastEpisode] = {}
+def _episodes(before: Sequence[Any], alerts: Sequence[Any]) -> list[PastEpisode]:
+    """Return the episodes of alerts, oldest first; ``before`` is of those that are open first."""
+    found: dict[str, PastEpisode] = {
+        each.episode_id: PastEpisode(
+            group=each.group, fired_at=None, resolved_at=None, value=each.value, reason=each.reason
+        )
+        for each in before
+    }
     for alert in alerts:
         is_end = alert.type == "alert.resolved"
         episode = found.get(alert.episode_id)

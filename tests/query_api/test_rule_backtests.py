@@ -59,6 +59,20 @@ async def test_a_rule_would_have_fired_and_recovered_at_these_times(api: Api) ->
     assert found["resolution_s"] == 10
 
 
+async def test_an_alert_that_fires_when_the_range_begins_is_listed_until_it_is_resolved(
+    api: Api,
+) -> None:
+    await api.insert(
+        *(window(n, 30) for n in range(-300, 300, 10)), *(window(n, 1) for n in range(300, 900, 10))
+    )
+    (open_episode,) = (await past(api, {}, 0, 120))["episodes"]
+    assert (open_episode["fired_at"], open_episode["resolved_at"]) == (None, None)
+    assert open_episode["value"] == pytest.approx(30, rel=0.011)
+    (ended,) = (await past(api, {}, 0, 900))["episodes"]
+    assert ended["fired_at"] is None
+    assert "12:05" <= ended["resolved_at"][11:16] <= "12:07"
+
+
 async def test_groups_and_filters_select_what_is_compared(api: Api) -> None:
     await api.insert(
         *(window(n, 30, model="slow") for n in range(0, 120, 10)),

@@ -43,12 +43,14 @@ class Backtest:
 
     Attributes:
         alerts: alerts in the range, oldest first.
+        before: the last alerts of the episodes that are open when the range begins.
         series: values by group.
         groups_left_out: groups for which there are no values, because there are too many.
         fault: why the rule cannot be evaluated; empty if it can.
     """
 
     alerts: list[Alert] = field(default_factory=list)
+    before: list[Alert] = field(default_factory=list)
     series: dict[Group, list[Point]] = field(default_factory=dict)
     group_by: tuple[str, ...] = ()
     groups_left_out: int = 0
@@ -172,9 +174,13 @@ class _Fold:
 
     def _take(self, end_s: int) -> None:
         states = self._project.states
-        self.found.alerts += [
-            each for each in states.alerts if each.created_us > self._from_s * SECOND_US
-        ]
+        for each in states.alerts:
+            if each.created_us > self._from_s * SECOND_US:
+                self.found.alerts.append(each)
+                continue
+            self.found.before = [it for it in self.found.before if it.episode != each.episode]
+            if each.state != "resolved":
+                self.found.before.append(each)
         states.alerts = []
         states.take_states()
         rule = self._rule()
