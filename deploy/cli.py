@@ -298,8 +298,8 @@ def recover(
     users' tiers and alerts, and lists what could not be restored. Webhooks and channels keep their
     secrets if TRACEMILL_ENCRYPTION_KEY, or the key in the data directory, is the key that encrypted
     them. Documents (datasets, comments, …) are in the store; only changes that were not stored yet
-    are lost. Which messages channels have received is not restored: they receive alerts of the last
-    seven days again. Rules begin with empty windows. Safe to repeat.
+    are lost. Channels receive a message again if its route was deleted, or if its delivery was not
+    stored. Rules begin with empty windows. Safe to repeat.
     """
     from deploy.embedded.recover import run
     from deploy.embedded.roles import UpOptions

@@ -18,6 +18,7 @@ from clickhouse.store import Store
 from deploy.errors import DeployError
 from deploy.processes.log_check import Comparison, LogState, compare_log, log_state
 from deploy.recovery.alerts import read_alerts, restore_alerts
+from deploy.recovery.channels import ended_messages, read_messages, restore_messages
 from deploy.recovery.consistency import disagreements
 from deploy.recovery.control_records import read_control_log, restore_control
 from deploy.recovery.tiers import restore_tiers
@@ -25,6 +26,7 @@ from deploy.recovery.trace_deletions import restore_trace_deletions
 from producers.control.kinds.delivery_request import DeliveryRequest
 from producers.control.kinds.webhook import Webhook
 from producers.control.log import ControlLog
+from producers.control.record import ControlRecord
 from producers.control.secret_box import SecretBox
 from producers.kafka.clients import new_producer, started
 from producers.settings import KafkaSettings
@@ -55,11 +57,10 @@ async def recover(
 ) -> bool:
     """Rebuild the log from the store; return false if ``confirm`` returned false.
 
-    1. Create tables and topics. 2. Restore control records, users' tiers and
-    deletions of traces. 3. Restore alerts and
-    their deliveries. 4. Fill lost offsets with empty records. 5. Record the positions of the new
-    log in the store. Until step 5 is done, every role refuses to start, and all steps can be
-    repeated.
+    1. Create tables and topics. 2. Restore control records, users' tiers and deletions of traces.
+    3. Restore alerts, their deliveries and the messages of channels. 4. Fill lost offsets with
+    empty records. 5. Record the positions of the new log in the store. Until step 5 is done, every
+    role refuses to start, and all steps can be repeated.
 
     Raises:
         DeployError, ProducersError, StoreError: a step failed; run all steps again.
@@ -82,7 +83,8 @@ async def recover(
             lambda: new_producer(kafka, batch_bytes=kafka.record_max_bytes), kafka
         )
         stack.push_async_callback(producer.stop)
-        webhooks = await _restore_control(kafka, store, box, print_line)
+        records = await _restore_control(kafka, store, box, print_line)
+        webhooks = [each for each in records if isinstance(each, Webhook)]
         print_line(f"tiers of users: {await restore_tiers(producer, kafka.topics, store)} restored")
         deletions = await restore_trace_deletions(producer, kafka.topics, store)
         print_line(f"deletions of traces: {deletions} restored")
@@ -93,6 +95,9 @@ async def recover(
             else time.time_ns() // 1000
         )
         alerts = await read_alerts(store)
+        messages = ended_messages(await read_messages(store), alerts, records)
+        sent = await restore_messages(producer, kafka.topics, messages)
+        print_line(f"channels: {sent} messages are not repeated")
         again = await restore_alerts(
             producer, kafka.topics, alerts, webhooks, delivered_before_us=uncertain_from_us
         )
@@ -111,7 +116,7 @@ async def recover(
 
 async def _restore_control(
     kafka: KafkaSettings, store: Store, box: SecretBox | None, print_line: PrintLine
-) -> list[Webhook]:
+) -> list[ControlRecord]:
     restored = restore_control(await read_control_log(store), box)
     control = ControlLog(kafka)
     await control.start()
@@ -137,7 +142,7 @@ async def _restore_control(
             )
         for log_key in restored.unreadable:
             print_line(f"not restored: {log_key} cannot be read by this version")
-        return list(control.view[Webhook].values())
+        return list(control.view.records())
     finally:
         await control.stop()
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from producers.notifications.alert import Alert
+from streams.core.jobs.state import JobState
 
 _ID_CHARS = 24
 
@@ -59,6 +60,18 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def key(self) -> GroupKey:
         return GroupKey(self.channel_id, self.source, self.labels)
+
+
+class SealedState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The value of the records of a message's job: its state, and the seal of its batch."""
+
+    state: JobState
+    seal: Seal | None = None
+
+
+def batch_id_of(key: GroupKey, first_alert_id: str) -> str:
+    """Return the id of a batch of a group, which its first alert determines."""
+    return sha256(f"{key.id}/{first_alert_id}".encode()).hexdigest()[:_ID_CHARS]
 
 
 @dataclass(slots=True)
@@ -171,7 +184,7 @@ class GroupBook:
             free_us = group.sent_us + timing.interval_us
             is_new = not was_firing and alert.created_us >= free_us
             due_us = alert.created_us + timing.wait_us if is_new else free_us
-            batch_id = sha256(f"{key.id}/{alert.id}".encode()).hexdigest()[:_ID_CHARS]
+            batch_id = batch_id_of(key, alert.id)
             batch = Batch(batch_id, group, max(due_us, alert.created_us))
             self.batches[batch_id] = batch
             if not timing.is_single:

@@ -25,7 +25,15 @@ from streams.core.deliveries import retry_after_s
 from streams.core.delivery_log import attempt_row
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Dropped, Failed, JobState, Outcome, Postponed, Succeeded
-from streams.core.notifications.groups import Batch, Group, GroupBook, GroupKey, Seal, Timing
+from streams.core.notifications.groups import (
+    Batch,
+    Group,
+    GroupBook,
+    GroupKey,
+    Seal,
+    SealedState,
+    Timing,
+)
 from streams.core.notifications.selection import groups_of, is_selected
 from streams.jobs.kind import JobContext, JobKind
 from streams.notifications.channel_sender import ChannelSender
@@ -48,13 +56,6 @@ class ChannelDelivery(Job):
     firing_id: str = ""
     """The firing of the group that is reported repeatedly (``Group.firing_id``)."""
     test: Alert | None = None
-
-
-class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The value of a job's records: its state, and the seal of its batch."""
-
-    state: JobState
-    seal: Seal | None = None
 
 
 class ChannelDeliveries(JobKind[ChannelDelivery]):
@@ -321,7 +322,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
 
     def encode_state(self, job_id: str, state: JobState) -> bytes:
         """Encode a state with the seal of the job's batch."""
-        return msgspec.json.encode(_Record(state=state, seal=self._seal_of(job_id, state)))
+        return msgspec.json.encode(SealedState(state=state, seal=self._seal_of(job_id, state)))
 
     def _seal_of(self, job_id: str, state: JobState) -> Seal | None:
         seal = self._book.seal_of(job_id)
@@ -344,7 +345,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
 
     def decode_state(self, value: bytes) -> JobState:
         """Decode a state, and note the seal."""
-        record = msgspec.json.decode(value, type=_Record)
+        record = msgspec.json.decode(value, type=SealedState)
         if record.seal is not None:
             self._book.load(record.seal)
         return record.state
