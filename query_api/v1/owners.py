@@ -26,6 +26,7 @@ from query_api.store.conditions import Condition
 from query_api.store.owner_reading import OwnerRow, read_owners, read_scores_of_owners
 from query_api.store.queries.owners import FindOwners
 from query_api.store.queries.totals import Owner
+from query_api.store.reader import Reader
 from query_api.times import Instant
 from query_api.v1.conversations import Conversation, ConversationParameters, read_turns
 from query_api.v1.owner_totals import SessionId, UserId
@@ -138,6 +139,33 @@ class UserList(msgspec.Struct):
     meta: NativeMeta
 
 
+async def read_owner_page(
+    reader: Reader, project_id: str, owner: Owner, parameters: OwnerParameters
+) -> tuple[list[OwnerRow], str | None]:
+    """Return a page of users or sessions, and the cursor of the next one.
+
+    Raises:
+        BadRequestError: the cursor is not one of this order.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    query = FindOwners(
+        project_id,
+        owner,
+        parameters.conditions(),
+        order=parameters.order_by,
+        descending=parameters.order == "desc",
+        limit=parameters.limit + 1,
+        after=parameters.after(),
+    )
+    found = await read_owners(reader, query)
+    rows = found[: parameters.limit]
+    cursor = None
+    if len(found) > len(rows):
+        last = rows[-1]
+        cursor = cursors.encode(_Position(parameters.order_by, last.sort_text, last.owner_id))
+    return rows, cursor
+
+
 def owners_router(context: AppContext) -> APIRouter:
     """Return the routes."""
     router = native_router("totals")
@@ -154,21 +182,7 @@ def owners_router(context: AppContext) -> APIRouter:
     async def page(
         project_id: str, owner: Owner, parameters: OwnerParameters
     ) -> tuple[list[Any], NativeMeta]:
-        query = FindOwners(
-            project_id,
-            owner,
-            parameters.conditions(),
-            order=parameters.order_by,
-            descending=parameters.order == "desc",
-            limit=parameters.limit + 1,
-            after=parameters.after(),
-        )
-        found = await read_owners(reader, query)
-        rows = found[: parameters.limit]
-        cursor = None
-        if len(found) > len(rows):
-            last = rows[-1]
-            cursor = cursors.encode(_Position(parameters.order_by, last.sort_text, last.owner_id))
+        rows, cursor = await read_owner_page(reader, project_id, owner, parameters)
         return await shown(project_id, owner, rows), NativeMeta(cursor is not None, cursor)
 
     async def one(project_id: str, owner: Owner, column: str, owner_id: str) -> Any:
