@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 
@@ -13,11 +13,15 @@ FORM_FIELDS_MAX: Final = 100
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-def is_same_origin(request: Request) -> bool:
-    """Return whether a form is of this server, as far as the browser tells."""
+def is_same_origin(request: Request, public_url: str) -> bool:
+    """Return whether a form is of this server, as far as the browser tells.
+
+    A proxy may replace the name of the host by another one than that of ``public_url``.
+    """
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
+    own = {request.headers.get("host", ""), urlsplit(public_url).netloc}
+    if origin is not None and origin.partition("://")[2] not in own - {""}:
         return False
     return site in {"same-origin", "none"}
 

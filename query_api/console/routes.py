@@ -101,7 +101,8 @@ class Console:
     def _of_action(self, action: Action) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             session = self._sessions.of(request)
-            if session is None or not is_same_origin(request):
+            public_url = self._context.settings.public_url
+            if session is None or not is_same_origin(request, public_url):
                 raise ForbiddenError("sign in to the console")
             form = await form_of(request)
             if not self._sessions.is_csrf_token(session, form.get("csrf", "")):

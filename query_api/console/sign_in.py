@@ -76,7 +76,7 @@ class SignIn:
 
     async def with_key(self, request: Request) -> Response:
         """Sign in with the key pair in the form."""
-        if not is_same_origin(request):
+        if not is_same_origin(request, self._context.settings.public_url):
             return self._refused(request, "origin", HTTPStatus.FORBIDDEN)
         if wait_s := self._attempts.wait_s(_client_of(request)):
             return self._refused(request, "wait", HTTPStatus.TOO_MANY_REQUESTS, wait_s)

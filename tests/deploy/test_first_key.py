@@ -20,11 +20,13 @@ def test_a_second_start_without_settings_keeps_the_keys_and_prints_valid_ones(
     with running_server(tmp_path / "data", **chosen) as server:
         assert status(server, "pk-mine", "sk-mine") == 200
         first = startup_message(tmp_path, server)
+        assert signs_in_once(first)
     with running_server(tmp_path / "data") as server:
         assert status(server, "pk-mine", "sk-mine") == 200
         assert status(server, "pk-tm-dev", "sk-tm-dev") == 401
         assert status(server, "pk-mine", "sk-tm-dev") == 401
         second = startup_message(tmp_path, server)
+        assert signs_in_once(second)
     for text in (first, second):
         assert "\n\n\n" not in text
         assert re.findall(r"LANGFUSE_PUBLIC_KEY=(.*)", text)[-1] == "pk-mine"
@@ -37,6 +39,15 @@ def test_a_second_start_without_settings_keeps_the_keys_and_prints_valid_ones(
 def status(server: Server, public_key: str, secret_key: str) -> int:
     url = f"{server.url}/api/public/projects"
     return httpx.get(url, auth=(public_key, secret_key)).status_code
+
+
+def signs_in_once(text: str) -> bool:
+    """Whether the printed link to the console opens a page, and cannot be used again."""
+    link = re.findall(r"http\S+/console/sign-in\?token=\S+", text)[-1]
+    with httpx.Client(headers={"accept": "text/html"}, follow_redirects=True) as client:
+        page = client.get(link)
+        assert (page.status_code, page.url.path) == (200, "/project/default")
+    return httpx.get(link, headers={"accept": "text/html"}).status_code == 403
 
 
 def startup_message(tmp_path: Path, server: Server) -> str:

@@ -26,9 +26,11 @@ KEYS = {"public_key": f"pk-{PROJECT}", "secret_key": f"sk-{PROJECT}"}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def client_of(control: ControlInMemory, **settings: object) -> httpx.AsyncClient:
+def client_of(
+    control: ControlInMemory, public_url: str = "", **settings: object
+) -> httpx.AsyncClient:
     app = create_query_api(
-        None, control, Authenticator(control), QuerySettings(), [],  # type: ignore[arg-type]
+        None, control, Authenticator(control), QuerySettings(public_url=public_url), [],  # type: ignore[arg-type]
         explainer=BilledPrices(), console=ConsoleSettings(**settings),  # type: ignore[arg-type]
     )  # fmt: skip
     transport = httpx.ASGITransport(app)
@@ -127,6 +129,23 @@ async def test_wrong_keys_and_the_admin_key_do_not_sign_in(refusing_api: Api) ->
     async with client_of(refusing_api.control) as client:
         foreign = {"origin": "https://elsewhere.example"}
         assert (await client.post(SIGN_IN, data=KEYS, headers=foreign)).status_code == 403
+
+
+async def test_a_proxy_may_replace_the_name_of_the_host(refusing_api: Api) -> None:
+    public = "https://traces.example"
+    for public_url, origin, status in (
+        (public, public, 303),
+        (public, "http://tracemill", 303),
+        (public, "https://elsewhere.example", 403),
+        (public, "null", 403),
+        ("", public, 403),
+        ("", "http://[", 403),
+    ):
+        async with client_of(refusing_api.control, public_url=public_url) as client:
+            answer = await client.post(SIGN_IN, data=KEYS, headers={"origin": origin})
+            assert answer.status_code == status, (public_url, origin)
+            if status == 303 and public_url:
+                assert "secure" in answer.headers["set-cookie"].lower()
 
 
 async def test_guessing_is_limited_by_address(refusing_api: Api) -> None:
