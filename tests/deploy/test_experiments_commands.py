@@ -92,3 +92,13 @@ def test_a_condition_that_cannot_be_read_is_refused_before_anything_is_asked(
     assert exit_code_for(ended.exception) == 2
     assert "--fail-if" in str(ended.exception)
     assert not sent
+
+
+def test_a_gate_fails_if_a_number_is_not_known_because_lists_are_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut = {**json.loads(json.dumps(COMPARISON_EXAMPLE)), "truncated": True}
+    mock_api(monkeypatch, lambda _: httpx.Response(200, json=cut))
+    printed = run("a", "b", "--fail-if", "regressions() > 0", code=1)
+    assert "regressions() is at least 0, because the lists are cut" in printed
+    run("a", "b", "--fail-if", "mean(correctness) < 0.8")
