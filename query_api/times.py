@@ -42,6 +42,14 @@ def iso_or_none(at_us: int) -> str | None:
     return iso(at_us) if at_us else None
 
 
+def end_of_millisecond(at_us: int) -> int:
+    """Return the last microsecond of the millisecond of a time that has no microseconds.
+
+    JavaScript cuts off the microseconds of times that it reads and sends back.
+    """
+    return at_us if at_us % MILLISECOND_US else at_us + MILLISECOND_US - 1
+
+
 def instant_us(text: object) -> int:
     """Parse an ISO 8601 time with an offset.
 

@@ -23,7 +23,7 @@ from query_api.langfuse.shapes.dataset import DatasetItemOut, dataset_item_out
 from query_api.openapi.dataset_examples import ITEM_EXAMPLE, ONE_PAGE
 from query_api.pages import PageMeta, page_meta
 from query_api.responses import Responses, json_response
-from query_api.times import Instant
+from query_api.times import Instant, end_of_millisecond
 
 ItemId = Annotated[str, Path(min_length=1, max_length=ID_CHARS_MAX, examples=[ITEM_EXAMPLE["id"]])]
 
@@ -88,7 +88,7 @@ def dataset_items_router(context: AppContext) -> APIRouter:
             "status": "ACTIVE",
             "subject": parameters.source_trace_id or "",
             "name": parameters.source_observation_id or "",
-            "as_of_us": parameters.version,
+            "as_of_us": parameters.version and end_of_millisecond(parameters.version),
         }
         if parameters.dataset_name is not None:
             dataset = await found_dataset(documents, project_id, parameters.dataset_name)

@@ -25,7 +25,7 @@ from query_api.responses import Responses, json_response
 from query_api.store.columns import OBSERVATION_COLUMNS
 from query_api.store.conditions import Condition
 from query_api.store.queries.observations import FindObservations
-from query_api.times import iso
+from query_api.times import end_of_millisecond, iso
 
 
 class DatasetRunItemList(msgspec.Struct):
@@ -111,7 +111,7 @@ async def _found_item(
             offset=0,
             limit=1,
             id_=body.dataset_item_id,
-            as_of_us=body.dataset_version,
+            as_of_us=end_of_millisecond(body.dataset_version),
         )
         item = found[0] if found else None
     if item is None or item.body.status != "ACTIVE":

@@ -80,15 +80,19 @@ async def test_an_item_is_created_changed_archived_and_deleted(api: Api) -> None
 
 
 async def test_items_are_read_as_of_a_time(api: Api) -> None:
-    await dataset(api)
-    first = await item(api, id="a", input=1)
-    changed = await item(api, id="a", input=2)
-    await api.client.delete(f"{ITEMS}/a")
-
     async def inputs(version: str) -> list[Any]:
         parameters = {"datasetName": "support/billing", "version": version}
         answer = (await api.client.get(ITEMS, params=parameters)).json()
         return [each["input"] for each in answer["data"]]
+
+    await dataset(api)
+    first = await item(api, id="a", input=1)
+    of_javascript = f"{first['updatedAt'][:23]}Z"  # without microseconds
+    assert await inputs(of_javascript) == [1]
+    link = {"runName": "r", "datasetItemId": "a", "traceId": "t", "datasetVersion": of_javascript}
+    assert (await api.client.post(RUN_ITEMS, json=link)).is_success
+    changed = await item(api, id="a", input=2)
+    await api.client.delete(f"{ITEMS}/a")
 
     assert await inputs(first["updatedAt"]) == [1]
     assert await inputs(changed["updatedAt"]) == [2]
