@@ -65,6 +65,8 @@ class Reader:
         """
         text, params = query.sql()
         blocks = _blocks(query.block_rows())
+        if query.threads_max:
+            blocks += f", max_threads = {query.threads_max}"
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{blocks}", params, _FORMAT),

@@ -51,6 +51,9 @@ class StoreQuery(ABC):
     """Name in metrics and logs."""
     block_rows_max: ClassVar[int] = 0
     """Maximum rows that the store processes at a time; 0: its default."""
+    threads_max: ClassVar[int] = 0
+    """Maximum threads of the store; 0: its default. Starting several costs more than looking up a
+    few rows by their key."""
     project_id: str
 
     def __post_init__(self) -> None:

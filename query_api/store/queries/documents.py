@@ -91,6 +91,7 @@ class FindDocumentsById(StoreQuery):
     """The current state of documents, also of deleted ones."""
 
     name: ClassVar = "documents_by_id"
+    threads_max: ClassVar = 1
     kind: str
     ids: tuple[str, ...]
 
