@@ -146,11 +146,5 @@ def _window(row: RulePane, bins: str) -> WindowDelta:
 
 def _spend(row: RulePane) -> SpendDelta:
     key: Any = (row.start_s, *(row.dimensions.get(name, "") for name in _SPEND_NAMES))
-    change = new_spend(key, "")
-    change.observations = row.observations
-    change.errors = row.errors
-    change.cost_pico = pico_of(row.cost_usd)
-    change.input_tokens = row.usage.get("input", 0)
-    change.output_tokens = row.usage.get("output", 0)
-    change.total_tokens = row.usage.get("total", 0)
-    return change
+    tokens = (row.usage.get(side, 0) for side in ("input", "output", "total"))
+    return new_spend(key, "", (pico_of(row.cost_usd), row.observations, row.errors, *tokens))

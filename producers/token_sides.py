@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
 from producers.usage_units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
@@ -17,13 +16,26 @@ UNKNOWN: Final = 3
 CACHED_TYPES_MAX: Final = 1_024
 
 
-@lru_cache(maxsize=CACHED_TYPES_MAX)
+class _Sides(dict[str, int]):
+    """A cache of the sides of usage types."""
+
+    def __missing__(self, usage_type: str) -> int:
+        unit = unit_of(usage_type)
+        if unit in TOKEN_UNITS:
+            side = INPUT if unit in INPUT_TOKEN_UNITS else OUTPUT
+        else:
+            side = UNKNOWN if unit is None or unit == "total" else OTHER
+        if len(self) < CACHED_TYPES_MAX:
+            self[usage_type] = side
+        return side
+
+
+_sides: Final = _Sides()
+
+
 def side_of(usage_type: str) -> int:
     """Return ``INPUT``, ``OUTPUT``, ``OTHER`` or ``UNKNOWN``."""
-    unit = unit_of(usage_type)
-    if unit in TOKEN_UNITS:
-        return INPUT if unit in INPUT_TOKEN_UNITS else OUTPUT
-    return UNKNOWN if unit is None or unit == "total" else OTHER
+    return _sides[usage_type]
 
 
 def tokens_of(usage: Mapping[str, int]) -> tuple[int, int, int]:
@@ -33,6 +45,6 @@ def tokens_of(usage: Mapping[str, int]) -> tuple[int, int, int]:
     """
     counts = [0, 0, 0, 0]
     for usage_type, count in usage.items():
-        counts[side_of(usage_type)] += count
+        counts[_sides[usage_type]] += count
     total = usage.get("total", 0) - counts[OTHER]
     return counts[INPUT], counts[OUTPUT], max(total, counts[INPUT] + counts[OUTPUT])

@@ -15,6 +15,8 @@ from streams.core.observations.effects import Effects
 from streams.core.observations.failures import FoldFailedError
 from streams.core.rollups.deltas import Delta, partition_of_project
 
+ROWS_AT_ONCE: Final = 512
+"""Maximum number of rows that are encoded in one call, which is faster if they fit one record."""
 RECORD_OVERHEAD_BYTES: Final = 1_024
 """Headers and framing of a record, rounded up."""
 
@@ -91,6 +93,14 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
     """
     if not rows:
         return
+    together = _encoded_at_once(rows, limits)
+    if together is not None:
+        yield together
+        return
+    yield from _encoded_row_by_row(rows, limits)
+
+
+def _encoded_row_by_row(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterator[bytes]:
     record_bytes, value_bytes_max = limits.record_bytes, limits.value_bytes_max
     encode_into = _encoder.encode_into
     buffer = bytearray()
@@ -118,6 +128,19 @@ def records_of(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> Iterat
                 raise RowFailedError(message, row)
         previous, begin = row, size
     yield bytes(buffer)
+
+
+def _encoded_at_once(rows: Sequence[msgspec.Struct], limits: EncodingLimits) -> bytes | None:
+    """Encode rows as one record; None if they are too many or too large, or one does not encode."""
+    if len(rows) > ROWS_AT_ONCE:
+        return None
+    try:
+        lines = _encoder.encode_lines(rows)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # encoding row by row finds the one that fails
+        return None
+    return lines[:-1] if len(lines) <= min(limits.record_bytes, limits.value_bytes_max) else None
 
 
 def _belong_together(row: msgspec.Struct, following: msgspec.Struct) -> bool:

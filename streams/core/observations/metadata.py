@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from streams.core.bounded_cache import BoundedCache
 from streams.core.observations.json_texts import json_of
 from streams.core.observations.limits import METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, RowLimits
 
@@ -27,6 +28,11 @@ CUT_KEY: Final = "tracemill.cut"
 CUT_NOTE: Final = "more keys, or longer values, were sent than merged metadata may have"
 CUT_VALUE: Final = "… (cut)"
 """Replaces a value that is too long for the remaining bytes."""
+
+KEY_SIZES_BYTES_MAX: Final = 2**20
+"""Maximum size of the cache of the sizes of keys, which repeat often."""
+CACHED_KEY_CHARS_MAX: Final = 100
+"""Maximum length of a key in this cache."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -62,9 +68,18 @@ def _rank(value: Any) -> bytes:
     return b"" if value is None else _encode(value)
 
 
+def _measured_key(key: str) -> int:
+    return 2 * (_escaped_bytes(key) + 2) + _LOGICAL_TS_BYTES
+
+
+_key_sizes: Final = BoundedCache(
+    _measured_key, bytes_max=KEY_SIZES_BYTES_MAX, key_chars_max=CACHED_KEY_CHARS_MAX
+)
+
+
 def _key_bytes(key: str) -> int:
     """Return the size of a key in the text and in the logical timestamps together."""
-    return 2 * (_escaped_bytes(key) + 2) + _LOGICAL_TS_BYTES
+    return _key_sizes[key]
 
 
 _CUT_BYTES: Final = _escaped_bytes(CUT_VALUE)

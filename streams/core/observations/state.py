@@ -14,6 +14,7 @@ from clickhouse.rows import ObservationRow
 from streams.core.dimensions.sources import OF_OBSERVATIONS, more_of_row
 from streams.core.observations.lines import NO_TEXT, ObservationLine
 from streams.core.observations.merge import Merged
+from tracemill.contract import DEFAULT_ENVIRONMENT
 
 LEVELS: Final = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
 SEVERITY: Final = {level: severity for severity, level in enumerate(LEVELS)}
@@ -112,8 +113,8 @@ def rank_of(state: ObservationState) -> str:
 def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, PLR0915  # one per field
     """Build the row of a whole event, without version and cost.
 
-    The start defaults to the end, then to the time of the event. Fields are set one by one because
-    most are empty: passing all of them to the constructor takes twice as long.
+    The start defaults to the end, then to the time of the event. Only the first fields are passed
+    to the constructor, in its order; most others are empty: to pass all takes twice as long.
     """
     ts_us, end_us = line.ts_us, line.end_us
     start_us = line.start_us
@@ -125,22 +126,16 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         id=line.id,
         start_us=start_us,
         row_version=0,
+        end_us=max(start_us, end_us) if end_us else 0,
+        type=line.type or "SPAN",
+        name=line.name or "",
+        parent_id=line.parent_id or "",
+        environment=line.environment or DEFAULT_ENVIRONMENT,
+        level=line.level or "DEFAULT",
         event_us=ts_us,
     )
-    if end_us:
-        row.end_us = max(start_us, end_us)
     if line.completion_start_us:
         row.completion_start_us = line.completion_start_us
-    if line.type:
-        row.type = line.type
-    if line.name:
-        row.name = line.name
-    if line.parent_id:
-        row.parent_id = line.parent_id
-    if line.environment:
-        row.environment = line.environment
-    if line.level:
-        row.level = line.level
     if line.status_message:
         row.status_message = line.status_message
     if line.error_type:

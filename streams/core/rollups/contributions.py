@@ -31,7 +31,7 @@ class DeltaBook:
         self._windows: dict[StartedKey, WindowDelta] = {}
         self._spend: dict[StartedKey, SpendDelta] = {}
 
-    def count(  # noqa: C901  # hot path
+    def count(  # noqa: C901, PLR0912  # hot path
         self, state: ObservationState, sign: int, values: TraceValues, trace_id: str
     ) -> None:
         """Add an observation to its window (+1), or remove it (−1)."""
@@ -45,7 +45,8 @@ class DeltaBook:
         if state.severity == ERROR:
             cell.errors += sign
             count_error(cell, state.error_type, sign)
-        cell.cost_pico += sign * state.cost_pico
+        if state.cost_pico:
+            cell.cost_pico += sign * state.cost_pico
         if state.usage:
             usage = cell.usage
             if len(usage) + len(state.usage) > DELTA_USAGE_TYPES_MAX:
@@ -97,9 +98,9 @@ class DeltaBook:
     def _add(self, key: StartedKey, amounts: SpendAmounts, sign: int, trace_id: str) -> None:
         cell = self._spend.get(key)
         if cell is None:
-            cell = self._spend[key] = new_spend(key, trace_id)
-        else:
-            cell.trace_id = trace_id
+            self._spend[key] = new_spend(key, trace_id, [sign * amount for amount in amounts])
+            return
+        cell.trace_id = trace_id
         pico, observations, errors, inputs, outputs, total = amounts
         cell.cost_pico += sign * pico
         cell.observations += sign * observations

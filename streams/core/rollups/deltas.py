@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import SPEND_KEY, WINDOW_KEY
+from streams.core.dimensions.compiling import compiled
 from streams.core.dimensions.keys import (
     MORE_OF_SPEND,
     MORE_OF_WINDOWS,
@@ -139,23 +140,36 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     api_key: str = ""
 
 
-_window: Final[Any] = WindowDelta
-_spend: Final[Any] = SpendDelta
+def _parts(begin: int, end: int) -> str:
+    """Return the expression of parts of a key, as arguments of a call."""
+    return ", ".join(f"key[{part}]" for part in range(begin, end))
+
+
+_new_window: Final[Callable[[StartedKey], Any]] = compiled(
+    "key",
+    f"new({_parts(0, _FIRST_PARTS)}, 0, 0, 0, {{}}, {{}}, {_parts(_FIRST_PARTS, _WINDOW_PARTS)})",
+    {"new": WindowDelta},
+)
+_new_spend: Final[Callable[..., Any]] = compiled(
+    "key, trace_id, pico, observations, errors, inputs, outputs, total",
+    f"new({_parts(0, _FIRST_PARTS)}, pico, trace_id, observations, errors, inputs, outputs, total,"
+    f" {_parts(_FIRST_PARTS, _SPEND_PARTS)})",
+    {"new": SpendDelta},
+)
+"""Twice as fast as calls with slices of the key."""
 
 
 def new_window(key: StartedKey) -> WindowDelta:
     """Return an empty change of a window."""
-    newer = key[_FIRST_PARTS:_WINDOW_PARTS]
-    change = _window(*key[:_FIRST_PARTS], 0, 0, 0, {}, {}, *newer)
+    change = _new_window(key)
     if MORE_OF_WINDOWS:
         change.more = named(MORE_OF_WINDOWS, key[_WINDOW_PARTS:])
     return change  # type: ignore[no-any-return]
 
 
-def new_spend(key: StartedKey, trace_id: str) -> SpendDelta:
-    """Return an empty change of spend."""
-    newer = key[_FIRST_PARTS:_SPEND_PARTS]
-    change = _spend(*key[:_FIRST_PARTS], 0, trace_id, 0, 0, 0, 0, 0, *newer)
+def new_spend(key: StartedKey, trace_id: str, amounts: Sequence[int]) -> SpendDelta:
+    """Return a change of spend (``SpendAmounts``)."""
+    change = _new_spend(key, trace_id, *amounts)
     if MORE_OF_SPEND:
         change.more = named(MORE_OF_SPEND, key[_SPEND_PARTS:])
     return change  # type: ignore[no-any-return]
