@@ -171,6 +171,9 @@ class BudgetBook:
         self._now_us = max(self._now_us, now_us)
         self._release(self._offset, now_us)
         self._correct()
+        for budget_id in self.usual.take_new():
+            for limit in self._limits.of_budget(budget_id).values():
+                self._evaluate_limit(limit)
         if self._now_us // QUARTER_US > self._expired_us // QUARTER_US:
             self._expired_us = self._now_us
             self._expire()
@@ -316,12 +319,12 @@ class BudgetBook:
 
     def _evaluate_all(self) -> None:
         for limit in self._limits:
-            for sums in limit.periods():
-                for group in sums.groups:
-                    self._evaluate(
-                        limit, sums, group, sums.spent_of(group),
-                        correction_delay_us=self._correction_delay_us,
-                    )  # fmt: skip
+            self._evaluate_limit(limit, correction_delay_us=self._correction_delay_us)
+
+    def _evaluate_limit(self, limit: LimitGroups, **details: Any) -> None:
+        for sums in limit.periods():
+            for group in sums.groups:
+                self._evaluate(limit, sums, group, sums.spent_of(group), **details)
 
     def _mark_and_evaluate(self, limit: LimitGroups, sums: PeriodSums) -> None:
         for group in sums.groups:

@@ -252,6 +252,17 @@ def test_a_forecast_above_the_limit_is_reported_once() -> None:
     assert running.add(spend(USD // 10)) == []
 
 
+def test_spend_from_before_the_usual_spend_was_read_is_forecast_without_further_spend() -> None:
+    running = Running(budget(forecast="hour_of_week", limit_pico=100 * USD))
+    running.settle()
+    assert running.add(spend(USD)) == []
+    (query,) = running.book.usual.wanted(NOON_US)
+    hour = NOON_S // 3_600 % 168
+    running.book.usual.found(query, {(hour + n) % 168: 1 if n < 0 else 999 for n in range(-12, 12)})
+    assert [each for each, _ in events(running.tick(NOON_US))] == ["budget.forecast_exceeded"]
+    assert running.tick(NOON_US + 1_000_000) == []
+
+
 def test_a_forecast_by_hour_of_week_waits_for_the_usual_spend() -> None:
     running = Running(budget(forecast="hour_of_week", limit_pico=10 * USD))
     running.settle()
