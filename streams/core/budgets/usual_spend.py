@@ -40,7 +40,7 @@ class UsualSpend:
     budgets: Callable[[], Iterable[Budget]]
     _known: dict[str, _Usual] = field(default_factory=dict)
     _new: set[str] = field(default_factory=set)
-    """Budgets that can be forecast since the last call of ``take_new``."""
+    """Budgets that are forecast in another way since the last call of ``take_new``."""
 
     def forecaster(self, budget: Budget) -> Forecaster | None:
         """Return the forecast of a budget; None until the first reading has ended."""
@@ -74,15 +74,19 @@ class UsualSpend:
     def found(self, query: UsualQuery, usual_pico: Mapping[int, int] | None) -> None:
         """Keep the result of a reading; None: it failed, so that earlier results remain."""
         known = self._known.get(query.budget_id)
-        if known is None or known.scope != query.scope:
-            self._new.add(query.budget_id)
         forecaster = forecaster_of(HOUR_OF_WEEK, usual_pico)
         if usual_pico is None and known is not None and known.scope == query.scope:
             forecaster = known.forecaster
+        if (
+            known is None
+            or known.scope != query.scope
+            or known.forecaster.method != forecaster.method
+        ):
+            self._new.add(query.budget_id)
         retry_s = query.asked_s + RETRY_S if usual_pico is None else 0
         self._known[query.budget_id] = _Usual(query.scope, query.to_s, retry_s, forecaster)
 
     def take_new(self) -> set[str]:
-        """Return the ids of budgets whose spend was not forecast before, since the last call."""
+        """Return the ids of budgets that are forecast in another way since the last call."""
         new, self._new = self._new, set()
         return new

@@ -5,8 +5,6 @@ import time
 
 import msgspec
 
-from clickhouse.rows import SpendRow
-from producers.budgets.forecast import WEEK_HOURS
 from producers.control.periods import period_bounds
 from streams.core.rollups.deltas import Delta
 from tests.fixtures.daytime import daytime_zone
@@ -86,44 +84,3 @@ async def test_kills_change_no_sum_and_repeat_no_alert(pipeline, until):
 
     await until(are_exact)
     assert crossed(await pipeline.alerts()) == [("a", "0.5"), ("a", "1")]
-
-
-async def test_a_forecast_knows_from_the_store_that_the_expensive_hours_are_still_to_come(
-    pipeline, until
-):
-    """At its rate so far, the spend would reach at most four times its amount."""
-    hour_s = int(time.time()) // 3_600 * 3_600
-    expensive = {(hour_s // 3_600 + hours) % WEEK_HOURS for hours in (2, 3)}
-    rows = [
-        SpendRow(
-            project_id="p1", bucket_s=at_s, user_id="a", model="m", environment="e",
-            total_cost_pico=10**6 if at_s // 3_600 % WEEK_HOURS in expensive else 1,
-            row_version=1, observation_count=1,
-        )
-        for at_s in range(hour_s - 8 * 86_400, hour_s - 86_400, 3_600)
-    ]  # fmt: skip
-    await pipeline.producer.send_and_wait(
-        pipeline.kafka.topics.spend, b"\n".join(map(msgspec.json.encode, rows)), partition=0
-    )
-
-    async def are_stored() -> bool:
-        (found,) = await pipeline.rows("SELECT count() AS n FROM spend FINAL")
-        return found["n"] == len(rows)
-
-    await until(are_stored)
-    await pipeline.put_budget(
-        scope={"user_id": "a"}, limit_pico=100_000, thresholds=("1",), forecast="hour_of_week"
-    )
-    worker = pipeline.start_worker(WORKER)
-    await pipeline.ready(worker)
-    await pipeline.send(spent(0, ("a", 1_000)))
-
-    async def has_fired() -> bool:
-        return bool(await pipeline.alerts())
-
-    await until(has_fired)
-    (alert,) = await pipeline.alerts()
-    payload = msgspec.json.decode(alert.payload)
-    assert (alert.event, payload["method"]) == ("budget.forecast_exceeded", "hour_of_week")
-    assert payload["forecast_pico"] > 100_000
-    assert payload["reached_us"] // 3_600_000_000 % WEEK_HOURS in expensive
