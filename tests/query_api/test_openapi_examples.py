@@ -18,12 +18,13 @@ from producers.gateway.app import create_gateway
 from producers.settings import GatewaySettings, InitSettings, KafkaSettings
 from query_api.openapi.channel_examples import CHANNEL_EXAMPLE
 from query_api.openapi.dataset_examples import (
+    COMMENT_REQUEST_EXAMPLE,
     DATASET_REQUEST_EXAMPLE,
     ITEM_REQUEST_EXAMPLE,
     RUN_ITEM_REQUEST_EXAMPLE,
 )
 from tests.fixtures.control_log import following
-from tests.query_api.harness import NOON_US, PROJECT, Api, observation
+from tests.query_api.harness import NOON_US, PROJECT, Api, observation, trace
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS
 
 ASKED = [
@@ -83,6 +84,7 @@ EXPERIMENT = observation(
     "o",
     metadata='{"langfuse.experiment.id":"e","langfuse.experiment.name":"gpt-4o-mini"}',
 )
+COMMENTED = trace(str(COMMENT_REQUEST_EXAMPLE["objectId"]))
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
             query[parameter["name"]] = examples[0]
     body = example_of_body(operation)
     api.control.keep(CHANNEL)
-    await api.insert(EXPERIMENT)
+    await api.insert(EXPERIMENT, COMMENTED)
     for at, earlier in DATASET:
         assert (await api.client.post(f"/api/public/{at}", json=earlier)).is_success
     api.control.keep(PROMPT)
