@@ -16,7 +16,8 @@ def console(
     public_key: Annotated[
         str,
         typer.Option(
-            help="Public key as which the link signs in.", envvar="TRACEMILL_INIT_PUBLIC_KEY"
+            help="Public key of the key pair as which the link signs in.",
+            envvar="TRACEMILL_INIT_PUBLIC_KEY",
         ),
     ] = PUBLIC_KEY,
 ) -> None:

@@ -110,7 +110,7 @@ async def project_of(request: Request) -> str:
 
 
 async def reading_project_of(request: Request) -> str:
-    """Return the project of a request that reads whatever its method; the scope is ``read``.
+    """Return the project of a request that only reads, also by POST; its scope is ``read``.
 
     Raises:
         UnauthorizedError, ForbiddenError: as ``principal_of``.

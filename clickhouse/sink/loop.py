@@ -295,7 +295,7 @@ class Sink(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._commit_ends_of_transactions()
 
     async def _commit_ends_of_transactions(self) -> None:
-        """Add offsets that are beyond the last record: the end of a transaction takes one, too.
+        """Commit offsets beyond the last record: the marker that ends a transaction also has one.
 
         Otherwise, a log whose last record was written in a transaction would seem to have a record
         that is never processed, and the installation would not be ready.

@@ -63,7 +63,7 @@ class Metric:
     """Whether a window of ``1d`` is the calendar day of the rule's time zone."""
     filters: tuple[str, ...] = ()
     """Names that a filter accepts in addition to dimensions, such as ``error_type``. Only the first
-    source has them, or those of scores."""
+    source has them, except that all sources of scores do."""
     group: tuple[str, ...] = ()
     """Dimensions by which the metric is always grouped, such as ``session_id``."""
     lowest: Decimal | None = Decimal(0)

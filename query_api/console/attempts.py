@@ -29,7 +29,7 @@ class Attempts:
         """By address: the end of its window, and the failures in it."""
 
     def wait_s(self, client: str) -> int:
-        """Return for how long an address has to wait; 0: it may try now."""
+        """Return the seconds until an address may try again; 0: it may try now."""
         until_us, failures = self._failed.get(client, (0, 0))
         left_us = until_us - self._now_us()
         if left_us <= 0 or failures < self._attempts_max:

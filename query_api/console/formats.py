@@ -21,7 +21,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """Formats values as a viewer prefers. Absent values are a dash."""
+    """Formats values for the locale and time zone of a viewer. Absent values are a dash.
+
+    Amounts are in picodollars, durations and times in microseconds.
+    """
 
     preferences: Preferences
 

@@ -14,9 +14,10 @@ FORM: Final = "application/x-www-form-urlencoded"
 
 
 def is_same_origin(request: Request, public_url: str) -> bool:
-    """Return whether a form is of this server, as far as the browser tells.
+    """Return whether a page of this server sent a form, according to the browser's headers.
 
-    A proxy may replace the name of the host by another one than that of ``public_url``.
+    The host of the request and that of ``public_url`` are both accepted, because a proxy may
+    replace the name of the host.
     """
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")

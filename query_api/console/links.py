@@ -26,7 +26,10 @@ class _Link(msgspec.Struct, frozen=True):
 
 
 def link_path(signing: Sequence[str], public_key: str) -> str:
-    """Return the path of a new link that signs in with a key, without its secret."""
+    """Return the path of a new link, which signs in as a key without the key's secret.
+
+    The first secret of ``signing`` signs the link.
+    """
     link = _Link(public_key, system_now_us(), secrets.token_hex(_ID_BYTES))
     return f"{SIGN_IN}?token={quote(Signer(signing, _PURPOSE).sign(link))}"
 
@@ -52,7 +55,7 @@ class Links:
         self._now_us = now_us
         self._started_us = now_us()
         self._used: dict[str, int] = {}
-        """When each used link expires, the earliest first."""
+        """When each used link expires, in microseconds, by its id."""
 
     def redeem(self, token: str) -> str | None:
         """Return the public key of a link, and mark it as used; None if it is not valid."""

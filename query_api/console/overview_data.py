@@ -23,10 +23,13 @@ STEPS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Steps of the charts by preset."""
 RANGE_MAX_S: Final = 92 * 86_400
+"""Maximum length of the range."""
 _STEPS_OF_LENGTHS: Final = ((3_600, "1m"), (21_600, "5m"), (172_800, "15m"), (1_209_600, "1h"))
+"""Maximum lengths in seconds of ranges without a preset, with their steps; longer ones: a day."""
 BUCKET_US: Final = 900 * SECOND_US
 """Spend by user is stored in buckets of this length."""
 TOP: Final = 8
+"""Models and users that are shown; the others are combined."""
 CALLS: Final = ("GENERATION", "EMBEDDING")
 _TOTALS: Final = ("cost_usd", "count", "errors", "tokens")
 _LATENCIES: Final = ("count", "latency_ms.p50", "latency_ms.p95", "ttft_ms.p95")
@@ -74,6 +77,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
+    """The content of the overview; ``before`` are the totals of the period before the range."""
+
     now: Totals
     before: Totals
     points: Sequence[Point]
@@ -82,6 +87,7 @@ class Overview:
     from_us: int
     to_us: int
     fresh_until_us: int | None
+    """All events that were accepted before this time are included; None: unknown."""
 
 
 async def read_overview(
@@ -98,7 +104,8 @@ async def read_overview(
     from_us = to_us - 86_400 * SECOND_US if time_range.from_us is None else time_range.from_us
     if not 0 < to_us - from_us <= RANGE_MAX_S * SECOND_US:
         days = RANGE_MAX_S // 86_400
-        raise BadRequestError(f"from: must be at most {days} days before `to`", field="from")
+        message = f"from: must be before `to`, and at most {days} days earlier"
+        raise BadRequestError(message, field="from")
     step = STEPS.get(time_range.preset) or _step_of((to_us - from_us) // SECOND_US)
 
     async def rows(measures: Sequence[str], **more: Any) -> list[AnswerRow]:

@@ -31,6 +31,7 @@ class View:
     session: Session
     preferences: Preferences
     rendered: Callable[..., Response]
+    """Renders a template for this view; see ``render``."""
     form: Mapping[str, str] = field(default_factory=dict)
     """Fields of the form of an action."""
 
@@ -47,7 +48,7 @@ class View:
         return self.request.query_params.get(name, "").strip()
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Return a page. Templates escape all values."""
+        """Render a template with these values, which it escapes."""
         return self.rendered(self, template, status=status, **values)
 
 

@@ -25,7 +25,7 @@ KINDS: Final = frozenset(
 
 @cache
 def environment_of(locale: str) -> Environment:
-    """Return the templates in a language."""
+    """Return the environment that renders templates in a language."""
     environment = Environment(
         loader=PackageLoader("query_api.console"),
         autoescape=True,
@@ -50,14 +50,14 @@ def environment_of(locale: str) -> Environment:
 def render(
     template: str, preferences: Preferences, *, status: int = 200, **values: Any
 ) -> Response:
-    """Return a page as a viewer prefers it."""
+    """Return a page in the language, time zone and theme of a viewer."""
     found = environment_of(preferences.locale).get_template(template)
     text = found.render(f=Formats(preferences), preferences=preferences, **values)
     return HTMLResponse(text, status)
 
 
 def kind_of(observation_type: str) -> str:
-    """Return the type of an observation as the style sheet knows it."""
+    """Return the type of an observation for the style sheet; ``other`` if it has no colour."""
     lower = observation_type.lower()
     return lower if lower in KINDS else "other"
 

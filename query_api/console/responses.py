@@ -61,9 +61,9 @@ def is_https(request: Request, public_url: str) -> bool:
 
 
 def local_path(path: str, project_id: str) -> str:
-    """Return a path to which a sign-in may lead: that of a page, or else the project's first page.
+    """Return ``path`` if it is that of a page of this server, or else the project's first page.
 
-    An address of another server is never returned.
+    So a sign-in never redirects to another server.
     """
     is_plain = path.isascii() and path.isprintable() and "\\" not in path
     if is_plain and path.startswith("/project/"):

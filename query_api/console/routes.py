@@ -102,8 +102,12 @@ class Console:
         async def endpoint(request: Request) -> Response:
             session = self._sessions.of(request)
             public_url = self._context.settings.public_url
-            if session is None or not is_same_origin(request, public_url):
+            if session is None:
                 raise ForbiddenError("sign in to the console")
+            if not is_same_origin(request, public_url):
+                raise ForbiddenError(
+                    "the form is not of a page of this server; load the page again"
+                )
             form = await form_of(request)
             if not self._sessions.is_csrf_token(session, form.get("csrf", "")):
                 raise ForbiddenError("the form is not of this session; load the page again")

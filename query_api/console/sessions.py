@@ -1,7 +1,7 @@
 """Start and check sessions, which are signed cookies that refer to an API key.
 
 A session has the project and the scopes that its key has at the time of each request. It ends when
-the key is revoked, expires, or gets another secret.
+the key is revoked or expires, or when the secret with which it started is no longer valid.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Session:
 
 
 class Sessions:
-    """Starts sessions, and finds that of a request."""
+    """Starts sessions, and finds the session of a request."""
 
     def __init__(
         self,

@@ -22,23 +22,29 @@ class ConsoleSettings(BaseSettings):
     Empty: `tracemill up` generates one; other processes generate one at each start, so that
     sessions end with the process."""
     session_h: float = Field(default=12.0, gt=0, le=720)
-    """Time after which a session ends, in hours. It also ends if its key is revoked or rotated."""
+    """Time after which a session ends, in hours. It also ends if its key is revoked, or
+    if the secret with which it started is no longer valid after a rotation."""
     link_valid_s: int = Field(default=600, ge=10, le=86_400)
     """Time for which a link to sign in is valid. It can be used once."""
     links_used_max: int = Field(default=1_000, ge=1)
-    """Used links that a process remembers until they expire; above it: links are refused."""
+    """Maximum number of used links that a process remembers until they expire; at it, further links
+    are refused."""
     sign_in_attempts_max: int = Field(default=10, ge=1)
     """Maximum number of failed attempts to sign in from an address; above it: 429."""
     sign_in_window_s: int = Field(default=60, ge=1, le=86_400)
     """Time for which failed attempts count."""
     sign_in_clients_max: int = Field(default=10_000, ge=1)
-    """Addresses whose failed attempts are remembered; at it, the oldest one is forgotten."""
+    """Maximum number of addresses whose failed attempts are remembered; at it, the oldest one is
+    forgotten."""
     text_chars_max: int = Field(default=20_000, ge=100)
-    """Characters of an input or output that a page shows; the rest is loaded on demand."""
+    """Maximum number of characters of an input or output that a page shows; the rest is loaded on
+    demand."""
     json_nodes_max: int = Field(default=1_000, ge=10)
-    """Values of a JSON text that a page shows as a tree; a text with more is shown as text."""
+    """Maximum number of values of a JSON text that a page shows as a tree; a text with more values
+    is shown as text."""
     tree_rows_max: int = Field(default=200, ge=1, le=2_000)
-    """Observations of a trace that are part of its page; a script loads the others."""
+    """Maximum number of observations of a trace that are part of its page; a script loads the
+    others."""
 
     @field_validator("secret")
     @classmethod

@@ -82,7 +82,7 @@ def _pretty(value: Any) -> str:
 
 
 def _messages(value: Any) -> list[Message] | None:
-    """Return the messages of a chat in the formats of common SDKs; None if it is none."""
+    """Return the messages of a chat in a format of common SDKs; None if the value is no chat."""
     if isinstance(value, Mapping):
         value = value["messages"] if isinstance(value.get("messages"), list) else [value]
     if not isinstance(value, list) or not value or not all(map(_is_message, value)):
@@ -138,7 +138,7 @@ def _tool_call(value: Any) -> Part:
 
 
 def _limited(messages: Sequence[Message], chars_max: int) -> tuple[list[Message], bool]:
-    """Return the messages with at most ``chars_max`` characters in total, and whether it cut."""
+    """Return messages with at most ``chars_max`` characters in total, and whether they are cut."""
     left = chars_max
     shown: list[Message] = []
     for message in messages:

@@ -74,7 +74,7 @@ def conditions_of(text: str) -> tuple[Condition, ...]:
 
 
 def term(field: str, value: str) -> str:
-    """Return a term that searches a value of a field."""
+    """Return the search term for a value of a field."""
     if re.fullmatch(r"[^\s\"\\]+", value):
         return f"{field}:{value}"
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

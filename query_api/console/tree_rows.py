@@ -27,6 +27,7 @@ class TreeRow(msgspec.Struct, array_like=True, gc=False):
     duration_us: int | None
     """None: the observation has not ended."""
     self_us: int
+    """Duration without the times when its children ran."""
     ttft_us: int | None
     """Time to the first token."""
     cost_pico: int
@@ -39,13 +40,16 @@ class TreeRow(msgspec.Struct, array_like=True, gc=False):
 
 
 class TreeRows(msgspec.Struct):
+    """The observations of a trace; ``length_us`` is its duration."""
+
     length_us: int
     truncated: bool
+    """Whether the trace has more observations."""
     rows: list[TreeRow]
 
 
 def tree_rows(tree: CallTree, *, truncated: bool) -> TreeRows:
-    """Return the observations of a tree in order."""
+    """Return the observations of a tree, parents before children."""
     root = tree.root
     rows = [_row(node, root.start_us) for node in _in_order(root)]
     return TreeRows(root.end_us - root.start_us, truncated, rows)

@@ -24,7 +24,7 @@ from query_api.store.queries.recorded_experiments import (
 
 OF_EXPERIMENT: Final = EXPERIMENT_COLUMNS["experimentId"]
 SKEW_US: Final = 86_400 * 1_000_000
-"""Spans have times of clients, whose clocks can be behind."""
+"""Maximum time by which the clocks of clients, which set the times of spans, may be behind."""
 
 
 class RecordedExperiment(msgspec.Struct, kw_only=True):
@@ -53,7 +53,7 @@ class RecordedItem(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RunStates:
-    """Which experiments are runs that exist as documents, and when others were deleted."""
+    """The experiments whose run exists as a document, and when other runs were deleted (µs)."""
 
     live: frozenset[str]
     deleted_us: dict[str, int]

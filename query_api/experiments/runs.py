@@ -97,7 +97,7 @@ async def items_of_run(context: AppContext, run: Run) -> list[RunItem]:
     recorded, more = await read_items(context, run.project_id, where, limit)
     if more is not None:
         metrics.LIMITS_REACHED.labels("documents_of_parent_max").inc()
-        raise TooManyError(f"there are more than {limit} items of the run: read pages")
+        raise TooManyError(f"the run has more than {limit} items (documents_of_parent_max)")
     known = {(each.body.dataset_item_id, each.body.trace_id) for each in linked}
     items = [_item(run, each) for each in recorded]
     items = [each for each in items if (each.body.dataset_item_id, each.body.trace_id) not in known]
@@ -107,8 +107,8 @@ async def items_of_run(context: AppContext, run: Run) -> list[RunItem]:
 async def delete_with_items(context: AppContext, run: Run) -> None:
     """Delete a run and its items; their traces remain.
 
-    Spans cannot be unrecorded, so a run that only they record becomes a document, whose deletion
-    hides it.
+    A run that only spans record becomes a document first, because the deletion of the document
+    hides the run.
 
     Raises:
         UnavailableError: it was not deleted in time; the call can be repeated.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 PENDING_MAX: Final = 120
-"""Maximum times that wait at a stage; above it, every second one is dropped."""
+"""Maximum number of times that wait at a stage; above it, every second one is dropped."""
 
 PartitionT = TypeVar("PartitionT", bound=Hashable)
 

@@ -29,7 +29,7 @@ class MediaReference(msgspec.Struct, rename="camel", kw_only=True):
     field: str
     reference_string: str
     json_path: str
-    """Of the text with the reference within the field."""
+    """JSONPath of the reference within the field."""
     media: ReferencedMedia
 
 

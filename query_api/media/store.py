@@ -17,13 +17,17 @@ class MediaStore(Protocol):
     """A store for the content of media of all projects."""
 
     async def has(self, project_id: str, media_id: str) -> bool:
-        """Return whether the content was uploaded."""
+        """Return whether the content was uploaded.
+
+        Raises:
+            UnavailableError: the store did not answer.
+        """
 
     def url(self, base_url: str, method: str, project_id: str, media_id: str, media: Media) -> str:
         """Return a URL to write or to read the content, valid for ``media_url_valid_s``."""
 
     def expiry(self) -> str:
-        """Return when a URL that is created now expires."""
+        """Return when a URL that is created now expires, in ISO 8601."""
 
 
 def media_store_of(

@@ -27,7 +27,7 @@ Key = tuple[int, tuple[str, ...], bool]
 
 @dataclass(slots=True)
 class AnswerRow:
-    """Values of a step and group."""
+    """Values of a step and group; without steps, ``start_s`` and ``end_s`` are None."""
 
     start_s: int | None
     end_s: int | None
@@ -48,6 +48,7 @@ class Answer:
     cursor: str | None
     """None: it is the last page."""
     sources: list[str]
+    """As of ``sources_of``."""
     percentile_relative_error: float | None
     fresh_until_us: int | None
     statistics: Statistics = field(default_factory=Statistics)

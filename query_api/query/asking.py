@@ -87,7 +87,11 @@ async def asked(engine: QueryEngine, request: QueryRequest) -> Asked:
 async def asked_before(engine: QueryEngine, now: Asked) -> Asked | None:
     """Plan the same request for the period that it is compared with; None: there is none.
 
-    Only groups of the page are selected. Groups that are combined as others are the same.
+    Only the groups of the page are selected, and the same groups are combined as others.
+
+    Raises:
+        BadRequestError: the earlier period begins before 1970.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
     request = now.request
     if request.compared is None:
@@ -141,13 +145,15 @@ def require_answerable(question: Question, choice: Choice) -> None:
         return
     for name, dimension in question.group_by:
         if not dimension.sql:
-            why = "; ".join(reason for reasons in choice.excluded.values() for reason in reasons)
+            why = "; ".join(
+                f"{each}: {', '.join(found)}" for each, found in choice.excluded.items()
+            )
             message = f"group_by: {name} cannot be combined with the rest of the query ({why})"
             raise BadRequestError(message, field="group_by")
 
 
 def percentile_error(question: Question) -> float | None:
-    """Return the maximum relative error of percentiles; None: there are none."""
+    """Return the maximum relative error of the percentiles; None: the question has none."""
     errors = [
         PERCENTILE_ERROR if is_sketched(question, metric) else 0.0
         for metric in question.metrics
@@ -201,7 +207,7 @@ def _rank_sql(request: QueryRequest, aggregate: Aggregate) -> str:
 
 
 def digest_of(request: QueryRequest) -> str:
-    """Return a hash of everything in a request except its range and its page."""
+    """Return a hash of what must be the same for all pages: not the range and the formulas."""
     same = replace(request, from_s=0, to_s=0, cursor=None, formulas={})
     return hashlib.blake2b(repr(same).encode(), digest_size=8).hexdigest()
 

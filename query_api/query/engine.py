@@ -53,7 +53,7 @@ SELECT toInt64(number) AS number, toInt64(toUnixTimestamp(min(applied_time))) AS
 FROM schema_history WHERE number BETWEEN 6 AND 27 GROUP BY number ORDER BY number
 """
 _PAUSE_MAX_S: Final = 30
-"""Maximum time between two migrations of one run; in it, no rows are written."""
+"""Maximum time between two migrations of one run, during which no rows are written."""
 
 
 class _Migration(msgspec.Struct):
@@ -84,8 +84,8 @@ class QueryEngine:
     async def is_spend_complete(self, from_us: int) -> bool:
         """Return whether spend has counts and all dimensions since a time.
 
-        Migration 27 added them. They are in all rows if it created the table together with
-        migration 6, and otherwise in the rows of buckets that began later.
+        Migration 27 added them to the table, which migration 6 created. All rows have them if both
+        ran together, and otherwise only the rows of buckets that began after migration 27.
 
         Raises:
             TooCostlyError, UnavailableError: as ``Reader.bounded``.

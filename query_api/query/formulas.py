@@ -129,7 +129,7 @@ def _tokens(text: str) -> list[_Token]:
 
 def _after_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
-    assert match is not None  # it matches nothing, too
+    assert match is not None  # it also matches an empty text
     return match.end()
 
 

@@ -48,7 +48,7 @@ class NativeMeasure:
     others: tuple[str, ...] = ()
 
     def allowed(self, name: str) -> tuple[str, ...]:
-        """Return the names with all aggregations."""
+        """Return the names with all aggregations; ``p95`` stands for all percentiles."""
         shown = ("p95" if each == "percentile" else each for each in self.others)
         return (*((name,) if self.default else ()), *(f"{name}.{each}" for each in shown))
 
@@ -60,6 +60,7 @@ def _count(rows: str, window: str, **fields: bool) -> NativeMeasure:
 
 
 def _saved(is_of_app: str, window: str) -> NativeMeasure:
+    """Return the savings of calls that meet a condition, which windows have as a column."""
     rows = f"if(s_id = '' AND {is_of_app}, cache_saved, toDecimal128(0, 12))"
     measure = Measure(
         rows, "summaries", "money", f"sum({window})", (window,), is_full=True, is_always_set=True
@@ -68,6 +69,7 @@ def _saved(is_of_app: str, window: str) -> NativeMeasure:
 
 
 def _of_type(usage: str, join: str | None = None) -> Measure:
+    """Return the tokens of one usage type, the key of the measure."""
     return Measure(
         f"if(mapContains({usage}, $key), toInt64({usage}[$key]), NULL)",
         join=join,  # type: ignore[arg-type]  # a join

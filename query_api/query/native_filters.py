@@ -217,7 +217,9 @@ def _money(value: Any) -> Value:
     text = decimal_text(value)
     whole, _, part = text.partition(".")
     if len(part) > _DECIMALS or len(whole.lstrip("-")) > _WHOLE_DIGITS:
-        raise ValueError(f"an amount with at most {_DECIMALS} decimals is expected")
+        raise ValueError(
+            f"an amount with at most {_WHOLE_DIGITS} digits and {_DECIMALS} decimals is expected"
+        )
     return text
 
 

@@ -54,7 +54,7 @@ def earlier(period: Period, offset_s: int | None, step: QueryStep | None, time_z
 
 
 def _length_s(period: Period, time_zone: str) -> int:
-    """Return the length of a range, in whole days if it has as many in local time."""
+    """Return the length of a range, in days of 24 hours if it has whole days in local time."""
     zone = zone_of(time_zone)
     begin, end = (
         datetime.fromtimestamp(at_s, zone).replace(tzinfo=None)

@@ -20,6 +20,7 @@ from query_api.times import SECOND_US, iso
 ROUNDED_S: Final = 10
 """Ranges are rounded outwards to multiples of this, the length of a window."""
 LAST_S: Final = 2**32 // 86_400 * 86_400
+"""Latest end of a range, because the store's times of windows have 32 bits."""
 FORMULAS_NESTED_MAX: Final = 10
 """Maximum depth of formulas that contain other formulas."""
 
@@ -172,5 +173,5 @@ def require_rows_at_most(rows: int, settings: QuerySettings) -> None:
 
 
 def earlier_fits(period: Period) -> bool:
-    """Return whether the store can have rows of an earlier period."""
+    """Return whether an earlier period begins in 1970 or later, as rows of the store do."""
     return period.from_s >= 0

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from query_api.query.fields import OBSERVATION_DIMENSIONS, Dimension
+from query_api.query.native_filters import FIELDS
 from query_api.query.question import Metric, Question
 from query_api.store.conditions import Column, Condition, Kind
 from query_api.store.queries.aggregates import Source
@@ -68,7 +69,13 @@ def _missing(question: Question, source: RollupSource) -> Iterator[str]:
     for condition in question.conditions:
         rolled = rolled_column(condition.column, source)
         if rolled is None or not _has_column(question, source, rolled.sql):
-            yield f"filters: it does not have {condition.column.sql}"
+            yield f"filters: it does not have {_name_of(condition.column)}"
+
+
+def _name_of(column: Column) -> str:
+    """Return the name of a field of filters; the SQL of a column that has none."""
+    fields = FIELDS["observations"].items()
+    return next((name for name, each in fields if each == column), column.sql)
 
 
 def _has_column(question: Question, source: RollupSource, column: str) -> bool:

@@ -156,8 +156,8 @@ async def fill_io_from_root_observation(
 
     A trace that a client created by an event of its own has only what such events set.
 
-    ``observations`` are those that were already read with their texts. ``columns`` are the select
-    list of the texts of others.
+    ``observations`` are those that were already read with their texts. ``columns`` select the texts
+    of the others.
     """
     incomplete = [
         trace

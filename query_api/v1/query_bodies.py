@@ -203,11 +203,15 @@ class QueryBody(Body):
 
     def _check(self, shown: tuple[str, ...]) -> None:
         if not shown and not self.formulas:
-            raise BadRequestError("measures: at least one is required", field="measures")
+            raise BadRequestError(
+                "measures: at least one measure or formula is required", field="measures"
+            )
         if self.top is not None and not self.group_by:
             raise BadRequestError("top: requires group_by", field="top")
         if self.top is not None and self.cursor is not None:
-            raise BadRequestError("cursor: there are no pages with `top`", field="cursor")
+            raise BadRequestError(
+                "cursor: is not allowed with `top`, which has no pages", field="cursor"
+            )
         taken = next((name for name in self.formulas if name in MEASURES[self.view]), None)
         if taken is not None:
             field = f"formulas.{taken}"

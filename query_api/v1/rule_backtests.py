@@ -156,7 +156,7 @@ def _amount(value: str | None, *, is_money: bool) -> Any:
 
 
 def _episodes(before: Sequence[Any], alerts: Sequence[Any]) -> list[PastEpisode]:
-    """Return the episodes of alerts, oldest first; ``before`` is of those that are open first."""
+    """Return the episodes, oldest first; those of ``before`` are open when the range begins."""
     found: dict[str, PastEpisode] = {
         each.episode_id: PastEpisode(
             group=each.group, fired_at=None, resolved_at=None, value=each.value, reason=each.reason

@@ -57,7 +57,7 @@ def resolution_s(source: str) -> int:
 
 
 async def read_past(context: AppContext, rule: AlertRule, within: PastRange) -> Past:
-    """Return what a rule compares, in queries of a part of the range.
+    """Read what a rule compares; each query reads a part of the range.
 
     Raises:
         TooCostlyError: there are too many rows.

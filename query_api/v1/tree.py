@@ -24,7 +24,8 @@ async def read_call_tree(
 ) -> tuple[CallTree, bool]:
     """Return the call tree of a trace that was read with its summaries.
 
-    It has the earliest ``trace_observations_max`` observations; return whether it omits others.
+    It has the earliest ``trace_observations_max`` observations. The second value is whether there
+    are more.
     """
     limit = context.settings.trace_observations_max
     rows = await observations_of(context.reader, trace, columns, limit)

@@ -22,7 +22,8 @@ from streams.runtime.restarts import keep_running
 STOP_TIMEOUT_S: Final = 2.0
 SECOND_US: Final = 1_000_000
 DEFERRED_TAIL_RECORDS: Final = 1_000
-"""Last records of a partition of ``deferred`` that tell whether events wait."""
+"""Number of the last records of a partition of ``deferred`` that are read to find whether events
+wait."""
 DEFERRED_POLL_MS: Final = 500
 
 log = structlog.get_logger(__name__)

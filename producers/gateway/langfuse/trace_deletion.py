@@ -1,4 +1,4 @@
-"""Serve ``DELETE /api/public/traces/{traceId}`` and ``DELETE /api/public/traces``.
+"""Serve ``DELETE /api/public/traces/{traceId}`` and ``/api/public/traces``, and both below ``/v1``.
 
 A deletion is an event of its trace: stage 1 subtracts what the trace counts, at its place in the
 log (``streams.core.observations.deletions``).

@@ -1,4 +1,4 @@
-"""Show what a project spends now, how fast and how reliable it is, and who spends most."""
+"""Show the cost, latency and errors of a project, and the models and users that cost most."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def show(view: View) -> Response:
     found = await read_overview(view.context, view.project_id, time_range, zone)
 
     def traces(from_us: int = found.from_us, to_us: int = found.to_us, **search: str) -> str:
-        """Return the query string of the traces of a time."""
+        """Return the query string of the page with the traces of a range."""
         q = " ".join(term(field, value) for field, value in search.items())
         return "?" + urlencode({"from": iso(from_us), "to": iso(to_us)} | ({"q": q} if q else {}))
 

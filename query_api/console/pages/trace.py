@@ -95,7 +95,7 @@ async def read_text(view: View) -> Response:
     """Return a whole text of a trace, or of one of its observations."""
     field, observation_id = view.parameter("field"), view.parameter("observation")
     if field not in TEXTS:
-        raise NotFoundError("no such text")
+        raise NotFoundError(f"field: must be one of {', '.join(TEXTS)}")
     trace = await read_trace(
         view.context.reader, view.project_id, view.parameter("trace"), TRACE_DETAIL
     )

@@ -30,6 +30,7 @@ from tracemill.clock import now_us
 
 ROWS: Final = 50
 OFFSET_MAX: Final = 10_000
+"""Maximum number of rows before a page that is not sorted by time; there are no later pages."""
 PREVIEW_CHARS: Final = 240
 DEFAULT_RANGE: Final = "7d"
 ORDERS: Final = ("timestamp", "latency", "totalCost", "name")
@@ -118,7 +119,7 @@ async def show(view: View) -> Response:
 
 
 def _any(view: View) -> Listing:
-    """Return the default list, with the search as it was written."""
+    """Return what is shown for an invalid query string: its search, and defaults."""
     default = TimeRange(DEFAULT_RANGE, None, None)
     return Listing(view.parameter("q"), default, "timestamp", descending=True, position=None)
 
@@ -126,7 +127,8 @@ def _any(view: View) -> Listing:
 def _listing(view: View) -> Listing:
     order, _, direction = (view.parameter("order") or "timestamp.desc").partition(".")
     if order not in ORDERS or direction not in {"", "asc", "desc"}:
-        raise BadRequestError(f"order: must be one of {', '.join(ORDERS)}", field="order")
+        message = f"order: must be one of {', '.join(ORDERS)}, with .asc or .desc after it"
+        raise BadRequestError(message, field="order")
     cursor = view.parameter("cursor")
     position = cursors.decode(cursor, _Position) if cursor else None
     if position is not None and not 0 <= position.offset <= OFFSET_MAX:

@@ -130,7 +130,7 @@ class Aggregate(StoreQuery):
     """Whether dimensions or measures need columns that only the table with full texts has."""
     keys: tuple[str, ...] = ()
     is_never_empty: bool = False
-    """Whether there is no row of totals if there are no rows to add up."""
+    """Whether groups without rows are left out; so is the only row of a query without groups."""
     top: Ranking | None = None
     """Other groups are combined, and marked by ``is_other``."""
     after: After | None = None

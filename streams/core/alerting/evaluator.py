@@ -195,7 +195,7 @@ class ComparesEarlier(Protocol):
 
 @runtime_checkable
 class MarksPartial(Protocol):
-    """An evaluator that marks what it finds while events are missing."""
+    """An evaluator that marks its results as incomplete while events are missing."""
 
     def events_deferred(self, *, is_partial: bool) -> None:
         """Note whether events wait for the store, so that the deltas lack them."""

@@ -42,7 +42,7 @@ def groups_of(
         channels: the channels of its project.
         routes: the routes of its project.
         fired_us: if the alert is the end of an episode, the times of the earlier alerts of the
-            episode. It is also sent to where the conditions of these times have sent them.
+            episode. The end is also sent to the groups that received these alerts.
         is_named_only: a route without a list of events does not match.
     """
     labels = labels_of(alert)

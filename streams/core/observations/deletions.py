@@ -17,7 +17,7 @@ from streams.core.observations.traces import DAY_US, Trace, TraceKey, deleted_ro
 from streams.core.rollups.contributions import DeltaBook
 
 _Deletion = tuple[int, int]
-"""Version and time."""
+"""Version, and time in microseconds."""
 
 
 class DeletedTraces:

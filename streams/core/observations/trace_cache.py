@@ -42,7 +42,7 @@ class TraceCache:
     def __init__(
         self, observations_max: int, text_bytes_max: int, seen: SeenTraces, bounds: Bounds
     ) -> None:
-        # Not a dict: taking its first item after many others costs a search through their places.
+        # A dict would search through the slots of all removed items for its first item.
         self.traces: OrderedDict[TraceKey, Trace] = OrderedDict()
         self.seen = seen
         self.observations = 0

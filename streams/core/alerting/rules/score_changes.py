@@ -36,7 +36,7 @@ class ScoreChange(msgspec.Struct, kw_only=True, gc=False):
     """Number of scores by the text of their value."""
     trace_id: str
     model: str = ""
-    """That of the scored observation; so are the following ones."""
+    """Model of the scored observation; the following fields are also those of the observation."""
     name: str = ""
     prompt_name: str = ""
     prompt_version: str = ""

@@ -127,7 +127,7 @@ class ScoreRules:
             self._complete(project, mine)
 
     def _note_calls(self, mine: _ProjectScores, keys: set[SeriesKey], now_us: int) -> None:
-        """Begin or end to look up observations, if rules need it now or do not any more."""
+        """Start or stop looking up observations, depending on whether rules need them."""
         had_calls, mine.has_calls = mine.has_calls, any(key.source == CALLS for key in keys)
         if mine.has_calls and not had_calls:
             for score_id, each in mine.by_id.items():

@@ -25,7 +25,7 @@ class Call(NamedTuple):
 
 
 NO_CALL = Call()
-"""What is known of scores of whole traces and sessions."""
+"""The fields of scores of whole traces and sessions, all empty."""
 
 
 class CallQuery(NamedTuple):
@@ -50,8 +50,8 @@ class WaitingScores:
     """The scores of a project that wait for their observations.
 
     Attributes:
-        older: those that were read when the rules began; until they are known, the rules are
-            incomplete.
+        older: ids of those that were read when the rules began; the rules are incomplete until
+            their observations are known.
     """
 
     older: set[str] = field(default_factory=set)

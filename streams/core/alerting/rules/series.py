@@ -76,7 +76,7 @@ class Series:
         self.is_truncated = False
         """Whether a limit has refused groups or panes, so that data are missing."""
         self.is_waiting = False
-        """Whether the store, which data are to be read from, does not answer."""
+        """Whether data must be read from the store, but it does not answer."""
         self.applied_to = -1
         """Offset of the last delta that was applied before the series existed."""
         self._late_max_s = late_max_s
