@@ -10,7 +10,8 @@ import msgspec
 
 from query_api.errors import BadRequestError
 
-LENGTH_MAX: Final = 4_000
+LENGTH_MAX: Final = 40_000
+"""The keys of a row can be long, such as members of metadata."""
 
 Cursor = TypeVar("Cursor", bound=msgspec.Struct)
 

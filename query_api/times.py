@@ -16,7 +16,7 @@ SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(2299, 12, 31, tzinfo=UTC)
+_LATEST: Final = datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 _LOST_PLUS: Final = re.compile(r" (\d\d:?\d\d)$")
 
 
@@ -95,13 +95,13 @@ RecordInstant = Annotated[Instant, AfterValidator(_of_a_record)]
 
 
 @cache
-def _zone_names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
     """Return the IANA names, without ``localtime`` (depends on the machine) and ``Factory``."""
     return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def _known_zone(name: str) -> str:
-    if name not in _zone_names():
+    if name not in zone_names():
         raise ValueError(
             f"unknown time zone {name!r}; it must be an IANA name such as Europe/Berlin"
         )

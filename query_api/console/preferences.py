@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from producers.control.periods import zone_of
 from query_api.console.translations import LOCALES, preferred_locale
+from query_api.times import zone_names
 
 THEMES: Final = ("auto", "light", "dark", "contrast")
 LOCALE_COOKIE: Final = "tracemill_locale"
 ZONE_COOKIE: Final = "tracemill_zone"
 THEME_COOKIE: Final = "tracemill_theme"
 YEAR_S: Final = 366 * 86_400
-ZONE_CHARS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,7 @@ def preferences_of(request: Request) -> Preferences:
 def known_zone(name: str) -> str:
     """Return the name of a time zone; empty if there is none of this name."""
     name = name.replace("%2F", "/")
-    if not name or len(name) > ZONE_CHARS_MAX:
-        return ""
-    try:
-        zone_of(name)
-    except ValueError:
-        return ""
-    return name
+    return name if name in zone_names() else ""
 
 
 def keep(response: Response, name: str, value: str, *, is_https: bool) -> None:

@@ -15,6 +15,7 @@ DEPTH_MAX: Final = 24
 """Levels of a tree of JSON; deeper texts are shown as text."""
 _JSON_START: Final = frozenset('{["')
 _decode: Final = msgspec.json.Decoder(strict=False).decode
+_indented: Final = json.JSONEncoder(ensure_ascii=False, indent=2).iterencode
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,14 @@ def shown_value(text: str, *, chars_max: int, nodes_max: int) -> ShownValue:
         return _as_text(value, chars_max)
     if value is None:
         return _as_text(text, chars_max)
-    messages = _messages(value)
+    messages = _messages(value, chars_max)
     if messages is not None:
         shown, is_cut = _limited(messages, chars_max)
         return ShownValue("messages", messages=shown, chars=len(text), is_cut=is_cut)
     if len(text) > chars_max or not _fits(value, nodes_max):
-        return _as_text(_pretty(value), chars_max)
+        pretty = _pretty(value, chars_max)
+        is_cut = len(pretty) > chars_max
+        return ShownValue("text", pretty[:chars_max], chars=len(text), is_cut=is_cut)
     return ShownValue("json", value=value, chars=len(text))
 
 
@@ -77,17 +80,32 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _pretty(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
+def _pretty(value: Any, chars_max: int) -> str:
+    """Return indented JSON; at a little more than ``chars_max`` characters it ends.
+
+    The whole text can be far longer than the JSON, because each line repeats the indentation.
+    Values that are nested too deeply for that are not indented.
+    """
+    parts: list[str] = []
+    chars = 0
+    try:
+        for part in _indented(value):
+            parts.append(part)
+            chars += len(part)
+            if chars > chars_max:
+                break
+    except RecursionError:
+        return msgspec.json.encode(value).decode()
+    return "".join(parts)
 
 
-def _messages(value: Any) -> list[Message] | None:
+def _messages(value: Any, chars_max: int) -> list[Message] | None:
     """Return the messages of a chat in a format of common SDKs; None if the value is no chat."""
     if isinstance(value, Mapping):
         value = value["messages"] if isinstance(value.get("messages"), list) else [value]
     if not isinstance(value, list) or not value or not all(map(_is_message, value)):
         return None
-    return [Message(str(each["role"]), list(_parts(each))) for each in value]
+    return [Message(str(each["role"]), list(_parts(each, chars_max))) for each in value]
 
 
 def _is_message(value: Any) -> bool:
@@ -95,45 +113,45 @@ def _is_message(value: Any) -> bool:
     return has_role and not {"content", "parts", "tool_calls"}.isdisjoint(value)
 
 
-def _parts(message: Mapping[str, Any]) -> Iterator[Part]:
+def _parts(message: Mapping[str, Any], chars_max: int) -> Iterator[Part]:
     is_result = message.get("role") == "tool"
     name = message.get("name")
     for key in ("content", "parts"):
         content = message.get(key)
         for each in content if isinstance(content, list) else [content]:
             if each is not None and each != "":
-                part = _part(each)
+                part = _part(each, chars_max)
                 if is_result:
                     part = Part("tool_result", part.text, name if isinstance(name, str) else "")
                 yield part
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
-        yield _tool_call(call)
+        yield _tool_call(call, chars_max)
 
 
-def _part(value: Any) -> Part:
+def _part(value: Any, chars_max: int) -> Part:
     if isinstance(value, str):
         return Part("text", value)
     if isinstance(value, Mapping):
         kind = value.get("type")
         if kind in {"tool_use", "tool_call", "function_call"}:
-            return _tool_call(value)
+            return _tool_call(value, chars_max)
         for key in ("text", "content"):
             text = value.get(key)
             if isinstance(text, str) and kind in {None, "text", "input_text", "output_text"}:
                 return Part("text", text)
-    return Part("json", _pretty(value))
+    return Part("json", _pretty(value, chars_max))
 
 
-def _tool_call(value: Any) -> Part:
+def _tool_call(value: Any, chars_max: int) -> Part:
     found = value if isinstance(value, Mapping) else {}
     function = found.get("function")
     called = function if isinstance(function, Mapping) else found
     arguments = next((called[key] for key in ("arguments", "input", "args") if key in called), None)
-    text = arguments if isinstance(arguments, str) else _pretty(arguments)
+    text = arguments if isinstance(arguments, str) else _pretty(arguments, chars_max)
     name = called.get("name")
     if not isinstance(name, str):
-        return Part("json", _pretty(value))
+        return Part("json", _pretty(value, chars_max))
     return Part("tool_call", text, name)
 
 

@@ -78,9 +78,10 @@ class SignIn:
         """Sign in with the key pair in the form."""
         if not is_same_origin(request, self._context.settings.public_url):
             return self._refused(request, "origin", HTTPStatus.FORBIDDEN)
+        form = await form_of(request)
+        # After the body has arrived: many slow requests at the same time would all be allowed.
         if wait_s := self._attempts.wait_s(_client_of(request)):
             return self._refused(request, "wait", HTTPStatus.TOO_MANY_REQUESTS, wait_s)
-        form = await form_of(request)
         key, secret = self._key_of(form.get("public_key", "").strip(), form.get("secret_key", ""))
         if key is None:
             self._attempts.failed(_client_of(request))

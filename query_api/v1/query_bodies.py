@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from query_api import cursors
 from query_api.body import AnyJson, Body
 from query_api.durations import duration_s, duration_text
 from query_api.errors import BadRequestError
@@ -153,7 +154,7 @@ class QueryBody(Body):
         None, ge=1, description="Maximum rows of a page; by default as many as are allowed."
     )
     cursor: str | None = Field(
-        None, max_length=4_000, description="`meta.cursor` of the previous page."
+        None, max_length=cursors.LENGTH_MAX, description="`meta.cursor` of the previous page."
     )
     exact_percentiles: bool = Field(
         False, description="Compute percentiles from all values, not from sketches. It is slower."

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from query_api import cursors
 from query_api.json_texts import members, shown
 from query_api.money import pico_of, usd_number, usd_text
 from query_api.store.rows import StoredObservation
 from query_api.times import instant_us, iso
 from query_api.usage import cost_details, legacy_usage, usage_details
+from query_api.v1.query_bodies import QueryBody
 
-EARLIEST_US, LATEST_US = instant_us("1900-01-01T00:00:00Z"), instant_us("2299-12-31T00:00:00Z")
+EARLIEST_US, LATEST_US = (
+    instant_us("1900-01-01T00:00:00Z"),
+    instant_us("2299-12-31T23:59:59.999999Z"),
+)
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text()),
     lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
@@ -111,3 +116,14 @@ def test_a_cost_always_has_a_total() -> None:
     assert told({"input": 10**9}, 3 * 10**9) == {"input": 0.001, "total": 0.003}
     assert told({}, 10**12) == {"total": 1.0}
     assert told({}, 0) == {}
+
+
+class _Keys(msgspec.Struct):
+    keys: list[str]
+
+
+def test_a_cursor_with_long_keys_is_read_again() -> None:
+    cursor = _Keys(["é" * 5_000, "z" * 5_000])
+    text = cursors.encode(cursor)
+    assert cursors.decode(text, _Keys) == cursor
+    assert QueryBody(measures=["count"], cursor=text).cursor == text

@@ -26,6 +26,7 @@ from query_api.store.queries.totals import Owner
 from query_api.times import instant_us, iso
 from query_api.v1.conversations import ConversationParameters, Turn, read_turns
 from query_api.v1.owners import OwnerParameters, read_owner_page
+from query_api.v1.parameters import NAME_MAX
 from tracemill.clock import now_us
 
 ROWS: Final = 50
@@ -76,14 +77,17 @@ async def show_session(view: View) -> Response:
     )
     if not found:
         raise NotFoundError(f"no session {session_id[:128]!r}")
-    parameters = ConversationParameters(limit=TURNS, cursor=view.parameter("cursor") or None)
+    cursor = view.parameter("cursor")
+    if len(cursor) > NAME_MAX:
+        raise BadRequestError("cursor: not a cursor of this page", field="cursor")
+    parameters = ConversationParameters(limit=TURNS, cursor=cursor or None)
     turns, meta = await read_turns(view.context.reader, view.project_id, session_id, parameters)
     return view.render(
         "session.html",
         session=_shown(view, "session_id", found[0]),
         turns=[_turn(view, each) for each in turns],
         following=f"?{urlencode({'cursor': meta.cursor})}" if meta.cursor else "",
-        is_first=not view.parameter("cursor"),
+        is_first=not cursor,
     )
 
 

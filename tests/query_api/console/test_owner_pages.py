@@ -66,3 +66,6 @@ async def test_a_session_is_shown_as_a_conversation(api: Api) -> None:
         assert len(re.findall(r'class="open"', traces.text)) == 1
         for absent in ("theirs", "absent"):
             assert (await client.get(f"{HOME}/sessions/{absent}")).status_code == 404
+        for cursor in ("x", "x" * 3_000):
+            refused = await client.get(f"{unescape(path[1])}?cursor={cursor}")
+            assert 400 <= refused.status_code < 500

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -161,6 +164,20 @@ async def test_guessing_is_limited_by_address(refusing_api: Api) -> None:
         assert [each.status_code for each in refused] == [429, 429]
         assert 0 < int(refused[0].headers["retry-after"]) <= 60
         assert reached("sign_in_attempts_max") > before
+
+
+async def test_attempts_that_wait_for_their_body_are_limited_too(refusing_api: Api) -> None:
+    arrived = asyncio.Barrier(5)
+
+    async def slow() -> AsyncIterator[bytes]:
+        await arrived.wait()
+        yield urlencode({**KEYS, "secret_key": "wrong"}).encode()
+
+    async with client_of(refusing_api.control, sign_in_attempts_max=2) as client:
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        posts = (client.post(SIGN_IN, content=slow(), headers=form) for _ in range(5))
+        answers = await asyncio.gather(*posts)
+        assert sorted(each.status_code for each in answers) == [403, 403, 429, 429, 429]
 
 
 async def test_attempts_are_forgotten_after_their_window_and_above_the_limit_of_addresses() -> None:
