@@ -39,7 +39,7 @@ def attributes_of(metadata: str) -> ExperimentAttributes:
     except _FAILURES:
         members = {}
     found = {
-        key[len(EXPERIMENT) :]: msgspec.json.decode(value)
+        key[len(EXPERIMENT) :]: _value(value)
         for key, value in members.items()
         if key.startswith(EXPERIMENT)
     }
@@ -53,6 +53,17 @@ def attributes_of(metadata: str) -> ExperimentAttributes:
         item_metadata=_object(found, "item.metadata"),
         expected_output=_decoded(found.get("item.expected_output")),
     )
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    """Return the value of a member; one that cannot be represented, such as `1e999`, is its text.
+
+    Raw values are checked only for their syntax.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except _FAILURES:
+        return bytes(raw).decode()
 
 
 def _text(value: Any) -> str | None:

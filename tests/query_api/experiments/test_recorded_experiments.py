@@ -208,3 +208,12 @@ def test_attributes_of_each_encoding_are_read() -> None:
     assert (found.item_metadata, found.item_version_us) == ({"metadata": [1]}, None)
     assert found.expected_output == "{broken"
     assert attributes_of("no JSON").name == ""
+
+
+def test_a_number_beyond_doubles_is_its_text() -> None:
+    found = attributes_of(
+        '{"langfuse.experiment.name":"n","langfuse.experiment.item.id":1e999,'
+        '"langfuse.experiment.metadata":{"a":-1e999},"langfuse.experiment.dataset.id":[1e999]}'
+    )
+    assert (found.name, found.item_id, found.dataset_id) == ("n", "1e999", "[1e999]")
+    assert found.metadata == {"metadata": '{"a":-1e999}'}
