@@ -102,6 +102,7 @@ async def asked_before(engine: QueryEngine, now: Asked) -> Asked | None:
         raise BadRequestError(message, field="compare_with")
     question = await question_of(engine, request, period)
     choice = choice_of(question)
+    require_answerable(question, choice)
     aggregate = await aggregate_of(engine.reader, question, choice.source)
     aggregate = replace(
         aggregate,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -237,7 +236,7 @@ def _scalar(value: Any) -> Value:
     """Return a value of a member of an object."""
     if isinstance(value, str | bool):
         return value
-    if isinstance(value, int | float) and math.isfinite(value):
+    if isinstance(value, int | float):
         return _number(value)
     raise ValueError("a string, a number, true or false is expected")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -24,7 +25,7 @@ from query_api.responses import json_response
 from query_api.store.columns import TRACE_COLUMNS
 from query_api.store.conditions import Condition
 from query_api.store.owner_reading import OwnerRow, read_owners, read_scores_of_owners
-from query_api.store.queries.owners import FindOwners
+from query_api.store.queries.owners import ORDERS, FindOwners
 from query_api.store.queries.totals import Owner
 from query_api.store.reader import Reader
 from query_api.times import Instant
@@ -43,7 +44,8 @@ OrderBy = Literal[
     "errors",
     "latency",
 ]
-_DIGITS_MAX: Final = 60
+_INTEGER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,25}(\.[0-9]{1,12})?", re.ASCII)
 
 
 class _Position(msgspec.Struct):
@@ -109,10 +111,16 @@ class OwnerParameters(NativeParameters):
         if self.cursor is None:
             return None
         found = cursors.decode(self.cursor, _Position)
-        is_number = found.value.lstrip("-").replace(".", "", 1).isdecimal()
-        if found.order_by != self.order_by or not is_number or len(found.value) > _DIGITS_MAX:
+        if found.order_by != self.order_by or not _is_value_of(self.order_by, found.value):
             raise BadRequestError("cursor: not a cursor of this order", field="cursor")
         return found.value, found.id
+
+
+def _is_value_of(order: str, text: str) -> bool:
+    """Return whether the store can compare a text with the values of an order."""
+    if ORDERS[order].type_name == "Int64":
+        return bool(_INTEGER.fullmatch(text)) and -(2**63) <= int(text) < 2**63
+    return bool(_DECIMAL.fullmatch(text))
 
 
 class SessionParameters(OwnerParameters):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -151,6 +153,18 @@ async def test_filters_select_traces(owned: Api) -> None:
 async def test_a_cursor_of_another_order_is_refused(owned: Api) -> None:
     page = await found(owned, "/v1/users", limit=1)
     params = {"cursor": page["meta"]["cursor"], "order_by": "cost"}
+    answer = await owned.client.get("/v1/users", params=params)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize(
+    ("order_by", "value"),
+    [("cost", "--1"), ("cost", "\u0661"), ("cost", "9" * 40), ("tokens", "1.5"),
+     ("last_seen", str(2**63)), ("traces", "-"), ("traces", "")],
+)  # fmt: skip
+async def test_a_forged_cursor_is_refused(owned: Api, order_by: str, value: str) -> None:
+    forged = json.dumps({"order_by": order_by, "value": value, "id": "ada"}).encode()
+    params = {"cursor": base64.urlsafe_b64encode(forged).decode(), "order_by": order_by}
     answer = await owned.client.get("/v1/users", params=params)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "cursor")
 

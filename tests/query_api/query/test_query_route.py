@@ -299,6 +299,15 @@ async def test_traces_and_scores_are_views_of_their_own(stored: Api) -> None:
         ({"measures": ["count"], "time_zone": "Mars"}, "time_zone", "IANA"),
         ({"measures": ["count"], "cursor": "x"}, "cursor", "cursor"),
         ({"measures": ["latency_ms.p95"], "group_by": ["user_tier"]}, "group_by", "user_tier"),
+        (
+            {"measures": ["cost_usd"], "group_by": ["user_tier"], "compare_with": "10s"},
+            "group_by", "user_tier",
+        ),
+        (
+            {"measures": ["count"],
+             "filters": [{"field": "metadata", "operator": "=", "key": "a", "value": 10**400}]},
+            "filters.0.value", "number",
+        ),
         ({"measures": ["count"], "color": 1}, "color", "measures"),
     ],
 )  # fmt: skip
