@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from query_api import cursors
 from query_api.json_texts import members, shown
+from query_api.langfuse.shapes.observation_v2 import observation_v2
 from query_api.money import pico_of, usd_number, usd_text
 from query_api.store.rows import StoredObservation
 from query_api.times import instant_us, iso
@@ -127,3 +128,16 @@ def test_a_cursor_with_long_keys_is_read_again() -> None:
     text = cursors.encode(cursor)
     assert cursors.decode(text, _Keys) == cursor
     assert QueryBody(measures=["count"], cursor=text).cursor == text
+
+
+def test_long_members_of_metadata_are_cut_whatever_they_contain() -> None:
+    numbers = f"[1e999{',1' * 200}]"
+    given = {"numbers": numbers, "text": "é" * 300, "short": "[1e999]"}
+    row = StoredObservation(
+        project_id="p", trace_id="t", id="o", start_us=0, row_version=1,
+        metadata=json.dumps(given),
+    )  # fmt: skip
+    found = observation_v2(row, None, frozenset({"metadata"}), frozenset())
+    written = msgspec.json.encode(found.metadata).decode()
+    assert written.startswith(f'{{"numbers":"{numbers[:200]}","text":"{"é" * 200}"')
+    assert written.endswith('"short":[1e999]}')

@@ -227,8 +227,9 @@ GROUPS: Final = tuple(_GROUPS)
 
 def _cut(value: msgspec.Raw) -> msgspec.Raw:
     """Cut a string, or the JSON of another value, if it is too long."""
-    if len(bytes(value)) <= METADATA_CUT:
+    raw = bytes(value)
+    if len(raw) <= METADATA_CUT:
         return value
-    parsed = msgspec.json.decode(value)
-    text = parsed if isinstance(parsed, str) else bytes(value).decode()
+    # Other values are not decoded: a number in them may be beyond the range of doubles.
+    text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
     return msgspec.Raw(msgspec.json.encode(text[:METADATA_CUT]))
