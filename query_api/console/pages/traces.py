@@ -87,7 +87,8 @@ class Listing:
     def term_url(self, field: str, value: str) -> str:
         """Return the query string with one more term."""
         added = term(field, value)
-        terms = self.search if added in self.search else f"{self.search} {added}".strip()
+        is_known = f" {added} " in f" {self.search} "
+        terms = self.search if is_known else f"{self.search} {added}".strip()
         return self.url(q=terms)
 
 

@@ -1,4 +1,4 @@
-"""What a page shows of a text is bounded, whatever the text is."""
+"""What a page shows of a text is bounded, and its links lead to what they name."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import tracemalloc
 import msgspec
 import pytest
 
+from query_api.console.pages.traces import Listing
 from query_api.console.preferences import known_zone
 from query_api.console.shown_values import shown_value
+from query_api.console.time_ranges import TimeRange
 
 CHARS_MAX = 2_000
 MESSAGE = '[{"role":"user","content":[%s]}]'
@@ -52,3 +54,9 @@ def test_a_short_text_with_many_values_is_indented_whole() -> None:
 )  # fmt: skip
 def test_a_zone_is_one_that_queries_accept(name: str, zone: str) -> None:
     assert known_zone(name) == zone
+
+
+def test_a_term_is_added_once_and_no_other_is_taken_for_it() -> None:
+    listing = Listing("user:ada x", TimeRange("7d", None, None), "timestamp", True, None)
+    assert listing.term_url("user", "ada") == "?q=user%3Aada+x"
+    assert listing.term_url("user", "ad") == "?q=user%3Aada+x+user%3Aad"
