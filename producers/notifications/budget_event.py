@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
@@ -76,14 +77,14 @@ class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
     limit_name: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class BudgetEvent(EventType[PayloadT]):
+class BudgetEvent(EventType[PayloadT], ABC):
     """Base of the types of events of budgets."""
 
     shape: ClassVar[type[BudgetAlertOut]] = BudgetAlertOut
 
+    @abstractmethod
     def details(self, payload: PayloadT) -> Mapping[str, object]:
         """Return the members of both shapes that only this type has: amounts in USD, ISO times."""
-        raise NotImplementedError
 
     def webhook_data(self, alert: Alert, payload: PayloadT) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""

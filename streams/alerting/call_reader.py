@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
-import structlog
-
-from clickhouse.errors import StoreError
-from clickhouse.store import Store
-from streams.alerting import metrics
-from streams.alerting.evaluation import Evaluation
-from streams.alerting.settings import AlertingSettings
+from streams.alerting.store_reader import StoreReader
 from streams.core.alerting.rules.scored_calls import Call, CallKey, CallQuery
 
 _SQL: Final = """
@@ -28,23 +21,9 @@ GROUP BY trace_id, id
 HAVING argMax(is_deleted, row_version) = 0
 """
 
-log: Final = structlog.get_logger(__name__)
 
-
-class CallReader:
+class CallReader(StoreReader):
     """A task that looks up what a partition's rules need; meanwhile, other rules are evaluated."""
-
-    def __init__(
-        self,
-        store: Store | None,
-        settings: AlertingSettings,
-        evaluation: Evaluation,
-        now_us: Callable[[], int],
-    ) -> None:
-        self._store = store
-        self._settings = settings
-        self._evaluation = evaluation
-        self._now_us = now_us
 
     async def run(self) -> None:
         """Look up the observations of new scores, until cancelled."""
@@ -54,18 +33,13 @@ class CallReader:
             await asyncio.sleep(self._settings.score_call_interval_s)
 
     async def _read(self, query: CallQuery) -> dict[CallKey, Call] | None:
-        if self._store is None:
-            return None
         params = {
             "project": query.project_id,
             "traces": sorted({trace_id for trace_id, _ in query.calls}),
             "ids": sorted({observation_id for _, observation_id in query.calls}),
         }
-        try:
-            rows = await self._store.query(_SQL, params)
-        except (StoreError, OSError, TimeoutError) as error:
-            metrics.EARLIER_FAILURES.inc()
-            log.warning("scored_calls_unknown", project=query.project_id, reason=repr(error))
+        rows = await self._rows(_SQL, params, "scored_calls_unknown", project=query.project_id)
+        if rows is None:
             return None
         return {
             (row["trace_id"], row["id"]): Call(

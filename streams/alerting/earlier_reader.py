@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
-import structlog
-
-from clickhouse.errors import StoreError
 from clickhouse.store import Store
 from producers.dimensions.registry import REGISTRY
 from streams.alerting import metrics
-from streams.alerting.evaluation import Evaluation
-from streams.alerting.settings import AlertingSettings
+from streams.alerting.store_reader import FAILURES, StoreReader, count_failure
 from streams.core.alerting.rules.earlier import EarlierQuery
 from streams.core.alerting.rules.measures import Measure
 from streams.core.alerting.rules.panes import Group, Pane
@@ -36,26 +31,12 @@ _STATES: Final = {
 }
 _DIMENSIONS: Final = frozenset(each.name for each in REGISTRY.of_windows())
 
-log = structlog.get_logger(__name__)
 
-
-class EarlierReader:
+class EarlierReader(StoreReader):
     """A task that keeps the earlier values of a partition's rules up to date.
 
     While the store does not answer, the rules are incomplete, and the others are not affected.
     """
-
-    def __init__(
-        self,
-        store: Store | None,
-        settings: AlertingSettings,
-        evaluation: Evaluation,
-        now_us: Callable[[], int],
-    ) -> None:
-        self._store = store
-        self._settings = settings
-        self._evaluation = evaluation
-        self._now_us = now_us
 
     async def run(self) -> None:
         """Query what is missing or outdated, until cancelled."""
@@ -66,7 +47,7 @@ class EarlierReader:
                     evaluator.earlier_found(query, found)
                 except ValueError as error:  # the other rules are not affected
                     _failed(query, error)
-                except (StoreError, OSError, TimeoutError) as error:
+                except FAILURES as error:
                     _failed(query, error)
                     break  # the store is probably down; do not ask again at once
             await asyncio.sleep(self._settings.earlier_interval_s)
@@ -88,8 +69,7 @@ class EarlierReader:
 
 
 def _failed(query: EarlierQuery, error: Exception) -> None:
-    metrics.EARLIER_FAILURES.inc()
-    log.warning("earlier_windows_unknown", rule=query.rule_id, reason=repr(error))
+    count_failure("earlier_windows_unknown", error, rule=query.rule_id)
 
 
 def _sql(query: EarlierQuery, groups_max: int) -> tuple[str, dict[str, Any]]:
