@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -24,9 +22,8 @@ from clickhouse.levels.settings import LevelSettings
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from deploy.embedded.ports import free_ports
 from tests.bench.rollups import DAY_S, serving
-from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
+from tests.fixtures.store import STORE_PASSWORD, STORE_USER, administered_store
 from tests.query_api.harness import PROJECT
 
 MODELS: Final = 20
@@ -97,14 +94,8 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20, help="requests of each question")
     parser.add_argument("--data-dir", help="keep the store there, and use it again")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:
-        (port,) = free_ports(1)
-        credentials = {
-            "TRACEMILL_CLICKHOUSE_USER": STORE_USER,
-            "TRACEMILL_CLICKHOUSE_PASSWORD": STORE_PASSWORD,
-        }
-        with running_store(Path(options.data_dir or folder), port, credentials):
-            _measure(f"http://127.0.0.1:{port}", options)
+    with administered_store(options.data_dir) as (url, _):
+        _measure(url, options)
 
 
 def _measure(url: str, options: argparse.Namespace) -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -32,7 +30,7 @@ from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
 from deploy.embedded.ports import free_ports
 from tests.fixtures.installation import usage_of
-from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
+from tests.fixtures.store import STORE_PASSWORD, STORE_USER, administered_store
 from tests.query_api.harness import PROJECT, make_api
 
 DAY_S: Final = 86_400
@@ -81,14 +79,8 @@ def main() -> None:
     parser.add_argument("--without", type=int, default=2, help="requests of each kind, before")
     parser.add_argument("--small", action="store_true", help="generate one day, and copy it")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:
-        (port,) = free_ports(1)
-        credentials = {
-            "TRACEMILL_CLICKHOUSE_USER": STORE_USER,
-            "TRACEMILL_CLICKHOUSE_PASSWORD": STORE_PASSWORD,
-        }
-        with running_store(Path(folder), port, credentials) as process:
-            _measure(f"http://127.0.0.1:{port}", process.pid, options)
+    with administered_store() as (url, pid):
+        _measure(url, pid, options)
 
 
 def _measure(url: str, pid: int, options: argparse.Namespace) -> None:

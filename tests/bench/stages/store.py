@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 from clickhouse.feeds import ROW_OF_TABLE
 from clickhouse.migrate import migrate
 from clickhouse.settings import StoreSettings, TieringSettings
 from clickhouse.store import Store
-from deploy.embedded.ports import free_ports
 from tests.bench.stages import Cost
 from tests.bench.stages.stage1 import encoded_rows
 from tests.fixtures.installation import usage_of
-from tests.fixtures.store import STORE_PASSWORD, STORE_USER, running_store
+from tests.fixtures.store import STORE_PASSWORD, STORE_USER, administered_store
 
 EVENTS_PER_BATCH = 25_000
 BATCHES = 4
 
 
 def costs() -> list[Cost]:
-    with tempfile.TemporaryDirectory(prefix="tracemill-bench-") as folder:
-        (port,) = free_ports(1)
-        credentials = {
-            "TRACEMILL_CLICKHOUSE_USER": STORE_USER,
-            "TRACEMILL_CLICKHOUSE_PASSWORD": STORE_PASSWORD,
-        }
-        with running_store(Path(folder), port, credentials) as process:
-            return asyncio.run(_insert(f"http://127.0.0.1:{port}", process.pid))
+    with administered_store() as (url, pid):
+        return asyncio.run(_insert(url, pid))
 
 
 async def _insert(url: str, pid: int) -> list[Cost]:
