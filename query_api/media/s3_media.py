@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -31,6 +32,8 @@ _KEY: Final = re.compile(r"<Key>([^<]+)</Key>")
 _OK, _NO_CONTENT, _NOT_FOUND = 200, 204, 404
 DELETE_PAUSE_FIRST_S: Final = 1.0
 DELETE_PAUSE_MAX_S: Final = 300.0
+DELETIONS_AT_ONCE_MAX: Final = 4
+"""Projects whose objects are deleted at the same time; further ones wait."""
 
 
 class S3Media:
@@ -46,6 +49,7 @@ class S3Media:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._client: httpx.AsyncClient | None = None
         self._deletions: set[asyncio.Task[None]] = set()
+        self._deleting = asyncio.Semaphore(DELETIONS_AT_ONCE_MAX)
         control.subscribe(self._control_changed)
 
     def url(self, base_url: str, method: str, project_id: str, media_id: str, media: Media) -> str:  # noqa: ARG002  # the address is that of the bucket
@@ -98,7 +102,7 @@ class S3Media:
         while True:
             query = {"list-type": "2", "prefix": prefix}
             listed = await self._request("GET", "", query)
-            keys = _KEY.findall(listed.text)
+            keys = [unescape(key) for key in _KEY.findall(listed.text)]
             for key in keys:
                 await self._request("DELETE", key)
             deleted += len(keys)
@@ -153,7 +157,8 @@ class S3Media:
             pause_s = DELETE_PAUSE_FIRST_S
             while True:
                 try:
-                    deleted = await self.delete_project(project_id)
+                    async with self._deleting:
+                        deleted = await self.delete_project(project_id)
                     break
                 except UnavailableError as error:
                     log.warning("media_deletion_delayed", project=project_id, reason=str(error))

@@ -35,7 +35,7 @@ def access_of(server: S3Server) -> S3Access:
 async def media(
     clickhouse_url: str, shared_database: str, s3_server: S3Server, bucket: str
 ) -> AsyncIterator[Api]:
-    settings = QuerySettings(media_url=f"s3://{bucket}/of tests", media_max_bytes=100)
+    settings = QuerySettings(media_url=f"s3://{bucket}/of tests & <more>", media_max_bytes=100)
     async with opened(clickhouse_url, shared_database, settings, access_of(s3_server)) as api:
         await api.empty()
         yield api
