@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Annotated, Final
 
 import msgspec
@@ -11,7 +13,7 @@ from starlette.responses import Response
 
 from query_api import cursors
 from query_api.context import AppContext, ProjectId
-from query_api.experiments.recorded import RecordedItem, read_experiments, read_items
+from query_api.experiments.recorded import read_experiments, read_items
 from query_api.langfuse.parameters import (
     CommaSeparated,
     ConditionList,
@@ -46,6 +48,8 @@ from query_api.times import Instant, InstantUs
 
 SCORES_OF_ONE_MAX: Final = 50
 _SCORE_GROUPS: Final = frozenset(GROUPS)
+_RUN_OF: Final = attrgetter("dataset_run_id")
+_TRACE_OF: Final = attrgetter("trace_id")
 _COLUMNS: Final = {
     "id": EXPERIMENT_COLUMNS["experimentId"],
     "name": EXPERIMENT_COLUMNS["experimentName"],
@@ -141,9 +145,8 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
         found, _, last = await read_experiments(context, project_id, where, parameters.limit, below)
         scores: dict[str, list[ScoreV3]] = {}
         if "scores" in groups:
-            ids = tuple(each.id for each in found)
-            for row in await _scores(context, project_id, "datasetRunId", ids):
-                scores.setdefault(row.dataset_run_id, []).append(score_v3(row, _SCORE_GROUPS))
+            ids = [each.id for each in found]
+            scores = await _scores(context, project_id, "datasetRunId", ids, _RUN_OF)
         limit = parameters.score_limit
         data = [experiment_out(each, groups, scores.get(each.id, [])[:limit]) for each in found]
         meta = CursorMeta(
@@ -177,7 +180,10 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
         found, last = await read_items(
             context, project_id, where, parameters.limit, below, io="io" in groups
         )
-        scores = await _scores_of_items(context, project_id, found) if "scores" in groups else {}
+        scores: dict[str, list[ScoreV3]] = {}
+        if "scores" in groups:
+            traces = dict.fromkeys(each.trace_id for each in found)
+            scores = await _scores(context, project_id, "traceId", traces, _TRACE_OF)
         data = [
             experiment_item_out(
                 each, groups, scores.get(each.trace_id, [])[: parameters.score_limit]
@@ -203,21 +209,20 @@ def _where(parameters: _ListParameters, conditions: ConditionList) -> Experiment
     )
 
 
-async def _scores_of_items(
-    context: AppContext, project_id: str, items: list[RecordedItem]
-) -> dict[str, list[ScoreV3]]:
-    found: dict[str, list[ScoreV3]] = {}
-    ids = tuple(dict.fromkeys(each.trace_id for each in items))
-    for row in await _scores(context, project_id, "traceId", ids):
-        found.setdefault(row.trace_id, []).append(score_v3(row, _SCORE_GROUPS))
-    return found
-
-
 async def _scores(
-    context: AppContext, project_id: str, column: str, ids: tuple[str, ...]
-) -> list[StoredScore]:
-    if not ids:
-        return []
-    conditions = (Condition(SCORE_COLUMNS[column], "in", ids),)
-    query = FindScores(project_id, conditions, len(ids) * SCORES_OF_ONE_MAX)
-    return await context.reader.rows(query, StoredScore)
+    context: AppContext,
+    project_id: str,
+    column: str,
+    ids: Iterable[str],
+    id_of: Callable[[StoredScore], str],
+) -> dict[str, list[ScoreV3]]:
+    """Return the scores of runs or traces by their id."""
+    wanted = tuple(ids)
+    if not wanted:
+        return {}
+    conditions = (Condition(SCORE_COLUMNS[column], "in", wanted),)
+    query = FindScores(project_id, conditions, len(wanted) * SCORES_OF_ONE_MAX)
+    found: dict[str, list[ScoreV3]] = {}
+    for row in await context.reader.rows(query, StoredScore):
+        found.setdefault(id_of(row), []).append(score_v3(row, _SCORE_GROUPS))
+    return found
