@@ -68,11 +68,8 @@ async def asked(engine: QueryEngine, request: QueryRequest) -> Asked:
         from_s, to_s = range_s(*times_us, request.step, engine.settings)
         request = replace(request, from_s=from_s, to_s=to_s)
     period = period_of(request.from_s, request.to_s, request.step, request.time_zone)
-    question = await question_of(engine, request, period)
-    choice = choice_of(question)
-    require_answerable(question, choice)
-    aggregate = await aggregate_of(engine.reader, question, choice.source)
-    aggregate = replace(aggregate, order=(order,), limit=request.limit + 1, is_never_empty=True)
+    question, choice, planned = await _planned(engine, request, period)
+    aggregate = replace(planned, order=(order,), limit=request.limit + 1)
     if request.is_series:
         aggregate = replace(aggregate, order=((START_COLUMN, False),), limit=len(period.bounds_s))
     elif request.top is not None:
@@ -100,21 +97,30 @@ async def asked_before(engine: QueryEngine, now: Asked) -> Asked | None:
     if not earlier_fits(period):
         message = "compare_with: the earlier period must be after 1970"
         raise BadRequestError(message, field="compare_with")
-    question = await question_of(engine, request, period)
-    choice = choice_of(question)
-    require_answerable(question, choice)
-    aggregate = await aggregate_of(engine.reader, question, choice.source)
-    aggregate = replace(
-        aggregate,
-        order=now.aggregate.order,
-        limit=engine.settings.window_rows_max + 1,
-        is_never_empty=True,
-    )
+    question, choice, planned = await _planned(engine, request, period)
+    limit = engine.settings.window_rows_max + 1
+    aggregate = replace(planned, order=now.aggregate.order, limit=limit)
     if now.aggregate.top is not None:
         aggregate = replace(aggregate, top=now.aggregate.top._replace(of=now.aggregate))
     elif request.group_by:
         aggregate = replace(aggregate, of_page=replace(now.aggregate, limit=request.limit))
     return replace(now, period=period, question=question, choice=choice, aggregate=aggregate)
+
+
+async def _planned(
+    engine: QueryEngine, request: QueryRequest, period: Period
+) -> tuple[Question, Choice, Aggregate]:
+    """Return the question of a request for a period, its source and its query without an order.
+
+    Raises:
+        BadRequestError: no source has all measures, dimensions and filters together.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    question = await question_of(engine, request, period)
+    choice = choice_of(question)
+    require_answerable(question, choice)
+    aggregate = await aggregate_of(engine.reader, question, choice.source)
+    return question, choice, replace(aggregate, is_never_empty=True)
 
 
 async def question_of(engine: QueryEngine, request: QueryRequest, period: Period) -> Question:
