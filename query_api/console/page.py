@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from producers.control.auth import Principal
 from producers.control.scopes import Scope
 from query_api.console import pages as pages_package
 from query_api.console.formats import Formats
@@ -43,6 +44,10 @@ class View:
     def formats(self) -> Formats:
         return Formats(self.preferences)
 
+    def may(self, scope: Scope) -> bool:
+        """Return whether the viewer's key has a scope."""
+        return scope in self.session.principal.scopes
+
     def parameter(self, name: str) -> str:
         """Return a parameter of the query string without spaces around it; empty if missing."""
         return self.request.query_params.get(name, "").strip()
@@ -53,6 +58,14 @@ class View:
 
 
 Show = Callable[[View], Awaitable[Response]]
+Group = Literal["", "improve", "alerting", "manage"]
+GROUPS: Final[Mapping[Group, str]] = {
+    "": "",
+    "improve": "Improve",
+    "alerting": "Alerting",
+    "manage": "Manage",
+}
+"""Titles of the groups of the navigation, in order. The first group has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +77,10 @@ class Page:
     show: Show
     title: str = ""
     """Title in the navigation."""
+    group: Group = ""
+    """Group in the navigation."""
     place: int | None = None
-    """Place in the navigation; None: it is not there."""
+    """Place in the group; None: it is not in the navigation."""
     scope: Scope = "read"
     for_programs: Callable[[Request], Response] | None = None
     """What clients that accept no HTML get; None: 404."""
@@ -99,11 +114,18 @@ def registered() -> tuple[Registered, ...]:
     return tuple(_found())
 
 
-@cache
-def navigation() -> tuple[Page, ...]:
-    """Return the pages of the navigation, in order."""
-    pages = [each for each in registered() if isinstance(each, Page) and each.place is not None]
-    return tuple(sorted(pages, key=lambda each: each.place or 0))
+def navigation(principal: Principal) -> list[tuple[str, list[Page]]]:
+    """Return the titles of the groups with their pages that a viewer may see, in order."""
+    shown = [
+        each
+        for each in registered()
+        if isinstance(each, Page) and each.place is not None and each.scope in principal.scopes
+    ]
+    shown.sort(key=lambda each: each.place or 0)
+    groups = [
+        (title, [each for each in shown if each.group == id_]) for id_, title in GROUPS.items()
+    ]
+    return [(title, pages) for title, pages in groups if pages]
 
 
 def _found() -> Iterator[Registered]:

@@ -180,7 +180,7 @@ class Console:
             project_id=view.project_id,
             project_name=project.name if project is not None else view.project_id,
             base=f"/project/{quote(view.project_id, safe='')}",
-            navigation=navigation(),
+            navigation=navigation(view.session.principal),
             csrf=view.session.csrf_token,
             address=address_of(view.request),
             **values,

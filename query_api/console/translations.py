@@ -10,6 +10,7 @@ from typing import Final
 
 from babel import Locale
 from babel.core import negotiate_locale
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
@@ -27,12 +28,29 @@ def translations_of(locale: str) -> NullTranslations:
     """Return the translations to a locale. The texts in templates are English."""
     if locale == ENGLISH:
         return NullTranslations()
-    with (DIRECTORY / f"{locale}.po").open("rb") as file:
-        catalog = read_po(file, locale=locale)
     compiled = BytesIO()
-    write_mo(compiled, catalog)
+    write_mo(compiled, catalog_of(locale))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def catalog_of(locale: str) -> Catalog:
+    """Return the texts of all files of a locale, one file per area of pages.
+
+    Raises:
+        ValueError: two files translate a text differently.
+    """
+    catalog = Catalog(locale=locale)
+    for path in sorted((DIRECTORY / locale).glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file, locale=locale):
+                if not message.id:
+                    continue
+                known = catalog.get(message.id)
+                if known is not None and known.string != message.string:
+                    raise ValueError(f"{path.name} translates {message.id!r} differently")
+                catalog[message.id] = message
+    return catalog
 
 
 @cache

@@ -201,6 +201,8 @@ async def test_every_answer_forbids_foreign_scripts_frames_and_caches(refusing_a
             await nobody.get(f"/project/{PROJECT}/traces"),
         ]
     for answer in answers:
+        # Browsers name the origin of a form only with a policy that allows the referrer.
+        assert answer.headers["referrer-policy"] == "same-origin"
         policy = answer.headers["content-security-policy"]
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract_from_dir
-from babel.messages.pofile import read_po
 
 import query_api.console
-from query_api.console.page import navigation
-from query_api.console.translations import DIRECTORY, ENGLISH, LOCALES, preferred_locale
+from query_api.console.page import GROUPS, Page, registered
+from query_api.console.translations import ENGLISH, LOCALES, catalog_of, preferred_locale
 from tests.query_api.console.browser import signed_in, text_of
 from tests.query_api.harness import PROJECT, Api
 
@@ -25,13 +24,14 @@ def messages() -> set[str | tuple[str, ...]]:
         TEMPLATES, [("**.html", "jinja2.ext:babel_extract")], options,
         keywords={"_": None, "gettext": None, "ngettext": (1, 2)},
     )  # fmt: skip
-    return {text for _, _, text, _, _ in found} | {page.title for page in navigation()}
+    pages = [each for each in registered() if isinstance(each, Page) and each.place is not None]
+    titles = {page.title for page in pages} | set(filter(None, GROUPS.values()))
+    return {text for _, _, text, _, _ in found} | titles
 
 
 @pytest.mark.parametrize("locale", [locale for locale in LOCALES if locale != ENGLISH])
 def test_a_catalog_has_every_text_and_no_other(locale: str) -> None:
-    with (DIRECTORY / f"{locale}.po").open("rb") as file:
-        catalog = read_po(file, locale=locale)
+    catalog = catalog_of(locale)
     translated = {
         message.id if isinstance(message.id, str) else tuple(message.id)
         for message in catalog
