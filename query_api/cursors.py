@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
+from pydantic import Field
 
 from query_api.errors import BadRequestError
 
 LENGTH_MAX: Final = 40_000
 """The keys of a row can be long, such as members of metadata."""
+CursorText = Annotated[str, Field(min_length=1, max_length=LENGTH_MAX)]
+"""A cursor of a request. An id of 1,000 characters can need 8,000 in a cursor."""
 
 Cursor = TypeVar("Cursor", bound=msgspec.Struct)
 

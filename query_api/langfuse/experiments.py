@@ -86,7 +86,9 @@ class _ListParameters(LangfuseParameters):
     from_start_time: Instant | None = None
     limit: Whole = Field(50, ge=1, le=100)
     score_limit: Whole = Field(SCORES_OF_ONE_MAX, ge=1, le=SCORES_OF_ONE_MAX)
-    cursor: Text | None = Field(None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        None, description="`meta.cursor` of the previous page."
+    )
     to_start_time: Instant | None = None
     dataset_id: CommaSeparated | None = None
 

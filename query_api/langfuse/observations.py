@@ -115,7 +115,7 @@ class ObservationListParameters(_FilterParameters, PageParameters):
 
 class ObservationV2ListParameters(_FilterParameters):
     limit: Whole = Field(50, ge=1, le=1000)
-    cursor: Text | None = None
+    cursor: cursors.CursorText | None = None
     fields: Text | None = Field(None, examples=["core,basic,usage"])
     expand_metadata: Text | None = Field(None, description="Metadata keys that are not cut.")
     parse_io_as_json: bool = Field(False, description="Must be false: values are raw strings.")

@@ -48,7 +48,9 @@ class _Cursor(msgspec.Struct, rename="camel"):
 
 class ScoreV3ListParameters(LangfuseParameters):
     limit: Whole = Field(50, ge=1, le=100)
-    cursor: Text | None = Field(None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        None, description="`meta.cursor` of the previous page."
+    )
     fields: Text | None = Field(
         None,
         description="Groups of fields in addition to the core: details (comment, configId,"

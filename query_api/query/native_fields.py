@@ -32,11 +32,12 @@ KEY_CHARS_MAX: Final = 200
 METADATA: Final = "metadata."
 TOKENS: Final = "tokens."
 _AGGREGATION: Final = re.compile(
-    r"(?P<name>.+?)\.(?P<aggregation>sum|avg|min|max|histogram|p\d{1,2}(?:\.\d{1,3})?)\Z",
+    r"(?P<name>.+?)\.(?P<aggregation>sum|avg|min|max|histogram|p\d+(?:\.\d+)?)\Z",
     re.ASCII | re.DOTALL,
 )
 _NUMBERS: Final = ("avg", "min", "max", "percentile", "histogram")
-AGGREGATIONS: Final = "sum, avg, min, max, histogram, p50 … p99.9"
+PERCENTILES: Final = "pN is from p0.001 to p99.999, with at most three decimals"
+AGGREGATIONS: Final = f"sum, avg, min, max, histogram, pN; {PERCENTILES}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class NativeMeasure:
     others: tuple[str, ...] = ()
 
     def allowed(self, name: str) -> tuple[str, ...]:
-        """Return the names with all aggregations; ``p95`` stands for all percentiles."""
-        shown = ("p95" if each == "percentile" else each for each in self.others)
+        """Return the names with all aggregations; ``pN`` stands for all percentiles."""
+        shown = ("pN" if each == "percentile" else each for each in self.others)
         return (*((name,) if self.default else ()), *(f"{name}.{each}" for each in shown))
 
 
@@ -279,4 +280,6 @@ def _unknown(
 ) -> BadRequestError:
     where = "" if position is None else f" at position {position}"
     message = f"{field}: {name[:64]!r}{where} is not {kind}; allowed: {', '.join(allowed)}"
+    if any(each.endswith(".pN") for each in allowed):
+        message = f"{message} ({PERCENTILES})"
     return BadRequestError(message, field=field, allowed=allowed)

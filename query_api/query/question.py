@@ -10,7 +10,8 @@ from query_api.query.fields import Dimension, Measure, View
 from query_api.store.conditions import Condition
 from query_api.store.steps import Runs
 
-PERCENTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?)\Z", re.ASCII)
+PERCENTILE: Final = re.compile(r"p(?!0+(?:\.0+)?\Z)(\d{1,2}(?:\.\d{1,3})?)\Z", re.ASCII)
+"""Percentiles from p0.001 to p99.999."""
 
 
 class GroupBy(NamedTuple):

@@ -24,7 +24,7 @@ from query_api.store.trace_reading import (
     read_traces,
 )
 from query_api.times import InstantUs, iso, iso_or_none
-from query_api.v1.parameters import Name, NativeParameters
+from query_api.v1.parameters import NativeParameters
 from query_api.v1.shapes.owner import SessionOut
 from query_api.v1.spend_amounts import Tokens
 
@@ -40,7 +40,9 @@ class ConversationParameters(NativeParameters):
     """Paging, the earliest trace first."""
 
     limit: Whole = Field(default=50, ge=1, le=TURNS_MAX)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        default=None, description="`meta.cursor` of the previous page."
+    )
 
     def after(self) -> tuple[int, str] | None:
         if self.cursor is None:

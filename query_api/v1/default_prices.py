@@ -22,7 +22,7 @@ from query_api.prices.amounts import usd_per_million
 from query_api.prices.defaults import DefaultPrice, DefaultPriceList, DefaultTier
 from query_api.responses import json_response
 from query_api.times import iso, iso_or_none
-from query_api.v1.parameters import Name, NativeParameters, native_router
+from query_api.v1.parameters import NativeParameters, native_router
 
 
 class Hours(msgspec.Struct):
@@ -71,7 +71,9 @@ class DefaultPriceParameters(NativeParameters):
         examples=["gpt-4o"],
     )
     limit: Whole = Field(default=50, ge=1, le=500)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        default=None, description="`meta.cursor` of the previous page."
+    )
 
 
 class _Position(msgspec.Struct):

@@ -80,7 +80,9 @@ class OwnerParameters(NativeParameters):
     )
     order: Literal["desc", "asc"] = "desc"
     limit: Whole = Field(default=50, ge=1, le=100)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        default=None, description="`meta.cursor` of the previous page."
+    )
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return the conditions on traces."""

@@ -73,7 +73,9 @@ class KeysetParameters(NativeParameters):
     """Paging, newest items first."""
 
     limit: Whole = Field(default=50, ge=1, le=500)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        default=None, description="`meta.cursor` of the previous page."
+    )
 
     def position(self) -> tuple[int, str] | None:
         if self.cursor is None:

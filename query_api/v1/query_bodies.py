@@ -20,7 +20,7 @@ from query_api.query.native_fields import (
     MEASURES,
     group_by_of,
 )
-from query_api.query.native_filters import FIELDS, condition_of, values_condition
+from query_api.query.native_filters import FIELDS, VALUES_MAX, condition_of, values_condition
 from query_api.query.periods import QueryStep
 from query_api.query.request import (
     Compared,
@@ -47,6 +47,10 @@ _OFFSET_MAX_S: Final = 1_100 * 86_400
 Name = Annotated[OneLine, Field(min_length=1, max_length=300)]
 FormulaName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,63}$")]
 FormulaText = Annotated[OneLine, Field(max_length=LENGTH_MAX)]
+
+FilterValues = Annotated[
+    list[Annotated[str, Field(max_length=2_000)]], Field(max_length=VALUES_MAX)
+]
 
 
 def _offset(value: object) -> object:
@@ -109,7 +113,7 @@ class QueryBody(Body):
         + " `metadata.KEY` is a member of the metadata. With `tag`, a row counts under each of its"
         " tags.",
     )
-    filter: dict[Name, list[Annotated[str, Field(max_length=2_000)]]] = Field(
+    filter: dict[Name, FilterValues] = Field(
         default={}, max_length=FILTERS_MAX, description="Allowed values of fields."
     )
     filters: list[FilterBody] = Field(
@@ -153,8 +157,8 @@ class QueryBody(Body):
     limit: Whole | None = Field(
         None, ge=1, description="Maximum rows of a page; by default as many as are allowed."
     )
-    cursor: str | None = Field(
-        None, max_length=cursors.LENGTH_MAX, description="`meta.cursor` of the previous page."
+    cursor: cursors.CursorText | None = Field(
+        None, description="`meta.cursor` of the previous page."
     )
     exact_percentiles: bool = Field(
         False, description="Compute percentiles from all values, not from sketches. It is slower."

@@ -12,7 +12,7 @@ from producers.control.record import ControlRecord
 from query_api import cursors
 from query_api.numbers import Whole
 from query_api.pages import NativeMeta
-from query_api.v1.parameters import Name, NativeParameters
+from query_api.v1.parameters import NativeParameters
 
 RecordT = TypeVar("RecordT", bound=ControlRecord)
 
@@ -24,7 +24,9 @@ class ListParameters(NativeParameters):
     """Paging, oldest records first. Without parameters, all records are returned."""
 
     limit: Whole | None = Field(default=None, ge=1, le=PAGE_MAX)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        default=None, description="`meta.cursor` of the previous page."
+    )
 
 
 class _Position(msgspec.Struct):

@@ -26,7 +26,7 @@ from query_api.openapi.tier_examples import (
 )
 from query_api.pages import NativeMeta
 from query_api.responses import json_response
-from query_api.v1.parameters import Name, NativeParameters, native_router, require_at_most
+from query_api.v1.parameters import NativeParameters, native_router, require_at_most
 
 USER_ID_CHARS_MAX: Final = 1_000
 """Maximum length of a user id, as in events."""
@@ -87,7 +87,9 @@ class TierParameters(NativeParameters):
 
     tier: TierName | None = Field(default=None, description="Only users with this tier.")
     limit: Whole = Field(default=50, ge=1, le=PAGE_MAX)
-    cursor: Name | None = Field(default=None, description="`meta.cursor` of the previous page.")
+    cursor: cursors.CursorText | None = Field(
+        default=None, description="`meta.cursor` of the previous page."
+    )
 
 
 class UserTier(msgspec.Struct):

@@ -18,7 +18,7 @@ from query_api.openapi.price_examples import UNPRICED_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.queries.unpriced import FindUnpriced
 from query_api.times import Instant, InstantUs, iso
-from query_api.v1.parameters import Name, NativeParameters, native_router
+from query_api.v1.parameters import NativeParameters, native_router
 from tracemill.clock import now_us
 
 DEFAULT_RANGE_US: Final = 7 * 86_400_000_000
@@ -38,7 +38,7 @@ class UnpricedParameters(NativeParameters):
         examples=["2026-11-21T12:00:00Z"],
     )
     limit: Whole = Field(default=50, ge=1, le=500)
-    cursor: Name | None = Field(
+    cursor: cursors.CursorText | None = Field(
         default=None,
         description="`meta.cursor` of the previous page. It contains the time range, so `from` and"
         " `to` are not needed with it.",

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from producers.token_sides import tokens_of
+from query_api import cursors
 from query_api.console.page import Page, View
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
@@ -26,7 +27,6 @@ from query_api.store.queries.totals import Owner
 from query_api.times import instant_us, iso
 from query_api.v1.conversations import ConversationParameters, Turn, read_turns
 from query_api.v1.owners import OwnerParameters, read_owner_page
-from query_api.v1.parameters import NAME_MAX
 from tracemill.clock import now_us
 
 ROWS: Final = 50
@@ -78,7 +78,7 @@ async def show_session(view: View) -> Response:
     if not found:
         raise NotFoundError(f"no session {session_id[:128]!r}")
     cursor = view.parameter("cursor")
-    if len(cursor) > NAME_MAX:
+    if len(cursor) > cursors.LENGTH_MAX:
         raise BadRequestError("cursor: not a cursor of this page", field="cursor")
     parameters = ConversationParameters(limit=TURNS, cursor=cursor or None)
     turns, meta = await read_turns(view.context.reader, view.project_id, session_id, parameters)

@@ -17,7 +17,12 @@ from tests.query_api.test_scopes import key_with
     [
         ({"measures": []}, "measures", "at least one"),
         ({"measures": ["count.p95"]}, "measures.0", "count"),
-        ({"measures": ["latency_ms"]}, "measures.0", "latency_ms.p95"),
+        ({"measures": ["latency_ms"]}, "measures.0", "latency_ms.pN"),
+        ({"measures": ["latency_ms.p0"]}, "measures.0", "from p0.001 to p99.999"),
+        ({"measures": ["latency_ms.p0.0"]}, "measures.0", "from p0.001 to p99.999"),
+        ({"measures": ["latency_ms.p100"]}, "measures.0", "from p0.001 to p99.999"),
+        ({"measures": ["latency_ms.p99.9999"]}, "measures.0", "from p0.001 to p99.999"),
+        ({"measures": ["latency_ms.p0.001", "cost_usd.p99.999"]}, "", ""),
         ({"measures": ["weight"]}, "measures.0", "cost_usd"),
         ({"measures": ["tokens."]}, "measures.0", "tokens.TYPE"),
         ({"measures": ["users.avg"]}, "measures.0", "users"),
@@ -25,6 +30,8 @@ from tests.query_api.test_scopes import key_with
         ({"measures": ["count"], "group_by": ["color"]}, "group_by.0", "model"),
         ({"measures": ["count"], "order_by": "-model"}, "order_by", "count"),
         ({"measures": ["count"], "filter": {"color": ["red"]}}, "filter.color", "model"),
+        ({"measures": ["count"], "filter": {"model": ["a"] * 1_001}}, "filter.model", "1000"),
+        ({"measures": ["count"], "filter": {"model": ["a"] * 1_000}}, "", ""),
         (
             {"measures": ["count"], "filters": [{"field": "model", "operator": ">", "value": "a"}]},
             "filters.0.operator", "starts_with",
