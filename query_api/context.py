@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Final
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -67,6 +68,17 @@ class AppContext:
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
     query_engine: QueryEngine
+    _shared: dict[Hashable, Any] = field(default_factory=dict)
+
+    def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Return the object that ``make`` creates at the first call with a key.
+
+        Routes and the console share what limits or remembers requests in this way. Keys are written
+        in the code, so their number is limited.
+        """
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
 
 
 def authenticated(request: Request) -> Principal:

@@ -68,26 +68,48 @@ def add_acknowledgements(router: APIRouter, context: AppContext) -> None:
         body: AcknowledgementBody = _ACKNOWLEDGEMENT_BY_DEFAULT,
     ) -> Response:
         """Stop repeated notifications of an episode. It replaces an earlier acknowledgement."""
-        rule_id = await _rule_of(context, project_id, episode_id)
-        record = Acknowledgement(
-            id=_id_of(project_id, episode_id),
-            project_id=project_id,
-            episode_id=episode_id,
-            rule_id=rule_id,
-            author=body.author,
-            note=body.note,
-            created_us=now_us(),
-        )
-        await _write(context, record)
+        record = await acknowledge_episode(context, project_id, episode_id, body)
         return json_response(shown_acknowledgement(record))
 
     @router.delete(_PATH, status_code=204, summary="Withdraw an acknowledgement")
     async def take_back(project_id: ProjectId, episode_id: EpisodeId) -> Response:
-        record_id = _id_of(project_id, episode_id)
-        if record_id not in context.control.view.in_project(Acknowledgement, project_id):
-            raise NotFoundError(f"no acknowledgement of {episode_id!r}")
-        await context.control.delete(Acknowledgement.kind, record_id)
+        await withdraw_acknowledgement(context, project_id, episode_id)
         return Response(status_code=204)
+
+
+async def acknowledge_episode(
+    context: AppContext, project_id: str, episode_id: str, body: AcknowledgementBody
+) -> Acknowledgement:
+    """Acknowledge an episode of a project.
+
+    Raises:
+        NotFoundError: the project has no such episode.
+        ControlError: the control log does not respond.
+    """
+    record = Acknowledgement(
+        id=_id_of(project_id, episode_id),
+        project_id=project_id,
+        episode_id=episode_id,
+        rule_id=await _rule_of(context, project_id, episode_id),
+        author=body.author,
+        note=body.note,
+        created_us=now_us(),
+    )
+    await _write(context, record)
+    return record
+
+
+async def withdraw_acknowledgement(context: AppContext, project_id: str, episode_id: str) -> None:
+    """Delete the acknowledgement of an episode.
+
+    Raises:
+        NotFoundError: there is none.
+        ControlError: the control log does not respond.
+    """
+    record_id = _id_of(project_id, episode_id)
+    if record_id not in context.control.view.in_project(Acknowledgement, project_id):
+        raise NotFoundError(f"no acknowledgement of {episode_id!r}")
+    await context.control.delete(Acknowledgement.kind, record_id)
 
 
 def _id_of(project_id: str, episode_id: str) -> str:

@@ -128,7 +128,7 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         admin: Admin, project_id: ProjectPath, parameters: Annotated[ListParameters, Query()]
     ) -> Response:
         page, meta = page_of(keys.of(projects.find(admin, project_id)), parameters)
-        return json_response(KeyList([_shown(each) for each in page], meta))
+        return json_response(KeyList([shown_key(each) for each in page], meta))
 
     @router.get(
         f"{_KEYS}/{{key_id}}",
@@ -136,7 +136,7 @@ def admin_keys_router(context: AppContext) -> APIRouter:
         responses={200: documented.response(KeyOut, "The key.", KEY_EXAMPLE)},
     )
     async def get_key(admin: Admin, project_id: ProjectPath, key_id: KeyPath) -> Response:
-        return json_response(_shown(keys.find(projects.find(admin, project_id), key_id)))
+        return json_response(shown_key(keys.find(projects.find(admin, project_id), key_id)))
 
     @router.delete(
         f"{_KEYS}/{{key_id}}",
@@ -176,7 +176,8 @@ def admin_keys_router(context: AppContext) -> APIRouter:
     return router
 
 
-def _shown(key: ApiKey) -> KeyOut:
+def shown_key(key: ApiKey) -> KeyOut:
+    """Return a key as responses show it, without its secret."""
     return KeyOut(
         id=key.id,
         public_key=key.public_key,
@@ -195,4 +196,4 @@ def _iso(at_us: int | None) -> str | None:
 
 
 def _created(issued: IssuedKey) -> KeyCreated:
-    return KeyCreated(**msgspec.structs.asdict(_shown(issued.key)), secret_key=issued.secret)
+    return KeyCreated(**msgspec.structs.asdict(shown_key(issued.key)), secret_key=issued.secret)

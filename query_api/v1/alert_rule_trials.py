@@ -28,7 +28,8 @@ from query_api.quota import Quota
 from query_api.responses import json_response
 from query_api.settings import limit_setting
 from query_api.texts import OneLine
-from query_api.v1.crud import RECORD_ID_MAX, find
+from query_api.v1.crud import RECORD_ID_MAX
+from query_api.v1.records import find
 from tracemill.clock import now_us
 
 RuleId = Annotated[str, Path(max_length=RECORD_ID_MAX, examples=[RULE_EXAMPLE["id"]])]
@@ -65,11 +66,6 @@ class AnnotationsOut(msgspec.Struct):
 
 def add_trials(router: APIRouter, context: AppContext) -> None:
     """Add the routes."""
-    quota = Quota(
-        AlertTest.plural,
-        limit_setting(AlertTest),
-        getattr(context.settings, limit_setting(AlertTest)),
-    )
 
     @router.post(
         "/v1/alert-rules/preview",
@@ -82,8 +78,7 @@ def add_trials(router: APIRouter, context: AppContext) -> None:
     )
     async def preview(project_id: ProjectId, body: AlertRuleBody) -> Response:
         """Validate a rule and render its annotations, without creating it."""
-        rule = new_rule(project_id, body, now_us())
-        return json_response(AnnotationsOut(rendered(rule, sample_values(rule))))
+        return json_response(AnnotationsOut(annotations_of(project_id, body)))
 
     @router.post(
         "/v1/alert-rules/{alert_rule_id}/test-fire",
@@ -103,16 +98,45 @@ def add_trials(router: APIRouter, context: AppContext) -> None:
         Its value is the threshold, and its group has sample values. The state of the rule does not
         change.
         """
-        rule = find(context, AlertRule, project_id, alert_rule_id)
-        test = AlertTest(
-            id=f"test_{secrets.token_hex(12)}",
-            project_id=project_id,
-            rule_id=rule.id,
-            event=body.event,
-            author=body.author,
-            created_us=now_us(),
+        return json_response(
+            await fire_test(context, project_id, alert_rule_id, body), status=STATUS
         )
-        with quota.taken_by(test, context.control.view.in_project(AlertTest, project_id)):
-            await context.control.create(test)
-        shown = TestFireOut(alert_id=trial_alert_id(test), event=test.event, rule_id=rule.id)
-        return json_response(shown, status=STATUS)
+
+
+def annotations_of(project_id: str, body: AlertRuleBody) -> dict[str, str]:
+    """Return the rendered annotations of the rule that a body describes.
+
+    Raises:
+        BadRequestError: it is invalid.
+    """
+    rule = new_rule(project_id, body, now_us())
+    return rendered(rule, sample_values(rule))
+
+
+async def fire_test(
+    context: AppContext, project_id: str, rule_id: str, body: TestFireBody
+) -> TestFireOut:
+    """Send a test alert of a rule.
+
+    Raises:
+        NotFoundError: the project has no such rule.
+        ConflictError: too many test alerts were sent.
+        ControlError: the control log does not respond.
+    """
+    rule = find(context, AlertRule, project_id, rule_id)
+    test = AlertTest(
+        id=f"test_{secrets.token_hex(12)}",
+        project_id=project_id,
+        rule_id=rule.id,
+        event=body.event,
+        author=body.author,
+        created_us=now_us(),
+    )
+    setting = limit_setting(AlertTest)
+    quota = context.shared(
+        (Quota, setting),
+        lambda: Quota(AlertTest.plural, setting, getattr(context.settings, setting)),
+    )
+    with quota.taken_by(test, context.control.view.in_project(AlertTest, project_id)):
+        await context.control.create(test)
+    return TestFireOut(alert_id=trial_alert_id(test), event=test.event, rule_id=rule.id)

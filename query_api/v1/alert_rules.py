@@ -110,15 +110,26 @@ def _add_versions(router: APIRouter, context: AppContext) -> None:
     )
     async def list_versions(project_id: ProjectId, alert_rule_id: RuleId) -> Response:
         """Return the stored versions of a rule, also of a deleted one; the newest 100."""
-        query = FindVersions(project_id, AlertRule.kind, alert_rule_id, VERSIONS_MAX)
-        rows = await context.reader.rows(query, _VersionRow)
-        held = context.control.view.in_project(AlertRule, project_id).get(alert_rule_id)
-        if not rows and held is None:
-            raise NotFoundError(f"no alert rule {alert_rule_id!r}")
-        versions = [found for row in rows if (found := _version(row)) is not None]
-        if held is not None and held.version not in {each.version for each in versions}:
-            versions.insert(0, RuleVersion(held.version, iso(held.updated_us), shown_rule(held)))
+        versions = await read_versions(context, project_id, alert_rule_id)
         return json_response(RuleVersions(versions))
+
+
+async def read_versions(context: AppContext, project_id: str, rule_id: str) -> list[RuleVersion]:
+    """Read the stored versions of a rule, newest first.
+
+    Raises:
+        NotFoundError: the project has and had no such rule.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    query = FindVersions(project_id, AlertRule.kind, rule_id, VERSIONS_MAX)
+    rows = await context.reader.rows(query, _VersionRow)
+    held = context.control.view.in_project(AlertRule, project_id).get(rule_id)
+    if not rows and held is None:
+        raise NotFoundError(f"no alert rule {rule_id!r}")
+    versions = [found for row in rows if (found := _version(row)) is not None]
+    if held is not None and held.version not in {each.version for each in versions}:
+        versions.insert(0, RuleVersion(held.version, iso(held.updated_us), shown_rule(held)))
+    return versions
 
 
 def _version(row: _VersionRow) -> RuleVersion | None:

@@ -91,20 +91,8 @@ def alerts_router(context: AppContext) -> APIRouter:
         project_id: ProjectId, parameters: Annotated[AlertParameters, Query()]
     ) -> Response:
         """Return the alerts that were sent; with `state`, the current states of rules."""
-        if parameters.state is not None:
-            page, meta = await _states(context, project_id, parameters)
-            return json_response(alert_list([_shown_state(context, row) for row in page], meta))
-        query = FindAlerts(
-            project_id,
-            parameters.limit + 1,
-            parameters.position(),
-            parameters.budget_id or "",
-            parameters.rule_id or "",
-            parameters.episode_id or "",
-        )
-        rows = await context.reader.rows(query, AlertRow)
-        alerts, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
-        return json_response(alert_list([_shown(row, event_types) for row in alerts], meta))
+        read = read_alerts if parameters.state is None else read_alert_states
+        return json_response(alert_list(*await read(context, project_id, parameters)))
 
     @router.get(
         "/v1/alerts/{episode_id}",
@@ -113,15 +101,42 @@ def alerts_router(context: AppContext) -> APIRouter:
     )
     async def get_episode(project_id: ProjectId, episode_id: EpisodeId) -> Response:
         """Return the state, the acknowledgement, the exemplars and all alerts of an episode."""
-        return json_response(await _episode(context, project_id, episode_id))
+        return json_response(await read_episode(context, project_id, episode_id))
 
     add_acknowledgements(router, context)
     return router
 
 
-async def _states(
+async def read_alerts(
     context: AppContext, project_id: str, parameters: AlertParameters
-) -> tuple[Any, NativeMeta]:
+) -> tuple[list[Any], NativeMeta]:
+    """Read a page of past alerts, newest first, each in the shape of its event.
+
+    Raises:
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    query = FindAlerts(
+        project_id,
+        parameters.limit + 1,
+        parameters.position(),
+        parameters.budget_id or "",
+        parameters.rule_id or "",
+        parameters.episode_id or "",
+    )
+    rows = await context.reader.rows(query, AlertRow)
+    alerts, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
+    return [_shown(row, context.event_types) for row in alerts], meta
+
+
+async def read_alert_states(
+    context: AppContext, project_id: str, parameters: AlertParameters
+) -> tuple[list[Any], NativeMeta]:
+    """Read a page of the current states of rules, the latest change first.
+
+    Raises:
+        BadRequestError: a parameter is invalid.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
     if parameters.budget_id is not None:
         raise BadRequestError("budget_id: cannot be combined with state", field="budget_id")
     query = FindAlertStates(
@@ -133,10 +148,17 @@ async def _states(
         parameters.episode_id or "",
     )
     rows = await context.reader.rows(query, _StateRow)
-    return keyset_page(rows, parameters.limit, lambda row: (row.since_us, row.group_key))
+    page, meta = keyset_page(rows, parameters.limit, lambda row: (row.since_us, row.group_key))
+    return [_shown_state(context, row) for row in page], meta
 
 
-async def _episode(context: AppContext, project_id: str, episode_id: str) -> EpisodeOut:
+async def read_episode(context: AppContext, project_id: str, episode_id: str) -> EpisodeOut:
+    """Read an episode with its alerts.
+
+    Raises:
+        NotFoundError: the project has no such episode.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
     states, rows = await asyncio.gather(
         context.reader.rows(FindAlertStates(project_id, 1, episode_id=episode_id), AlertStateRow),
         context.reader.rows(FindAlerts(project_id, HISTORY_MAX + 1, episode=episode_id), AlertRow),

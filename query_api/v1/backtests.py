@@ -14,7 +14,7 @@ from query_api.body import Body
 from query_api.context import AppContext
 from query_api.errors import BadRequestError, TooCostlyError
 from query_api.times import SECOND_US
-from query_api.v1.crud import find
+from query_api.v1.records import find
 from tracemill.clock import now_us
 
 POINTS_MAX: Final = 1_000
@@ -85,6 +85,12 @@ def past_range(
         raise BadRequestError(f"from: must be at most {limit_s} s before `to`", field="from")
     step_s = max(resolution_s, -(-(to_s - from_s) // POINTS_MAX // resolution_s) * resolution_s)
     return PastRange(from_s, to_s, step_s, SERIES_MAX)
+
+
+def one_at_a_time(context: AppContext, kind: str) -> asyncio.Semaphore:
+    """Return what lets one backtest of a kind of records run at a time in this application."""
+    found: asyncio.Semaphore = context.shared(("backtests", kind), lambda: asyncio.Semaphore(1))
+    return found
 
 
 def too_many_rows(context: AppContext) -> TooCostlyError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -30,7 +29,7 @@ from query_api.openapi.budget_backtest_examples import (
 from query_api.responses import json_response
 from query_api.store.queries.budget_past import CountSpendGroups, ReadBudgetSpend
 from query_api.times import SECOND_US, RecordInstant, iso
-from query_api.v1.backtests import evaluated, past_range, record_of, too_many_rows
+from query_api.v1.backtests import evaluated, one_at_a_time, past_range, record_of, too_many_rows
 
 NOT_EVALUATED = "burn_rate: its windows are shorter than the stored quarters of an hour"
 
@@ -100,8 +99,7 @@ class BudgetBacktestOut(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
 
 
 def add_budget_backtest(router: APIRouter, context: AppContext) -> None:
-    """Add the route. One backtest runs at a time; others wait."""
-    one_at_a_time = asyncio.Semaphore(1)
+    """Add the route."""
 
     @router.post(
         "/v1/budgets/backtest",
@@ -118,24 +116,36 @@ def add_budget_backtest(router: APIRouter, context: AppContext) -> None:
         The budget is not created. Spend is stored by quarters of an hour, with all corrections, so
         that nothing is taken back as on the stream. The tiers of users are the current ones.
         """
-        budget = record_of(
-            context,
-            Budget,
-            project_id,
-            field="budget",
-            body=body.budget,
-            record_id=body.budget_id,
-            new=new_budget,
-        )
-        within = past_range(
-            context,
-            body.from_us,
-            body.to_us,
-            setting="budget_backtest_range_max_s",
-            resolution_s=QUARTER_S,
-        )
-        async with one_at_a_time:
-            return json_response(await _backtest(context, budget, within))
+        return json_response(await backtest_budget(context, project_id, body))
+
+
+async def backtest_budget(
+    context: AppContext, project_id: str, body: BudgetBacktestBody
+) -> BudgetBacktestOut:
+    """Evaluate a budget on stored spend. One backtest runs at a time; others wait.
+
+    Raises:
+        BadRequestError, NotFoundError: as ``record_of`` and ``past_range``.
+        TooCostlyError, UnavailableError: as ``Reader.rows``; the former also if it takes too long.
+    """
+    budget = record_of(
+        context,
+        Budget,
+        project_id,
+        field="budget",
+        body=body.budget,
+        record_id=body.budget_id,
+        new=new_budget,
+    )
+    within = past_range(
+        context,
+        body.from_us,
+        body.to_us,
+        setting="budget_backtest_range_max_s",
+        resolution_s=QUARTER_S,
+    )
+    async with one_at_a_time(context, "budget"):
+        return await _backtest(context, budget, within)
 
 
 async def _backtest(context: AppContext, budget: Budget, within: PastRange) -> BudgetBacktestOut:

@@ -23,8 +23,9 @@ from query_api.numbers import Whole
 from query_api.openapi.v1_examples import BUDGET_EXAMPLE, BUDGET_STATUS_EXAMPLE
 from query_api.responses import json_response
 from query_api.v1.budget_backtests import add_budget_backtest
-from query_api.v1.crud import Change, Create, Resource, find
+from query_api.v1.crud import Change, Create, Resource
 from query_api.v1.parameters import Name, NativeParameters
+from query_api.v1.records import find
 from tracemill.clock import now_us
 
 BudgetId = Annotated[str, Path(max_length=128, examples=[BUDGET_EXAMPLE["id"]])]

@@ -33,13 +33,9 @@ from query_api.openapi.channel_examples import (
 from query_api.responses import json_response
 from query_api.texts import RecordName
 from query_api.times import iso
-from query_api.v1.crud import Change, Create, Resource, find
-from query_api.v1.delivery_requests import (
-    DeliveryRequested,
-    IdempotencyKey,
-    request_creation,
-    require_enabled,
-)
+from query_api.v1.crud import Change, Create, Resource
+from query_api.v1.delivery_requests import DeliveryRequested, IdempotencyKey, request_test
+from query_api.v1.records import find
 from query_api.v1.webhooks import EventName, require_known_events
 from query_api.validation_messages import message_of
 from tracemill.clock import now_us
@@ -257,8 +253,6 @@ def _changed(channel: Channel, body: ChannelChange) -> Channel:
 
 
 def _add_requests(router: APIRouter, context: AppContext) -> None:
-    create_request = request_creation(context)
-
     @router.post(
         "/v1/channels/{channel_id}/preview",
         summary="Preview a message of a channel",
@@ -273,23 +267,7 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
     ) -> Response:
         """Render the channel's templates, or those of the body; nothing is sent."""
         channel = find(context, Channel, project_id, channel_id)
-        title = channel.title_template if body.title_template is None else body.title_template
-        text = channel.text_template if body.text_template is None else body.text_template
-        _check_templates(context, title, text)
-        message = sample_message(context.event_types, body.state, title, text)
-        kind = type_of(channel.type)
-        settings = parsed(kind, channel.settings)
-        outgoing = kind.outgoing(settings, message, now_us())
-        if isinstance(outgoing, Email):
-            shown: Any = {"subject": outgoing.subject, "text": outgoing.text}
-            url = kind.address(settings)
-        else:
-            shown = msgspec.json.decode(outgoing.body)
-            url = HIDDEN if "url" in kind.secrets else kind.address(settings)
-        hidden = _without(shown, [str(channel.settings.get(name)) for name in kind.secrets])
-        return json_response(
-            PreviewOut(title=message.title, text=message.text, url=url, body=hidden)
-        )
+        return json_response(preview_message(context, channel, body))
 
     @router.post(
         "/v1/channels/{channel_id}/test",
@@ -306,12 +284,30 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
     ) -> Response:
         """Send a test message; `GET /v1/deliveries/{delivery_id}` shows the result."""
         channel = find(context, Channel, project_id, channel_id)
-        require_enabled(channel)
-        request = await create_request(
-            project_id, "channel", channel.id, idempotency_key, action="test"
-        )
-        answer = DeliveryRequested(request_id=request.id, delivery_id=f"{request.id}~{channel.id}")
-        return json_response(answer, status=202)
+        return json_response(await request_test(context, channel, idempotency_key), status=202)
+
+
+def preview_message(context: AppContext, channel: Channel, body: PreviewBody) -> PreviewOut:
+    """Render the message of a channel about a sample alert.
+
+    Raises:
+        BadRequestError: a template is not valid.
+    """
+    title = channel.title_template if body.title_template is None else body.title_template
+    text = channel.text_template if body.text_template is None else body.text_template
+    _check_templates(context, title, text)
+    message = sample_message(context.event_types, body.state, title, text)
+    kind = type_of(channel.type)
+    settings = parsed(kind, channel.settings)
+    outgoing = kind.outgoing(settings, message, now_us())
+    if isinstance(outgoing, Email):
+        shown: Any = {"subject": outgoing.subject, "text": outgoing.text}
+        url = kind.address(settings)
+    else:
+        shown = msgspec.json.decode(outgoing.body)
+        url = HIDDEN if "url" in kind.secrets else kind.address(settings)
+    hidden = _without(shown, [str(channel.settings.get(name)) for name in kind.secrets])
+    return PreviewOut(title=message.title, text=message.text, url=url, body=hidden)
 
 
 def _without(value: Any, hidden: list[str]) -> Any:
@@ -323,7 +319,8 @@ def _without(value: Any, hidden: list[str]) -> Any:
     return HIDDEN if isinstance(value, str) and value in hidden else value
 
 
-def _shown(channel: Channel) -> ChannelOut:
+def shown_channel(channel: Channel) -> ChannelOut:
+    """Return a channel as responses show it, without secrets."""
     kind = CHANNEL_TYPES.get(channel.type)
     return ChannelOut(
         id=channel.id,
@@ -345,7 +342,7 @@ RESOURCE: Final = Resource(
     path="/v1/channels",
     body=ChannelBody,
     create=_create,
-    shown=_shown,
+    shown=shown_channel,
     shown_type=ChannelOut,
     example=CHANNEL_EXAMPLE,
     change=Change(ChannelChange, _changed, check=_check_change),

@@ -18,14 +18,12 @@ from starlette.responses import Response
 
 from producers.control.record import ControlRecord
 from query_api.context import AppContext, Author, ProjectId
-from query_api.errors import NotFoundError
 from query_api.pages import NativeMeta
-from query_api.quota import Quota
 from query_api.responses import json_response
-from query_api.settings import limit_setting
-from query_api.v1.etags import IfMatch, Precondition, expected_version, with_etag
+from query_api.v1.etags import IfMatch, Precondition, with_etag
 from query_api.v1.parameters import native_router
 from query_api.v1.record_pages import ListParameters, page_of
+from query_api.v1.records import records_of
 
 RecordT = TypeVar("RecordT", bound=ControlRecord)
 BodyT = TypeVar("BodyT", bound=BaseModel)
@@ -100,18 +98,6 @@ class Resource(Generic[RecordT, BodyT]):
         return "_".join(filter(None, (action, self.group, (noun or self.noun).replace(" ", "_"))))
 
 
-def find(context: AppContext, record: type[RecordT], owner: str | None, record_id: str) -> RecordT:
-    """Return a record of a project, or of the installation.
-
-    Raises:
-        NotFoundError: the owner has no such record.
-    """
-    found = context.control.view.in_project(record, owner).get(record_id)
-    if found is None:
-        raise NotFoundError(f"no {record.kind.replace('_', ' ')} {record_id!r}")
-    return found
-
-
 def crud_router(context: AppContext, resource: Resource[Any, Any]) -> APIRouter:
     """Return the routes of a resource."""
     router = native_router(resource.record.plural)
@@ -121,21 +107,11 @@ def crud_router(context: AppContext, resource: Resource[Any, Any]) -> APIRouter:
     if resource.change is not None:
         _add_change(router, context, resource, resource.change)
     if resource.replace is not None:
-        _add_replace(router, context, resource, resource.replace)
+        _add_replace(router, context, resource)
     _add_delete(router, context, resource)
     for add in resource.routes:
         add(router, context)
     return router
-
-
-def _by(author: str, record: RecordT) -> RecordT:
-    """Return a record with the author of its last change, if its kind has one.
-
-    An author that the body named remains.
-    """
-    if getattr(record, "author", None) != "":
-        return record
-    return record.model_copy(update={"author": author})
 
 
 def record_id_of(resource_kind: str, example: Any) -> Any:
@@ -146,21 +122,11 @@ def record_id_of(resource_kind: str, example: Any) -> Any:
 
 
 def _add_create(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
-    record = resource.record
-    setting = resource.limit_setting or limit_setting(record)
-    limit = getattr(context.settings, setting, record.per_project_max)
-    quota = Quota(record.plural, setting, limit) if limit is not None else None
-    make = resource.create(context)
+    records = records_of(context, resource)
     shown = resource.created or resource.shown
 
     async def create(owner: Any, body: BaseModel, author: Author) -> Response:
-        made = await make(owner, body)  # type: ignore[arg-type]  # FastAPI has validated it
-        made = _by(author, made)
-        if quota is None:
-            await context.control.create(made)
-        else:
-            with quota.taken_by(made, context.control.view.in_project(record, owner)):
-                await context.control.create(made)
+        made = await records.create(owner, body, author)  # type: ignore[arg-type]  # FastAPI has validated it
         return _response(resource, made, shown, status=201)
 
     create.__annotations__.update(owner=resource.owner, body=resource.body)
@@ -190,11 +156,10 @@ def _list_of(shown_type: type[msgspec.Struct]) -> type[msgspec.Struct]:
 
 def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
     list_type = _list_of(resource.shown_type)
+    records = records_of(context, resource)
 
     async def list_records(owner: Any, parameters: Annotated[ListParameters, Query()]) -> Response:
-        records = context.control.view.in_project(resource.record, owner).values()
-        ordered = sorted(records, key=lambda each: each.position)
-        page, meta = page_of(ordered, parameters)
+        page, meta = page_of(records.of(owner), parameters)
         return json_response(list_type([resource.shown(each) for each in page], meta))
 
     list_records.__annotations__["owner"] = resource.owner
@@ -215,9 +180,10 @@ def _add_list(router: APIRouter, context: AppContext, resource: Resource[RecordT
 
 
 def _add_get(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
+    records = records_of(context, resource)
+
     async def get(owner: Any, record_id: str) -> Response:
-        found = find(context, resource.record, owner, record_id)
-        return _response(resource, found, resource.shown)
+        return _response(resource, records.find(owner, record_id), resource.shown)
 
     _annotate(get, resource)
     router.add_api_route(
@@ -236,22 +202,13 @@ def _add_change(
     resource: Resource[RecordT, BodyT],
     change: Change[RecordT, Any],
 ) -> None:
-    check = None if change.check is None else change.check(context)
+    records = records_of(context, resource)
 
     async def change_record(
         owner: Any, record_id: str, body: BaseModel, if_match: IfMatch, author: Author
     ) -> Response:
-        found = find(context, resource.record, owner, record_id)
-        if check is not None:
-            await check(body, found)
-        return await _write(
-            context,
-            resource,
-            owner,
-            record_id,
-            if_match,
-            lambda held: _by(author, change.apply(held, body)),
-        )
+        written = await records.change(owner, record_id, body, author, if_match)
+        return _response(resource, written, resource.shown)
 
     _annotate(change_record, resource, body=change.body)
     router.add_api_route(
@@ -266,22 +223,15 @@ def _add_change(
 
 
 def _add_replace(
-    router: APIRouter,
-    context: AppContext,
-    resource: Resource[RecordT, BodyT],
-    replace: Callable[[RecordT, BodyT], RecordT],
+    router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]
 ) -> None:
+    records = records_of(context, resource)
+
     async def replace_record(
         owner: Any, record_id: str, body: BaseModel, if_match: IfMatch, author: Author
     ) -> Response:
-        return await _write(
-            context,
-            resource,
-            owner,
-            record_id,
-            if_match,
-            lambda held: _by(author, replace(held, body)),  # type: ignore[arg-type]  # FastAPI has validated it
-        )
+        written = await records.replace(owner, record_id, body, author, if_match)  # type: ignore[arg-type]  # FastAPI has validated it
+        return _response(resource, written, resource.shown)
 
     _annotate(replace_record, resource, body=resource.body)
     router.add_api_route(
@@ -295,24 +245,9 @@ def _add_replace(
     )
 
 
-async def _write(
-    context: AppContext,
-    resource: Resource[RecordT, Any],
-    owner: str | None,
-    record_id: str,
-    if_match: Precondition | None,
-    changed: Callable[[RecordT], RecordT],
-) -> Response:
-    """Write the record that ``changed`` returns, and return it."""
-    held = find(context, resource.record, owner, record_id)
-    expected = await expected_version(context.control, resource.record, held.id, if_match)
-    written = await context.control.update(resource.record, held.id, changed, expected=expected)
-    if written is None:
-        raise NotFoundError(f"no {resource.noun.replace('_', ' ')} {record_id!r}")
-    return _response(resource, written, resource.shown)
-
-
 def _add_delete(router: APIRouter, context: AppContext, resource: Resource[RecordT, BodyT]) -> None:
+    records = records_of(context, resource)
+
     async def delete(owner: Any, record_id: str) -> Response:
         return await _delete(owner, record_id, None)
 
@@ -320,9 +255,7 @@ def _add_delete(router: APIRouter, context: AppContext, resource: Resource[Recor
         return await _delete(owner, record_id, if_match)
 
     async def _delete(owner: str | None, record_id: str, if_match: Precondition | None) -> Response:
-        found = find(context, resource.record, owner, record_id)
-        expected = await expected_version(context.control, resource.record, found.id, if_match)
-        await context.control.delete(found.kind, found.id, expected=expected)
+        await records.delete(owner, record_id, if_match)
         return Response(status_code=204)
 
     endpoint = delete_version if resource.versioned else delete

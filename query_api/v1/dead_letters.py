@@ -60,18 +60,32 @@ def dead_letters_router(context: AppContext) -> APIRouter:
     async def list_dead_letters(
         project_id: ProjectId, parameters: Annotated[DeadLetterParameters, Query()]
     ) -> Response:
-        query = FindDeadLetters(
-            project_id,
-            parameters.limit + 1,
-            parameters.position(),
-            parameters.stage or "",
-            parameters.reason or "",
+        return json_response(
+            DeadLetterList(*await read_dead_letters(context, project_id, parameters))
         )
-        rows = await context.reader.rows(query, StoredDeadLetter)
-        page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
-        return json_response(DeadLetterList([_shown(row) for row in page], meta))
 
     return router
+
+
+async def read_dead_letters(
+    context: AppContext, project_id: str, parameters: DeadLetterParameters
+) -> tuple[list[DeadLetterOut], NativeMeta]:
+    """Read a page of dead letters, newest first.
+
+    Raises:
+        BadRequestError: a parameter is invalid.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    query = FindDeadLetters(
+        project_id,
+        parameters.limit + 1,
+        parameters.position(),
+        parameters.stage or "",
+        parameters.reason or "",
+    )
+    rows = await context.reader.rows(query, StoredDeadLetter)
+    page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.id))
+    return [_shown(row) for row in page], meta
 
 
 def without_positions(payload: str) -> str:

@@ -24,8 +24,7 @@ from query_api.times import iso
 from query_api.v1.delivery_requests import (
     DeliveryRequested,
     IdempotencyKey,
-    request_creation,
-    require_enabled,
+    request_delivery,
 )
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
 from tracemill.clock import now_us
@@ -80,7 +79,6 @@ class DeliveryParameters(KeysetParameters):
 
 def deliveries_router(context: AppContext) -> APIRouter:
     router = native_router("deliveries")
-    create_request = request_creation(context)
 
     @router.get(
         "/v1/deliveries",
@@ -93,23 +91,8 @@ def deliveries_router(context: AppContext) -> APIRouter:
         project_id: ProjectId, parameters: Annotated[DeliveryParameters, Query()]
     ) -> Response:
         """List deliveries that were attempted, with their last attempt."""
-        if parameters.webhook_id and parameters.channel_id:
-            raise BadRequestError(
-                "channel_id: cannot be combined with webhook_id", field="channel_id"
-            )
-        query = FindDeliveries(
-            project_id,
-            parameters.limit + 1,
-            parameters.position(),
-            parameters.webhook_id or parameters.channel_id or "",
-            parameters.alert_id or "",
-            parameters.status or "",
-        )
-        rows = await context.reader.rows(query, DeliveryAttemptRow)
-        page, meta = keyset_page(
-            rows, parameters.limit, lambda row: (row.created_us, row.delivery_id)
-        )
-        return json_response(DeliveryList([DeliveryOut(**_fields(row)) for row in page], meta))
+        page, meta = await read_deliveries(context, project_id, parameters)
+        return json_response(DeliveryList(page, meta))
 
     @router.get(
         "/v1/deliveries/{delivery_id}",
@@ -121,9 +104,7 @@ def deliveries_router(context: AppContext) -> APIRouter:
         },
     )
     async def get_delivery(project_id: ProjectId, delivery_id: DeliveryId) -> Response:
-        rows = await _attempts(context, project_id, delivery_id)
-        shown = DeliveryWithAttempts(**_fields(rows[-1]), log=[_attempt(row) for row in rows])
-        return json_response(shown)
+        return json_response(await read_delivery(context, project_id, delivery_id))
 
     @router.post(
         "/v1/deliveries/{delivery_id}/redeliver",
@@ -139,28 +120,72 @@ def deliveries_router(context: AppContext) -> APIRouter:
         project_id: ProjectId, delivery_id: DeliveryId, idempotency_key: IdempotencyKey = None
     ) -> Response:
         """Deliver an alert to its webhook again, with the same `webhook-id`."""
-        row = (await _attempts(context, project_id, delivery_id))[-1]
-        webhook = context.control.view.in_project(Webhook, project_id).get(row.target_id)
-        if webhook is None:
-            raise ConflictError("only deliveries to an existing webhook can be repeated")
-        require_enabled(webhook)
-        age_max_h = context.settings.redelivery_age_max_h
-        if row.created_us < now_us() - age_max_h * _HOUR_US:
-            raise ConflictError(f"the alert is older than {age_max_h} hours")
-        (alert_id,) = row.alert_ids
-        request = await create_request(
-            project_id,
-            "webhook",
-            webhook.id,
-            idempotency_key,
-            action="redeliver",
-            alert_id=alert_id,
-        )
-        repeated = f"{alert_id}~{webhook.id}~{request.id}"
-        answer = DeliveryRequested(request_id=request.id, delivery_id=repeated)
+        answer = await repeat_delivery(context, project_id, delivery_id, idempotency_key)
         return json_response(answer, status=202)
 
     return router
+
+
+async def read_deliveries(
+    context: AppContext, project_id: str, parameters: DeliveryParameters
+) -> tuple[list[DeliveryOut], NativeMeta]:
+    """Read a page of deliveries, newest first.
+
+    Raises:
+        BadRequestError: a parameter is invalid.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    if parameters.webhook_id and parameters.channel_id:
+        raise BadRequestError("channel_id: cannot be combined with webhook_id", field="channel_id")
+    query = FindDeliveries(
+        project_id,
+        parameters.limit + 1,
+        parameters.position(),
+        parameters.webhook_id or parameters.channel_id or "",
+        parameters.alert_id or "",
+        parameters.status or "",
+    )
+    rows = await context.reader.rows(query, DeliveryAttemptRow)
+    page, meta = keyset_page(rows, parameters.limit, lambda row: (row.created_us, row.delivery_id))
+    return [DeliveryOut(**_fields(row)) for row in page], meta
+
+
+async def read_delivery(
+    context: AppContext, project_id: str, delivery_id: str
+) -> DeliveryWithAttempts:
+    """Read a delivery with its attempts.
+
+    Raises:
+        NotFoundError: the project has no such delivery, or it was not attempted yet.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    rows = await _attempts(context, project_id, delivery_id)
+    return DeliveryWithAttempts(**_fields(rows[-1]), log=[_attempt(row) for row in rows])
+
+
+async def repeat_delivery(
+    context: AppContext, project_id: str, delivery_id: str, idempotency_key: str | None = None
+) -> DeliveryRequested:
+    """Request that an alert is delivered to its webhook again.
+
+    Raises:
+        NotFoundError: as ``read_delivery``.
+        ConflictError: it cannot be repeated.
+        ControlError: the control log does not respond.
+    """
+    row = (await _attempts(context, project_id, delivery_id))[-1]
+    webhook = context.control.view.in_project(Webhook, project_id).get(row.target_id)
+    if webhook is None:
+        raise ConflictError("only deliveries to an existing webhook can be repeated")
+    age_max_h = context.settings.redelivery_age_max_h
+    if row.created_us < now_us() - age_max_h * _HOUR_US:
+        raise ConflictError(f"the alert is older than {age_max_h} hours")
+    (alert_id,) = row.alert_ids
+    request = await request_delivery(
+        context, webhook, idempotency_key, action="redeliver", alert_id=alert_id
+    )
+    repeated = f"{alert_id}~{webhook.id}~{request.id}"
+    return DeliveryRequested(request_id=request.id, delivery_id=repeated)
 
 
 async def _attempts(

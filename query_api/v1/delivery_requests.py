@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -45,7 +44,7 @@ class DeliveryRequested(msgspec.Struct, kw_only=True):
     """The delivery in `/v1/deliveries`; null if the request can create several."""
 
 
-def require_enabled(target: Webhook | Channel) -> None:
+def _require_enabled(target: Webhook | Channel) -> None:
     """Refuse a request about a receiver that is disabled.
 
     Raises:
@@ -55,44 +54,54 @@ def require_enabled(target: Webhook | Channel) -> None:
         raise ConflictError(f"the {target.kind} is disabled: enable it with PATCH first")
 
 
-CreateRequest = Callable[..., Awaitable[DeliveryRequest]]
+async def request_delivery(
+    context: AppContext,
+    target: Webhook | Channel,
+    idempotency_key: str | None = None,
+    **fields: Any,
+) -> DeliveryRequest:
+    """Create a request about a receiver, with further fields of the record.
 
-
-def request_creation(context: AppContext) -> CreateRequest:
-    """Return the function that creates requests."""
+    Raises:
+        ConflictError: the receiver is disabled, or the project has too many requests.
+        ControlError: the control log does not respond.
+    """
+    _require_enabled(target)
+    project_id = target.project_id
+    request = DeliveryRequest(
+        id=_id_of(project_id, target.id, idempotency_key),
+        project_id=project_id,
+        target_kind="webhook" if isinstance(target, Webhook) else "channel",
+        target_id=target.id,
+        created_us=now_us(),
+        **fields,
+    )
     setting = limit_setting(DeliveryRequest)
-    quota = Quota(DeliveryRequest.plural, setting, getattr(context.settings, setting))
+    quota = context.shared(
+        (Quota, setting),
+        lambda: Quota(DeliveryRequest.plural, setting, getattr(context.settings, setting)),
+    )
+    kept = context.control.view.in_project(DeliveryRequest, project_id)
+    if request.id in kept:
+        return kept[request.id]
+    await _remove_old(context, project_id)
+    try:
+        with quota.taken_by(request, kept):
+            await context.control.create(request)
+    except ControlConflictError:  # the same key was used at the same time
+        found = context.control.view[DeliveryRequest].get(request.id)
+        if found is None:
+            raise
+        return found
+    return request
 
-    async def create(
-        project_id: str,
-        kind: TargetKind,
-        target_id: str,
-        idempotency_key: str | None,
-        **fields: Any,
-    ) -> DeliveryRequest:
-        request = DeliveryRequest(
-            id=_id_of(project_id, target_id, idempotency_key),
-            project_id=project_id,
-            target_kind=kind,
-            target_id=target_id,
-            created_us=now_us(),
-            **fields,
-        )
-        kept = context.control.view.in_project(DeliveryRequest, project_id)
-        if request.id in kept:
-            return kept[request.id]
-        await _remove_old(context, project_id)
-        try:
-            with quota.taken_by(request, kept):
-                await context.control.create(request)
-        except ControlConflictError:  # the same key was used at the same time
-            found = context.control.view[DeliveryRequest].get(request.id)
-            if found is None:
-                raise
-            return found
-        return request
 
-    return create
+async def request_test(
+    context: AppContext, target: Webhook | Channel, idempotency_key: str | None = None
+) -> DeliveryRequested:
+    """Request a test of a receiver. Raises like ``request_delivery``."""
+    request = await request_delivery(context, target, idempotency_key, action="test")
+    return DeliveryRequested(request_id=request.id, delivery_id=f"{request.id}~{target.id}")
 
 
 async def _remove_old(context: AppContext, project_id: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ from query_api.errors import BadRequestError
 from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQUEST_EXAMPLE
 from query_api.responses import json_response
 from query_api.times import SECOND_US, RecordInstant, iso
-from query_api.v1.backtests import evaluated, past_range, record_of
+from query_api.v1.backtests import evaluated, one_at_a_time, past_range, record_of
 from query_api.v1.rule_past import PANE_S, read_past, resolution_s, source_of
 
 
@@ -78,8 +77,7 @@ class BacktestOut(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
 
 
 def add_backtest(router: APIRouter, context: AppContext) -> None:
-    """Add the route. One backtest runs at a time; others wait."""
-    one_at_a_time = asyncio.Semaphore(1)
+    """Add the route."""
 
     @router.post(
         "/v1/alert-rules/backtest",
@@ -97,31 +95,42 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
         sums of 15 minutes, others on sums of 10 seconds. Rules about single traces and calls
         compare their final values when they ended; `series` has those that meet the condition.
         """
-        rule = record_of(
+        return json_response(await backtest_rule(context, project_id, body))
+
+
+async def backtest_rule(context: AppContext, project_id: str, body: BacktestBody) -> BacktestOut:
+    """Evaluate a rule on stored windows. One backtest runs at a time; others wait.
+
+    Raises:
+        BadRequestError, NotFoundError: as ``record_of`` and ``past_range``; or the rule cannot be
+            evaluated.
+        TooCostlyError, UnavailableError: as ``Reader.rows``; the former also if it takes too long.
+    """
+    rule = record_of(
+        context,
+        AlertRule,
+        project_id,
+        field="rule",
+        body=body.rule,
+        record_id=body.rule_id,
+        new=new_rule,
+    )
+    within = past_range(
+        context,
+        body.from_us,
+        body.to_us,
+        setting="backtest_range_max_s",
+        resolution_s=PANE_S,
+    )
+    async with one_at_a_time(context, "rule"):
+        past = await read_past(context, rule, within)
+        found = await evaluated(
             context,
-            AlertRule,
-            project_id,
-            field="rule",
-            body=body.rule,
-            record_id=body.rule_id,
-            new=new_rule,
+            lambda is_cancelled: context.backtester.evaluate(rule, past, within, is_cancelled),
         )
-        within = past_range(
-            context,
-            body.from_us,
-            body.to_us,
-            setting="backtest_range_max_s",
-            resolution_s=PANE_S,
-        )
-        async with one_at_a_time:
-            past = await read_past(context, rule, within)
-            found = await evaluated(
-                context,
-                lambda is_cancelled: context.backtester.evaluate(rule, past, within, is_cancelled),
-            )
-        if found.fault:
-            raise BadRequestError(f"rule: {found.fault}", field="rule")
-        return json_response(_shown(context, rule, within, found))
+    if found.fault:
+        raise BadRequestError(f"rule: {found.fault}", field="rule")
+    return _shown(context, rule, within, found)
 
 
 def _shown(

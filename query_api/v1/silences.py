@@ -16,7 +16,8 @@ from query_api.errors import BadRequestError, NotFoundError
 from query_api.openapi.alert_examples import SILENCE_EXAMPLE
 from query_api.responses import json_response
 from query_api.times import SECOND_US, iso
-from query_api.v1.crud import RECORD_ID_MAX, Change, Create, Resource, find
+from query_api.v1.crud import RECORD_ID_MAX, Change, Create, Resource
+from query_api.v1.records import find
 from tracemill.clock import now_us
 
 SilenceId = Annotated[str, Path(max_length=RECORD_ID_MAX, examples=[SILENCE_EXAMPLE["id"]])]
@@ -105,15 +106,26 @@ def _add_expire(router: APIRouter, context: AppContext) -> None:
     )
     async def expire(project_id: ProjectId, silence_id: SilenceId) -> Response:
         """End a silence now."""
-        held = find(context, Silence, project_id, silence_id)
-        at_us = now_us()
-        written = await context.control.update(Silence, held.id, lambda each: _expired(each, at_us))
-        if written is None:
-            raise NotFoundError(f"no silence {silence_id!r}")
-        return json_response(_shown(written))
+        return json_response(shown_silence(await expire_silence(context, project_id, silence_id)))
 
 
-def _shown(silence: Silence) -> SilenceOut:
+async def expire_silence(context: AppContext, project_id: str, silence_id: str) -> Silence:
+    """End a silence of a project now.
+
+    Raises:
+        NotFoundError: the project has no such silence.
+        ControlError: the control log does not respond.
+    """
+    held = find(context, Silence, project_id, silence_id)
+    at_us = now_us()
+    written = await context.control.update(Silence, held.id, lambda each: _expired(each, at_us))
+    if written is None:
+        raise NotFoundError(f"no silence {silence_id!r}")
+    return written
+
+
+def shown_silence(silence: Silence) -> SilenceOut:
+    """Return a silence as responses show it."""
     at_us = now_us()
     state = "active"
     if silence.ends_us is not None and silence.ends_us <= at_us:
@@ -151,7 +163,7 @@ RESOURCE: Final[Resource[Any, Any]] = Resource(
     path="/v1/silences",
     body=SilenceBody,
     create=_create,
-    shown=_shown,
+    shown=shown_silence,
     shown_type=SilenceOut,
     example=SILENCE_EXAMPLE,
     change=Change(SilenceChange, _changed),

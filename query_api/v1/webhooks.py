@@ -29,14 +29,15 @@ from query_api.openapi.v1_examples import (
 from query_api.responses import json_response
 from query_api.texts import Lines
 from query_api.times import Instant, iso
-from query_api.v1.crud import Change, Create, Resource, find
+from query_api.v1.crud import Change, Create, Resource
 from query_api.v1.delivery_requests import (
     DeliveryRequested,
     IdempotencyKey,
-    request_creation,
-    require_enabled,
+    request_delivery,
+    request_test,
 )
 from query_api.v1.etags import with_etag
+from query_api.v1.records import find
 from tracemill.clock import now_us
 
 EventName = Annotated[str, Field(max_length=100)]
@@ -192,16 +193,29 @@ def _add_rotation(router: APIRouter, context: AppContext) -> None:
         For `overlap_s` seconds, deliveries have two signatures in `webhook-signature`: with the new
         secret, and with the old one.
         """
-        found = find(context, Webhook, project_id, webhook_id)
-        secret, until_us = new_signing_secret(), now_us() + body.overlap_s * _SECOND_US
-        rotated = await context.control.update(
-            Webhook, found.id, lambda held: held.with_new_secret(secret, until_us)
-        )
-        if rotated is None:
-            raise NotFoundError(f"no webhook {webhook_id!r}")
+        rotated = await rotate_webhook(context, project_id, webhook_id, body)
         response = json_response(_created(rotated))
         with_etag(response, rotated)
         return response
+
+
+async def rotate_webhook(
+    context: AppContext, project_id: str, webhook_id: str, body: SecretRotation
+) -> Webhook:
+    """Replace the secret of a webhook.
+
+    Raises:
+        NotFoundError: the project has no such webhook.
+        ControlError: the control log does not respond.
+    """
+    found = find(context, Webhook, project_id, webhook_id)
+    secret, until_us = new_signing_secret(), now_us() + body.overlap_s * _SECOND_US
+    rotated = await context.control.update(
+        Webhook, found.id, lambda held: held.with_new_secret(secret, until_us)
+    )
+    if rotated is None:
+        raise NotFoundError(f"no webhook {webhook_id!r}")
+    return rotated
 
 
 class Redelivery(Body):
@@ -213,13 +227,6 @@ class Redelivery(Body):
 
 
 def _add_requests(router: APIRouter, context: AppContext) -> None:
-    create_request = request_creation(context)
-
-    def enabled(project_id: str, webhook_id: str) -> Webhook:
-        webhook = find(context, Webhook, project_id, webhook_id)
-        require_enabled(webhook)
-        return webhook
-
     @router.post(
         "/v1/webhooks/{webhook_id}/test",
         status_code=202,
@@ -234,12 +241,8 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
         project_id: ProjectId, webhook_id: WebhookId, idempotency_key: IdempotencyKey = None
     ) -> Response:
         """Send the event `webhook.test`; `GET /v1/deliveries/{delivery_id}` shows the result."""
-        webhook = enabled(project_id, webhook_id)
-        request = await create_request(
-            project_id, "webhook", webhook.id, idempotency_key, action="test"
-        )
-        answer = DeliveryRequested(request_id=request.id, delivery_id=f"{request.id}~{webhook.id}")
-        return json_response(answer, status=202)
+        webhook = find(context, Webhook, project_id, webhook_id)
+        return json_response(await request_test(context, webhook, idempotency_key), status=202)
 
     @router.post(
         "/v1/webhooks/{webhook_id}/redeliver",
@@ -258,22 +261,31 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         """Deliver all alerts since a time again, in order, with the same `webhook-id`s."""
-        webhook = enabled(project_id, webhook_id)
-        age_max_h = context.settings.redelivery_age_max_h
-        if not now_us() - age_max_h * _HOUR_US <= body.since <= now_us():
-            raise BadRequestError(f"since: must be in the last {age_max_h} hours", field="since")
-        request = await create_request(
-            project_id,
-            "webhook",
-            webhook.id,
-            idempotency_key,
-            action="redeliver",
-            since_us=body.since,
-        )
-        return json_response(DeliveryRequested(request_id=request.id, delivery_id=None), status=202)
+        webhook = find(context, Webhook, project_id, webhook_id)
+        answer = await redeliver_since(context, webhook, body, idempotency_key)
+        return json_response(answer, status=202)
 
 
-def _shown(webhook: Webhook) -> WebhookOut:
+async def redeliver_since(
+    context: AppContext, webhook: Webhook, body: Redelivery, idempotency_key: str | None = None
+) -> DeliveryRequested:
+    """Request that all alerts since a time are delivered again.
+
+    Raises:
+        BadRequestError: the time is too early, or in the future.
+        ConflictError, ControlError: as ``request_delivery``.
+    """
+    age_max_h = context.settings.redelivery_age_max_h
+    if not now_us() - age_max_h * _HOUR_US <= body.since <= now_us():
+        raise BadRequestError(f"since: must be in the last {age_max_h} hours", field="since")
+    request = await request_delivery(
+        context, webhook, idempotency_key, action="redeliver", since_us=body.since
+    )
+    return DeliveryRequested(request_id=request.id, delivery_id=None)
+
+
+def shown_webhook(webhook: Webhook) -> WebhookOut:
+    """Return a webhook as responses show it, without its secret."""
     until_us = webhook.overlap_until_us
     return WebhookOut(
         id=webhook.id,
@@ -287,7 +299,7 @@ def _shown(webhook: Webhook) -> WebhookOut:
 
 
 def _created(webhook: Webhook) -> WebhookCreated:
-    return WebhookCreated(**msgspec.structs.asdict(_shown(webhook)), secret=webhook.secret)
+    return WebhookCreated(**msgspec.structs.asdict(shown_webhook(webhook)), secret=webhook.secret)
 
 
 RESOURCE: Final = Resource(
@@ -295,7 +307,7 @@ RESOURCE: Final = Resource(
     path="/v1/webhooks",
     body=WebhookBody,
     create=_create,
-    shown=_shown,
+    shown=shown_webhook,
     shown_type=WebhookOut,
     example=WEBHOOK_EXAMPLE,
     created=_created,
