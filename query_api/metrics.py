@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 QUERY_SECONDS: Final = Histogram(
     "tracemill_query_seconds",
     "Time of one query in the store, by query and outcome (ok, limit, unavailable, refused).",
-    ["question", "outcome"],
+    ["query", "outcome"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 QUERIES_RUNNING: Final = Gauge("tracemill_query_running", "Queries that are running in the store.")

@@ -22,8 +22,8 @@ from query_api.langfuse.metrics_query import (
 )
 from query_api.langfuse.parameters import LangfuseParameters
 from query_api.openapi.metrics_examples import METRICS_EXAMPLE, METRICS_QUERY_EXAMPLE
+from query_api.query.logical_query import LogicalQuery
 from query_api.query.plan import aggregate_of
-from query_api.query.question import Question
 from query_api.query.sources import choice_of
 from query_api.responses import json_response
 from query_api.store.steps import Runs
@@ -56,15 +56,15 @@ def metrics_router(context: AppContext) -> APIRouter:
     documented = context.documented.response(MetricsList, "Rows.", METRICS_EXAMPLE)
 
     async def answer(project_id: str, query: MetricsQuery) -> Response:
-        question, granularity = _question(project_id, query, context.settings.window_steps_max)
-        is_complete = await context.query_engine.is_spend_complete(question.from_us)
-        question = replace(question, is_spend_complete=is_complete)
-        source = choice_of(question).source
+        logical, granularity = _logical_query(project_id, query, context.settings.window_steps_max)
+        is_complete = await context.query_engine.is_spend_complete(logical.from_us)
+        logical = replace(logical, is_spend_complete=is_complete)
+        source = choice_of(logical).source
         limit, order = query.limits.row_limit, query.order()
-        aggregate = await aggregate_of(context.reader, question, source)
+        aggregate = await aggregate_of(context.reader, logical, source)
         query_of_rows = replace(aggregate, order=order, limit=limit)
         rows = (await context.reader.measured(query_of_rows)).data
-        data = [_shown(row, question, granularity) for row in rows]
+        data = [_shown(row, logical, granularity) for row in rows]
         return json_response(MetricsList(data))
 
     @router.get("/api/public/metrics", summary="Query metrics", responses={200: documented})
@@ -89,9 +89,9 @@ def metrics_router(context: AppContext) -> APIRouter:
     return router
 
 
-def _question(
+def _logical_query(
     project_id: str, query: MetricsQuery, steps_max: int
-) -> tuple[Question, Granularity | None]:
+) -> tuple[LogicalQuery, Granularity | None]:
     view = query.engine_view()
     from_us, to_us = query.range_us()
     granularity = query.granularity()
@@ -106,7 +106,7 @@ def _question(
             raise TooCostlyError(f"more than {steps_max} steps; choose a longer granularity")
         bounds_s, runs = bounds_of(granularity, from_us, to_us)
     return (
-        Question(
+        LogicalQuery(
             project_id,
             view,
             from_us,
@@ -126,17 +126,17 @@ _LAST_US: Final = 2**32 // 86_400 * 86_400 * SECOND_US
 
 
 def _shown(
-    row: dict[str, Any], question: Question, granularity: Granularity | None
+    row: dict[str, Any], logical: LogicalQuery, granularity: Granularity | None
 ) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     if granularity is not None:
         start = iso(row["start_s"] * SECOND_US)
         is_time = granularity in {"minute", "hour"}
         shown["time_dimension"] = start if is_time else start[:_DATE_CHARS]
-    for at, (name, _) in enumerate(question.group_by):
+    for at, (name, _) in enumerate(logical.group_by):
         value = row[f"d{at}"]
         shown[name] = None if value == "" else value
-    for at, metric in enumerate(question.metrics):
+    for at, metric in enumerate(logical.metrics):
         value = row[f"m{at}"]
         if isinstance(value, float) and not math.isfinite(value):
             value = None

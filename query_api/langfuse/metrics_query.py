@@ -12,7 +12,7 @@ import msgspec
 
 from query_api.errors import BadRequestError
 from query_api.query.fields import DIMENSIONS, MEASURES, View
-from query_api.query.question import GroupBy, Metric
+from query_api.query.logical_query import GroupBy, Metric
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import Column, Condition, Kind
 from query_api.store.filters import parse_filter

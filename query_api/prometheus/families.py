@@ -211,7 +211,7 @@ def _cache_ratios(caches: Caches | None) -> Iterator[tuple[str, float]]:
     if caches.prompt.hit_ratio is not None:
         yield "prompt", caches.prompt.hit_ratio
     app = caches.application
-    asked = app.exact + app.semantic + app.miss
-    if asked > 0:
-        yield "exact", app.exact / asked
-        yield "semantic", app.semantic / asked
+    lookups = app.exact + app.semantic + app.miss
+    if lookups > 0:
+        yield "exact", app.exact / lookups
+        yield "semantic", app.semantic / lookups

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from query_api.query.asking import (
+from query_api.query.engine import QueryEngine
+from query_api.query.planned_query import (
     START_COLUMN,
-    Asked,
-    asked,
-    asked_before,
+    PlannedQuery,
     cursor_text,
     percentile_error,
+    plan_earlier,
+    plan_query,
 )
-from query_api.query.engine import QueryEngine
 from query_api.query.request import QueryRequest, require_rows_at_most
 from query_api.query.values import Shown, changes, shown_value, with_formulas
 from query_api.store.queries.aggregates import Aggregate
@@ -42,8 +42,8 @@ class AnswerRow:
 class Answer:
     """Rows of a page, and what they were computed from."""
 
-    now: Asked
-    before: Asked | None
+    now: PlannedQuery
+    before: PlannedQuery | None
     rows: list[AnswerRow]
     cursor: str | None
     """None: it is the last page."""
@@ -63,11 +63,11 @@ async def answer_of(engine: QueryEngine, request: QueryRequest) -> Answer:
         UnavailableError: the store does not respond.
     """
     fresh_until_us = engine.fresh_until_us()
-    now = await asked(engine, request)
+    now = await plan_query(engine, request)
     statistics = Statistics()
     found = await _rows(engine, now, statistics)
     rows, cursor = _page(now, found, engine)
-    before = await asked_before(engine, now)
+    before = await plan_earlier(engine, now)
     earlier: Mapping[Key, Raw] = {}
     if before is not None:
         raw = await _rows(engine, before, statistics)
@@ -80,7 +80,7 @@ async def answer_of(engine: QueryEngine, request: QueryRequest) -> Answer:
         shown,
         cursor,
         await sources_of(engine, now.aggregate),
-        percentile_error(now.question),
+        percentile_error(now.logical),
         fresh_until_us,
         statistics,
     )
@@ -101,7 +101,7 @@ async def sources_of(engine: QueryEngine, aggregate: Aggregate) -> list[str]:
     return await engine.volumes(aggregate.table, aggregate.from_us, aggregate.to_us)
 
 
-async def _rows(engine: QueryEngine, each: Asked, statistics: Statistics) -> list[Raw]:
+async def _rows(engine: QueryEngine, each: PlannedQuery, statistics: Statistics) -> list[Raw]:
     measured = await engine.reader.measured(each.aggregate)
     statistics.rows_read += measured.statistics.rows_read
     statistics.bytes_read += measured.statistics.bytes_read
@@ -109,7 +109,7 @@ async def _rows(engine: QueryEngine, each: Asked, statistics: Statistics) -> lis
 
 
 def _page(
-    now: Asked, found: list[Raw], engine: QueryEngine
+    now: PlannedQuery, found: list[Raw], engine: QueryEngine
 ) -> tuple[list[tuple[Key, Raw]], str | None]:
     """Return the rows of the page, and the cursor of the next one."""
     request = now.request
@@ -130,7 +130,7 @@ def _page(
     return page, cursor_text(now, value, keys)
 
 
-def _series(now: Asked, found: Mapping[Key, Raw]) -> list[tuple[Key, Raw]]:
+def _series(now: PlannedQuery, found: Mapping[Key, Raw]) -> list[tuple[Key, Raw]]:
     """Return every step after the cursor, also those without rows."""
     column, is_descending = now.order
     steps = [(key, found.get(key, {})) for key in _steps(now)]
@@ -153,16 +153,16 @@ def _sortable(value: Any) -> Any:
     return 0 if value is None else value
 
 
-def _steps(now: Asked) -> Iterator[Key]:
+def _steps(now: PlannedQuery) -> Iterator[Key]:
     for at in range(len(now.period.bounds_s) - 1):
         yield at, (), False
 
 
-def _start_s(now: Asked, key: Key) -> int:
+def _start_s(now: PlannedQuery, key: Key) -> int:
     return now.period.bounds_s[key[0]]
 
 
-def _by_key(each: Asked, rows: list[Raw]) -> dict[Key, Raw]:
+def _by_key(each: PlannedQuery, rows: list[Raw]) -> dict[Key, Raw]:
     """Return rows by step and group, in their order."""
     request = each.request
     number_of = {start_s: at for at, start_s in enumerate(each.period.bounds_s)}
@@ -181,7 +181,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _shown(now: Asked, key: Key, raw: Raw, earlier: Mapping[Key, Raw] | None) -> AnswerRow:
+def _shown(now: PlannedQuery, key: Key, raw: Raw, earlier: Mapping[Key, Raw] | None) -> AnswerRow:
     at, dimensions, is_other = key
     request = now.request
     names = (each.name for each in request.group_by)

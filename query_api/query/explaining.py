@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from query_api.query.answers import sources_of
-from query_api.query.asking import Asked, asked, asked_before
 from query_api.query.engine import BYTES_UNIT, ROWS_UNIT, QueryEngine, rounded_up
+from query_api.query.planned_query import PlannedQuery, plan_earlier, plan_query
 from query_api.query.request import QueryRequest
 from query_api.store.queries.aggregates import Aggregate
 from query_api.times import SECOND_US
@@ -61,8 +61,8 @@ class TableEstimate:
 class Explanation:
     """The source of a query, and why cheaper ones are excluded."""
 
-    now: Asked
-    before: Asked | None
+    now: PlannedQuery
+    before: PlannedQuery | None
     sources: list[str]
     seconds: dict[str, int]
     """Seconds of the range that are read from windows, hours and days."""
@@ -71,8 +71,8 @@ class Explanation:
 
 async def explanation_of(engine: QueryEngine, request: QueryRequest) -> Explanation:
     """Plan a query without running it. Raises as ``answer_of``."""
-    now = await asked(engine, request)
-    before = await asked_before(engine, now)
+    now = await plan_query(engine, request)
+    before = await plan_earlier(engine, now)
     found: dict[str, TableEstimate] = {}
     for each in (now, before):
         if each is None:

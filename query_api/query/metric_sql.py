@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from query_api.query.fields import Measure
-from query_api.query.question import Metric, Question
+from query_api.query.logical_query import LogicalQuery, Metric
 from query_api.store.queries.aggregates import Source
 
 LOWEST_BUCKET: Final = 1e-9
@@ -16,26 +16,26 @@ PERCENTILE_ERROR: Final = 0.01
 """Maximum relative error of percentiles from sketches."""
 
 
-def is_sketched(question: Question, metric: Metric) -> bool:
+def is_sketched(logical: LogicalQuery, metric: Metric) -> bool:
     """Return whether a percentile is computed from a sketch, like those that rollups have."""
-    return bool(metric.measure.sketch) and not question.are_percentiles_exact
+    return bool(metric.measure.sketch) and not logical.are_percentiles_exact
 
 
-def metrics_sql(question: Question, source: Source) -> list[str]:
+def metrics_sql(logical: LogicalQuery, source: Source) -> list[str]:
     """Return the SQL of each metric; percentiles of a measure share one sketch."""
     levels: dict[Measure, list[float]] = {}
-    for metric in question.metrics:
+    for metric in logical.metrics:
         if metric.level is not None:
             of_measure = levels.setdefault(metric.measure, [])
             if metric.level not in of_measure:
                 of_measure.append(metric.level)
     return [
-        _percentile(question, source, metric, levels[metric.measure])
+        _percentile(logical, source, metric, levels[metric.measure])
         if metric.level is not None
-        else _of_rollup(question, source, metric)
+        else _of_rollup(logical, source, metric)
         if source in {"windows", "spend"}
-        else _of_rows(question, metric)
-        for metric in question.metrics
+        else _of_rows(logical, metric)
+        for metric in logical.metrics
     ]
 
 
@@ -49,10 +49,12 @@ _SUMMARY_COUNTS: Final = re.compile(r"\bs_counted\b")
 _NO_COUNTS: Final = "CAST(map(), 'Map(String, Int64)')"
 
 
-def _percentile(question: Question, source: Source, metric: Metric, levels: Sequence[float]) -> str:
+def _percentile(
+    logical: LogicalQuery, source: Source, metric: Metric, levels: Sequence[float]
+) -> str:
     measure = metric.measure
     assert metric.level is not None
-    if not is_sketched(question, metric):
+    if not is_sketched(logical, metric):
         return f"quantileExactInclusive({metric.level:g})(toFloat64({measure.sql}))"
     named = ", ".join(f"{level:g}" for level in levels)
     if source == "windows":
@@ -64,19 +66,19 @@ def _percentile(question: Question, source: Source, metric: Metric, levels: Sequ
     return f"if(isNaN({found}), NULL, {found} / {measure.sketch_factor})"
 
 
-def _of_rollup(question: Question, source: Source, metric: Metric) -> str:
+def _of_rollup(logical: LogicalQuery, source: Source, metric: Metric) -> str:
     measure = metric.measure
     total = measure.windows if source == "windows" else measure.spend or measure.spend_count
     if metric.aggregation == "avg":
         total = f"{total} / greatest(sum(observation_count), 1)"
-    return _money(total, question, measure)
+    return _money(total, logical, measure)
 
 
-def _of_rows(question: Question, metric: Metric) -> str:
+def _of_rows(logical: LogicalQuery, metric: Metric) -> str:
     measure, sql, number = metric.measure, metric.measure.sql, f"toFloat64({metric.measure.sql})"
     if metric.aggregation == "uniq" or measure.is_text:
         return f"toInt64(uniqExact({sql}))"
-    if metric.aggregation == "avg" and measure.unit == "money" and question.is_money_exact:
+    if metric.aggregation == "avg" and measure.unit == "money" and logical.is_money_exact:
         return f"sum({sql}) / greatest(count(), 1)"
     bucket = f"toInt32(floor(log2(greatest(assumeNotNull({number}), {LOWEST_BUCKET})) * 2))"
     written = {
@@ -88,10 +90,10 @@ def _of_rows(question: Question, metric: Metric) -> str:
     if measure.unit == "counts":
         written["sum"] = f"sumMap({sql})"
     plain = f"{metric.aggregation}({sql})"
-    return written.get(metric.aggregation) or _money(plain, question, measure)
+    return written.get(metric.aggregation) or _money(plain, logical, measure)
 
 
-def _money(sql: str, question: Question, measure: Measure) -> str:
+def _money(sql: str, logical: LogicalQuery, measure: Measure) -> str:
     if measure.unit != "money":
         return sql
-    return sql if question.is_money_exact else f"toFloat64({sql})"
+    return sql if logical.is_money_exact else f"toFloat64({sql})"

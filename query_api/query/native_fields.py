@@ -26,7 +26,7 @@ from query_api.query.fields import (
     Measure,
     View,
 )
-from query_api.query.question import PERCENTILE, GroupBy, Metric
+from query_api.query.logical_query import PERCENTILE, GroupBy, Metric
 
 KEY_CHARS_MAX: Final = 200
 METADATA: Final = "metadata."

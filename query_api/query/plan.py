@@ -1,4 +1,4 @@
-"""Write the query of a question for a source."""
+"""Write the query of the store that answers a logical query from a source."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from query_api.query.fields import Dimension, Measure
+from query_api.query.logical_query import LogicalQuery
 from query_api.query.metric_sql import metrics_sql, without_summaries
-from query_api.query.question import Question
 from query_api.query.sources import rolled_conditions, rolled_up
 from query_api.store.levels import Levels, levels_of
 from query_api.store.queries.aggregates import Aggregate, FindSummaries, Join, Rolled, Source
@@ -16,13 +16,13 @@ from query_api.store.reader import Reader
 from query_api.times import SECOND_US
 
 
-async def aggregate_of(reader: Reader, question: Question, source: Source) -> Aggregate:
+async def aggregate_of(reader: Reader, logical: LogicalQuery, source: Source) -> Aggregate:
     """Return the query of a source. Raises like ``Reader.rows``."""
-    dimensions = [each.dimension for each in question.group_by]
-    measures = [each.measure for each in question.metrics]
-    conditions, rolled = question.conditions, None
+    dimensions = [each.dimension for each in logical.group_by]
+    measures = [each.measure for each in logical.metrics]
+    conditions, rolled = logical.conditions, None
     if source == "windows":
-        rolled = await _rolled(reader, question, dimensions)
+        rolled = await _rolled(reader, logical, dimensions)
     if source == "windows" or source == "spend":  # noqa: PLR1714  # narrows the type
         conditions = rolled_conditions(conditions, source)
         names = tuple(rolled_up(each, source) for each in dimensions)
@@ -30,20 +30,20 @@ async def aggregate_of(reader: Reader, question: Question, source: Source) -> Ag
     else:
         names = tuple(each.sql for each in dimensions)
         joins = joins_of(dimensions, measures)
-        if "summaries" in joins and not await _has_summaries(reader, question.project_id):
+        if "summaries" in joins and not await _has_summaries(reader, logical.project_id):
             joins = tuple(each for each in joins if each != "summaries")
-    written = metrics_sql(question, source)
+    written = metrics_sql(logical, source)
     if "summaries" not in joins:
         written = [without_summaries(sql) for sql in written]
     keys = _Keys()
     return Aggregate(
-        question.project_id,
+        logical.project_id,
         source,
-        question.from_us,
-        question.to_us,
+        logical.from_us,
+        logical.to_us,
         tuple(keys.numbered(sql, each.key) for sql, each in zip(names, dimensions, strict=True)),
         tuple(keys.numbered(sql, each.key) for sql, each in zip(written, measures, strict=True)),
-        question.runs,
+        logical.runs,
         joins,
         conditions,
         rolled=rolled,
@@ -66,12 +66,12 @@ class _Found(msgspec.Struct):
     found: int
 
 
-async def _rolled(reader: Reader, question: Question, dimensions: Sequence[Dimension]) -> Rolled:
-    from_s, to_s = question.from_us // SECOND_US, question.to_us // SECOND_US
-    bounds_s = question.bounds_s or (from_s, to_s)
-    levels = await levels_of(reader, question.project_id, from_s, to_s, bounds_s)
+async def _rolled(reader: Reader, logical: LogicalQuery, dimensions: Sequence[Dimension]) -> Rolled:
+    from_s, to_s = logical.from_us // SECOND_US, logical.to_us // SECOND_US
+    bounds_s = logical.bounds_s or (from_s, to_s)
+    levels = await levels_of(reader, logical.project_id, from_s, to_s, bounds_s)
     columns = dict.fromkeys(["observation_count", "total_cost"])
-    for metric in question.metrics:
+    for metric in logical.metrics:
         measure = metric.measure
         is_sketch = metric.level is not None
         columns |= dict.fromkeys([measure.sketch] if is_sketch else measure.window_columns)

@@ -10,9 +10,9 @@ from query_api import metrics
 from query_api.errors import BadRequestError, TooCostlyError
 from query_api.query.fields import View
 from query_api.query.formulas import Formula, FormulaError
+from query_api.query.logical_query import GroupBy, Metric
 from query_api.query.native_fields import metric_of
 from query_api.query.periods import STEP_S, Period, QueryStep
-from query_api.query.question import GroupBy, Metric
 from query_api.settings import QuerySettings
 from query_api.store.conditions import Condition
 from query_api.times import SECOND_US, iso

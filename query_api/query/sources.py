@@ -1,4 +1,4 @@
-"""Choose the cheapest source that answers a question exactly, and explain the choice."""
+"""Choose the cheapest source that answers a query exactly, and explain the choice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from query_api.query.fields import OBSERVATION_DIMENSIONS, Dimension
+from query_api.query.logical_query import LogicalQuery, Metric
 from query_api.query.native_filters import FIELDS
-from query_api.query.question import Metric, Question
 from query_api.store.conditions import Column, Condition, Kind
 from query_api.store.queries.aggregates import Source
 from query_api.store.queries.windows import WINDOW_COLUMNS
@@ -23,52 +23,52 @@ _LENGTH_S: Final[Mapping[RollupSource, int]] = MappingProxyType(
 
 
 class Choice(NamedTuple):
-    """The source that answers a question, and why cheaper ones cannot."""
+    """The source that answers a query, and why cheaper ones cannot."""
 
     source: Source
     excluded: Mapping[str, tuple[str, ...]]
 
 
-def choice_of(question: Question) -> Choice:
-    """Return the source of a question.
+def choice_of(logical: LogicalQuery) -> Choice:
+    """Return the source of a query.
 
     ``windows`` includes its rollups by hour and day. ``spend`` has users, sessions and names of
     traces. Its rows from before a migration have neither counts nor most dimensions.
     """
-    if question.view != "observations":
-        return Choice(question.view, {})
+    if logical.view != "observations":
+        return Choice(logical.view, {})
     excluded: dict[str, tuple[str, ...]] = {}
     for source in _LENGTH_S:
-        reasons = (*_unaligned(question, source), *_missing(question, source))
+        reasons = (*_unaligned(logical, source), *_missing(logical, source))
         if not reasons:
             return Choice(source, excluded)
         excluded[source] = reasons
     return Choice("observations", excluded)
 
 
-def _unaligned(question: Question, source: RollupSource) -> Iterator[str]:
+def _unaligned(logical: LogicalQuery, source: RollupSource) -> Iterator[str]:
     length_s = _LENGTH_S[source]
-    times_us = (question.from_us, question.to_us)
+    times_us = (logical.from_us, logical.to_us)
     if any(at_us % (length_s * SECOND_US) for at_us in times_us):
         yield f"from and to must be multiples of {length_s} s"
-    if any(at_s % length_s for at_s in question.bounds_s[1:-1]):
+    if any(at_s % length_s for at_s in logical.bounds_s[1:-1]):
         yield f"steps must begin at multiples of {length_s} s"
 
 
-def _missing(question: Question, source: RollupSource) -> Iterator[str]:
-    for name, dimension in question.group_by:
+def _missing(logical: LogicalQuery, source: RollupSource) -> Iterator[str]:
+    for name, dimension in logical.group_by:
         column = rolled_up(dimension, source)
         if not column:
             yield f"group_by: it does not have {name}"
-        elif not _has_column(question, source, column):
+        elif not _has_column(logical, source, column):
             yield f"group_by: rows from before an upgrade do not have {name}"
     has = _in_windows if source == "windows" else _in_spend
-    for metric in question.metrics:
-        if not has(question, metric):
+    for metric in logical.metrics:
+        if not has(logical, metric):
             yield f"measures: it does not have {metric.name}"
-    for condition in question.conditions:
+    for condition in logical.conditions:
         rolled = rolled_column(condition.column, source)
-        if rolled is None or not _has_column(question, source, rolled.sql):
+        if rolled is None or not _has_column(logical, source, rolled.sql):
             yield f"filters: it does not have {_name_of(condition.column)}"
 
 
@@ -78,8 +78,8 @@ def _name_of(column: Column) -> str:
     return next((name for name, each in fields if each == column), column.sql)
 
 
-def _has_column(question: Question, source: RollupSource, column: str) -> bool:
-    return source == "windows" or question.is_spend_complete or column in _FIRST_OF_SPEND
+def _has_column(logical: LogicalQuery, source: RollupSource, column: str) -> bool:
+    return source == "windows" or logical.is_spend_complete or column in _FIRST_OF_SPEND
 
 
 _FIRST_OF_SPEND: Final = frozenset({"user_id", "model", "environment"})
@@ -116,7 +116,7 @@ def _sql_of(column: Column) -> str:
     return f"t_{column.sql}" if column.of_trace else column.sql
 
 
-def _in_windows(question: Question, metric: Metric) -> bool:
+def _in_windows(logical: LogicalQuery, metric: Metric) -> bool:
     measure = metric.measure
     if metric.aggregation == "count" and measure.is_count:
         return True
@@ -125,16 +125,16 @@ def _in_windows(question: Question, metric: Metric) -> bool:
     if metric.aggregation == "avg":
         return bool(measure.windows) and measure.is_always_set
     is_percentile = metric.level is not None
-    return is_percentile and bool(measure.sketch) and not question.are_percentiles_exact
+    return is_percentile and bool(measure.sketch) and not logical.are_percentiles_exact
 
 
-def _in_spend(question: Question, metric: Metric) -> bool:
+def _in_spend(logical: LogicalQuery, metric: Metric) -> bool:
     measure = metric.measure
     if metric.aggregation == "avg":
-        return bool(measure.spend) and measure.is_always_set and question.is_spend_complete
+        return bool(measure.spend) and measure.is_always_set and logical.is_spend_complete
     if metric.aggregation not in {"sum", "count"}:
         return False
-    return bool(measure.spend or (measure.spend_count and question.is_spend_complete))
+    return bool(measure.spend or (measure.spend_count and logical.is_spend_complete))
 
 
 def _columns_of(rolled: Callable[[Dimension], str]) -> Mapping[str, str]:

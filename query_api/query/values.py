@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from query_api.money import pico_of, usd_text
 from query_api.query.formulas import Formula
-from query_api.query.question import Metric
+from query_api.query.logical_query import Metric
 
 _CHANGE_DIGITS: Final = 6
 _ADDITIVE: Final = frozenset({"sum", "count", "uniq"})

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from query_api.context import AppContext, ReadingProject
 from query_api.openapi.query_examples import EXPLAIN_EXAMPLE, QUERY_EXAMPLE
 from query_api.query.answers import Answer, AnswerRow, answer_of
-from query_api.query.asking import Asked, percentile_error
 from query_api.query.engine import BYTES_UNIT, ROWS_UNIT, rounded_up
 from query_api.query.explaining import Explanation, TableEstimate, explanation_of
+from query_api.query.planned_query import PlannedQuery, percentile_error
 from query_api.responses import json_response
 from query_api.times import SECOND_US, iso
 from query_api.v1.parameters import native_router
@@ -156,7 +156,7 @@ def _row_of(row: AnswerRow) -> QueryRow:
     )
 
 
-def _meta_of(now: Asked, before: Asked | None) -> dict[str, Any]:
+def _meta_of(now: PlannedQuery, before: PlannedQuery | None) -> dict[str, Any]:
     request = now.request
     compared = None if before is None else before.period
     return {
@@ -175,7 +175,7 @@ def _explained(found: Explanation) -> QueryExplanation:
     excluded = found.now.choice.excluded.items()
     meta = ExplainMeta(
         **_meta_of(found.now, found.before),
-        percentile_relative_error=percentile_error(found.now.question),
+        percentile_relative_error=percentile_error(found.now.logical),
     )
     return QueryExplanation(
         source=found.now.choice.source,

@@ -57,7 +57,7 @@ class TraceDeletionJobs(JobKind[TraceDeletionJob]):
         self._own: TraceDeletionSettings = context.settings
         self._log = LogProgress(context.kafka, self._own.poll_s)
         self._producer: AIOKafkaProducer | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._waiting: dict[str, TraceDeletionJob] = {}
         self._without_scores: set[str] = set()
         self._erased: set[str] = set()
@@ -94,7 +94,7 @@ class TraceDeletionJobs(JobKind[TraceDeletionJob]):
         """1. Delete the scores. 2. Wait until ``erase_after_s`` has passed. 3. Erase the rows."""
         self._waiting[job.id] = job
         try:
-            async with self._turn:
+            async with self._lock:
                 if job.id not in self._without_scores:
                     await self._delete_scores()
                 due_us = self._due_us(job)

@@ -8,7 +8,7 @@ import pytest
 
 from query_api.settings import QuerySettings
 from tests.query_api.harness import Api, opened
-from tests.query_api.query.requests import RANGE, asked
+from tests.query_api.query.requests import RANGE, queried
 from tests.query_api.test_scopes import key_with
 
 
@@ -94,7 +94,7 @@ async def test_formulas_are_nested_up_to_a_limit(stored: Api) -> None:
 
 async def test_a_cursor_fits_only_its_query(stored: Api) -> None:
     body = {"measures": ["count"], "group_by": ["id"], "limit": 1}
-    cursor = (await asked(stored, **body))["meta"]["cursor"]
+    cursor = (await queried(stored, **body))["meta"]["cursor"]
     for other in ({"group_by": ["model"]}, {"step": "1d"}, {"filter": {"model": ["m1"]}}):
         answer = await stored.client.post(
             "/v1/query", json={**RANGE, **body, **other, "cursor": cursor}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.query_api.harness import Api
-from tests.query_api.query.requests import RANGE, asked
+from tests.query_api.query.requests import RANGE, queried
 from tests.query_api.test_metrics_routes import DAY_US, NOON_US, OBSERVATIONS, TRACES, USER_OF
 
 VOLUMES = {"hot", "cold"}
@@ -28,7 +28,7 @@ def user_of(row: Any) -> str:
 
 
 async def test_costs_by_user_are_exact(stored: Api) -> None:
-    found = await asked(stored, measures=["cost_usd", "count", "traces"], group_by=["user_id"])
+    found = await queried(stored, measures=["cost_usd", "count", "traces"], group_by=["user_id"])
     by_user = {row["group"]["user_id"]: row["values"] for row in found["data"]}
     assert {user: Decimal(each["cost_usd"]) for user, each in by_user.items()} == cost_by(user_of)
     assert {each["count"] for each in by_user.values()} == {8}
@@ -44,7 +44,7 @@ async def test_costs_by_user_are_exact(stored: Api) -> None:
 
 async def test_without_groups_every_step_is_there(stored: Api) -> None:
     body = {"from": "2026-11-20T00:00:00Z", "to": "2026-11-26T00:00:00Z", "step": "1d"}
-    found = await asked(
+    found = await queried(
         stored, **body, measures=["count", "cost_usd", "users", "latency_ms.max", "tokens"]
     )
     rows = found["data"]
@@ -57,7 +57,7 @@ async def test_without_groups_every_step_is_there(stored: Api) -> None:
 
 
 async def test_days_are_those_of_the_time_zone(stored: Api) -> None:
-    found = await asked(
+    found = await queried(
         stored, **{"from": "2026-10-24T22:00:00Z", "to": "2026-10-26T23:00:00Z"}, step="1d",
         time_zone="Europe/Berlin", measures=["count"],
     )  # fmt: skip
@@ -85,11 +85,11 @@ async def test_pages_have_every_row_once(
         "measures": ["cost_usd", "latency_ms.avg", "latency_ms.p50", "output_tokens_per_s.p95"],
         "group_by": ["user_id", "model", "trace_name"], **order, **step,
     }  # fmt: skip
-    whole = await asked(stored, **body, limit=1000)
+    whole = await queried(stored, **body, limit=1000)
     rows: list[Any] = []
     cursor: dict[str, str] = {}
     for _ in range(50):
-        page = await asked(stored, **body, limit=5, **cursor)
+        page = await queried(stored, **body, limit=5, **cursor)
         rows += page["data"]
         if not page["meta"]["has_more"]:
             break
@@ -101,9 +101,9 @@ async def test_pages_have_every_row_once(
 @pytest.mark.parametrize("order", ["start", "-start", "cost_usd", "-latency_ms.max"])
 async def test_pages_of_a_series_have_every_step_once(stored: Api, order: str) -> None:
     body = {"measures": ["cost_usd", "latency_ms.max"], "step": "1h", "order_by": order}
-    whole = await asked(stored, **body, limit=1000)
-    first = await asked(stored, **body, limit=50)
-    second = await asked(stored, **body, limit=50, cursor=first["meta"]["cursor"])
+    whole = await queried(stored, **body, limit=1000)
+    first = await queried(stored, **body, limit=50)
+    second = await queried(stored, **body, limit=50, cursor=first["meta"]["cursor"])
     assert first["data"] + second["data"] == whole["data"]
     assert len(whole["data"]) == 96
 
@@ -111,7 +111,7 @@ async def test_pages_of_a_series_have_every_step_once(stored: Api, order: str) -
 async def test_other_groups_are_combined(stored: Api) -> None:
     costs = cost_by(lambda row: row.id)
     largest = sorted(costs, key=lambda each: -costs[each])[:3]
-    found = await asked(stored, measures=["cost_usd", "count"], group_by=["id"], top=3)
+    found = await queried(stored, measures=["cost_usd", "count"], group_by=["id"], top=3)
     shown = [row["group"]["id"] for row in found["data"] if not row["is_other"]]
     (other,) = [row for row in found["data"] if row["is_other"]]
     assert set(shown) == set(largest)
@@ -122,7 +122,7 @@ async def test_other_groups_are_combined(stored: Api) -> None:
 
 
 async def test_the_top_groups_are_those_of_the_whole_range(stored: Api) -> None:
-    found = await asked(
+    found = await queried(
         stored, measures=["cost_usd", "traces"], group_by=["user_id"], top=1, step="1d",
         compare_with="1d",
     )  # fmt: skip
@@ -139,7 +139,7 @@ async def test_values_are_compared_with_those_of_an_earlier_period(stored: Api) 
     now = cost_by(user_of, [o for o in OBSERVATIONS if middle <= o.start_us < middle + DAY_US])
     before = cost_by(user_of, [o for o in OBSERVATIONS if begin <= o.start_us < middle])
     for compared in ("previous", "1d", 86_400):
-        found = await asked(
+        found = await queried(
             stored, **body, measures=["cost_usd", "traces"], group_by=["user_id"],
             compare_with=compared,
         )  # fmt: skip
@@ -153,7 +153,7 @@ async def test_values_are_compared_with_those_of_an_earlier_period(stored: Api) 
 
 
 async def test_formulas_are_computed_from_measures_that_need_not_be_shown(stored: Api) -> None:
-    found = await asked(
+    found = await queried(
         stored, measures=["count"], group_by=["model"],
         formulas={
             "doubled": "per_trace * 2", "per_trace": "cost_usd / traces",
@@ -172,7 +172,7 @@ async def test_formulas_are_computed_from_measures_that_need_not_be_shown(stored
 
 
 async def test_a_heatmap_counts_every_call(stored: Api) -> None:
-    found = await asked(stored, measures=["latency_ms.histogram"], step="1d")
+    found = await queried(stored, measures=["latency_ms.histogram"], step="1d")
     buckets = [each for row in found["data"] for each in row["values"]["latency_ms.histogram"]]
     assert sum(each["count"] for each in buckets) == len(OBSERVATIONS)
     assert all(each["from"] < each["to"] for each in buckets)
@@ -180,7 +180,7 @@ async def test_a_heatmap_counts_every_call(stored: Api) -> None:
 
 async def test_costs_have_percentiles_extremes_and_histograms(stored: Api) -> None:
     names = ["cost_usd.p50", "cost_usd.min", "cost_usd.max", "cost_usd.avg", "cost_usd.histogram"]
-    (row,) = (await asked(stored, measures=[*names, "count"]))["data"]
+    (row,) = (await queried(stored, measures=[*names, "count"]))["data"]
     costs = sorted(Decimal(each.total_cost_pico) / 10**12 for each in OBSERVATIONS)
     values = row["values"]
     assert Decimal(values["cost_usd.min"]) == costs[0]
@@ -192,15 +192,15 @@ async def test_costs_have_percentiles_extremes_and_histograms(stored: Api) -> No
 
 async def test_a_filter_may_have_many_values(stored: Api) -> None:
     values = [f"{number}-{'é' * 40}" for number in range(500)]
-    found = await asked(stored, measures=["count", "traces"], filter={"model": [*values, "m1"]})
+    found = await queried(stored, measures=["count", "traces"], filter={"model": [*values, "m1"]})
     assert found["data"][0]["values"]["count"] == 12
 
 
 async def test_a_call_counts_under_each_tag_of_its_trace(stored: Api) -> None:
-    found = await asked(stored, measures=["count"], group_by=["tag"])
+    found = await queried(stored, measures=["count"], group_by=["tag"])
     counts = {row["group"]["tag"]: row["values"]["count"] for row in found["data"]}
     assert counts == {"a": 24, "b": 12}
-    top = await asked(stored, measures=["count"], group_by=["tag"], top=1)
+    top = await queried(stored, measures=["count"], group_by=["tag"], top=1)
     assert [(row["group"], row["values"]["count"]) for row in top["data"]] == [
         ({"tag": "a"}, 24), ({}, 12),
     ]  # fmt: skip
@@ -221,16 +221,16 @@ async def test_a_call_counts_under_each_tag_of_its_trace(stored: Api) -> None:
     ],
 )
 async def test_filters_select_rows(stored: Api, given: dict[str, Any], expected: int) -> None:
-    found = await asked(stored, measures=["count", "traces"], **given)
+    found = await queried(stored, measures=["count", "traces"], **given)
     assert [row["values"]["count"] for row in found["data"]] == [expected]
 
 
 async def test_traces_and_scores_are_views_of_their_own(stored: Api) -> None:
-    traces = await asked(
+    traces = await queried(
         stored, view="traces", measures=["count", "cost_usd", "latency_ms.p95"], group_by=["name"]
     )
     assert sum(row["values"]["count"] for row in traces["data"]) == len(TRACES)
-    scores = await asked(stored, view="scores", measures=["value.avg"], group_by=["user_id"])
+    scores = await queried(stored, view="scores", measures=["value.avg"], group_by=["user_id"])
     assert [(row["group"], row["values"]) for row in scores["data"]] == [
         ({"user_id": "ada"}, {"value.avg": 0.25})
     ]

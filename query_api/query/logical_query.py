@@ -42,7 +42,7 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class LogicalQuery:
     """An aggregate query; ``bounds_s`` are the bounds of the steps."""
 
     project_id: str

@@ -13,10 +13,10 @@ import msgspec
 from query_api import cursors
 from query_api.errors import BadRequestError
 from query_api.query.engine import QueryEngine
+from query_api.query.logical_query import LogicalQuery
 from query_api.query.metric_sql import PERCENTILE_ERROR, is_sketched
 from query_api.query.periods import Period, earlier, period_of
 from query_api.query.plan import aggregate_of
-from query_api.query.question import Question
 from query_api.query.request import QueryRequest, earlier_fits, is_number, range_s
 from query_api.query.sources import Choice, choice_of
 from query_api.store.queries.aggregates import After, Aggregate, KeyType, Ranking
@@ -39,21 +39,21 @@ class QueryCursor(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PlannedQuery:
     """A request with its plan."""
 
     request: QueryRequest
     period: Period
-    question: Question
+    logical: LogicalQuery
     choice: Choice
     aggregate: Aggregate
-    """The query of the page."""
+    """The query of the store for the page."""
     order: tuple[str, bool]
     """Selected column, and whether it is descending."""
     cursor: QueryCursor | None
 
 
-async def asked(engine: QueryEngine, request: QueryRequest) -> Asked:
+async def plan_query(engine: QueryEngine, request: QueryRequest) -> PlannedQuery:
     """Plan a request.
 
     Raises:
@@ -68,7 +68,7 @@ async def asked(engine: QueryEngine, request: QueryRequest) -> Asked:
         from_s, to_s = range_s(*times_us, request.step, engine.settings)
         request = replace(request, from_s=from_s, to_s=to_s)
     period = period_of(request.from_s, request.to_s, request.step, request.time_zone)
-    question, choice, planned = await _planned(engine, request, period)
+    logical, choice, planned = await _planned(engine, request, period)
     aggregate = replace(planned, order=(order,), limit=request.limit + 1)
     if request.is_series:
         aggregate = replace(aggregate, order=((START_COLUMN, False),), limit=len(period.bounds_s))
@@ -78,10 +78,10 @@ async def asked(engine: QueryEngine, request: QueryRequest) -> Asked:
     elif cursor is not None:
         after = After(cursor.value, _type_of(cursor, request, order[0]), tuple(cursor.keys))
         aggregate = replace(aggregate, after=after)
-    return Asked(request, period, question, choice, aggregate, order, cursor)
+    return PlannedQuery(request, period, logical, choice, aggregate, order, cursor)
 
 
-async def asked_before(engine: QueryEngine, now: Asked) -> Asked | None:
+async def plan_earlier(engine: QueryEngine, now: PlannedQuery) -> PlannedQuery | None:
     """Plan the same request for the period that it is compared with; None: there is none.
 
     Only the groups of the page are selected, and the same groups are combined as others.
@@ -97,36 +97,38 @@ async def asked_before(engine: QueryEngine, now: Asked) -> Asked | None:
     if not earlier_fits(period):
         message = "compare_with: the earlier period must be after 1970"
         raise BadRequestError(message, field="compare_with")
-    question, choice, planned = await _planned(engine, request, period)
+    logical, choice, planned = await _planned(engine, request, period)
     limit = engine.settings.window_rows_max + 1
     aggregate = replace(planned, order=now.aggregate.order, limit=limit)
     if now.aggregate.top is not None:
         aggregate = replace(aggregate, top=now.aggregate.top._replace(of=now.aggregate))
     elif request.group_by:
         aggregate = replace(aggregate, of_page=replace(now.aggregate, limit=request.limit))
-    return replace(now, period=period, question=question, choice=choice, aggregate=aggregate)
+    return replace(now, period=period, logical=logical, choice=choice, aggregate=aggregate)
 
 
 async def _planned(
     engine: QueryEngine, request: QueryRequest, period: Period
-) -> tuple[Question, Choice, Aggregate]:
-    """Return the question of a request for a period, its source and its query without an order.
+) -> tuple[LogicalQuery, Choice, Aggregate]:
+    """Return the logical query of a request for a period, its source, and the query of the store.
 
     Raises:
         BadRequestError: no source has all measures, dimensions and filters together.
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
-    question = await question_of(engine, request, period)
-    choice = choice_of(question)
-    require_answerable(question, choice)
-    aggregate = await aggregate_of(engine.reader, question, choice.source)
-    return question, choice, replace(aggregate, is_never_empty=True)
+    logical = await logical_query_of(engine, request, period)
+    choice = choice_of(logical)
+    require_answerable(logical, choice)
+    aggregate = await aggregate_of(engine.reader, logical, choice.source)
+    return logical, choice, replace(aggregate, is_never_empty=True)
 
 
-async def question_of(engine: QueryEngine, request: QueryRequest, period: Period) -> Question:
-    """Return the question of a request for a period. Raises like ``Reader.rows``."""
+async def logical_query_of(
+    engine: QueryEngine, request: QueryRequest, period: Period
+) -> LogicalQuery:
+    """Return the logical query of a request for a period. Raises like ``Reader.rows``."""
     from_us = period.from_s * SECOND_US
-    return Question(
+    return LogicalQuery(
         request.project_id,
         request.view,
         from_us,
@@ -142,15 +144,15 @@ async def question_of(engine: QueryEngine, request: QueryRequest, period: Period
     )
 
 
-def require_answerable(question: Question, choice: Choice) -> None:
-    """Refuse a question with a dimension that only rollups have, which cannot answer it.
+def require_answerable(logical: LogicalQuery, choice: Choice) -> None:
+    """Refuse a query with a dimension that only rollups have, which cannot answer it.
 
     Raises:
         BadRequestError: no source can answer it.
     """
     if choice.source in {"windows", "spend"}:
         return
-    for name, dimension in question.group_by:
+    for name, dimension in logical.group_by:
         if not dimension.sql:
             why = "; ".join(
                 f"{each}: {', '.join(found)}" for each, found in choice.excluded.items()
@@ -159,11 +161,11 @@ def require_answerable(question: Question, choice: Choice) -> None:
             raise BadRequestError(message, field="group_by")
 
 
-def percentile_error(question: Question) -> float | None:
-    """Return the maximum relative error of the percentiles; None: the question has none."""
+def percentile_error(logical: LogicalQuery) -> float | None:
+    """Return the maximum relative error of the percentiles; None: the query has none."""
     errors = [
-        PERCENTILE_ERROR if is_sketched(question, metric) else 0.0
-        for metric in question.metrics
+        PERCENTILE_ERROR if is_sketched(logical, metric) else 0.0
+        for metric in logical.metrics
         if metric.level is not None
     ]
     return max(errors, default=None)
@@ -243,7 +245,7 @@ def _type_of(cursor: QueryCursor, request: QueryRequest, column: str) -> KeyType
 _DECIMAL: Final = re.compile(r"-?\d{1,25}(\.\d{1,12})?", re.ASCII)
 
 
-def cursor_text(now: Asked, value: float | str | None, keys: list[str | int]) -> str:
+def cursor_text(now: PlannedQuery, value: float | str | None, keys: list[str | int]) -> str:
     """Return the cursor after a row."""
     request = now.request
     cursor = QueryCursor(digest_of(request), request.from_s, request.to_s, value, keys)
