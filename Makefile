@@ -16,7 +16,7 @@ help: ## Show this list
 setup: $(STAMP) ## Create .venv with pinned packages; fast if nothing changed
 
 # uv installs five times as fast as pip; pip is used if uv cannot reach a package index.
-$(STAMP): $(LOCK) deploy/locks/kafka-jars.lock pyproject.toml producers/sdk/pyproject.toml
+$(STAMP): $(LOCK) deploy/locks/kafka-jars.lock deploy/locks/npm-packages.lock pyproject.toml producers/sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tracemill needs Python 3.11 or newer, $(PYTHON) is older: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,6 +25,7 @@ $(STAMP): $(LOCK) deploy/locks/kafka-jars.lock pyproject.toml producers/sdk/pypr
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode --require-hashes -r $(LOCK) || $(PIP) install --require-hashes -r $(LOCK)
 	$(PIP) install --no-deps --no-build-isolation -e producers/sdk -e .
 	$(BIN)/python -P -m deploy.embedded.warm_up
+	$(BIN)/python -P -m deploy.assets.install
 	@touch $@
 
 up: setup ## Start everything on this machine; Ctrl-C stops it
@@ -54,3 +55,4 @@ lock: setup ## Pin the newest allowed versions of the dependencies
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-package tracemill-sdk --quiet --output-file $(LOCK)
 	$(BIN)/python -P -m deploy.embedded.pin_jars
+	$(BIN)/python -P -m deploy.assets.pin

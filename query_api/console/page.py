@@ -17,6 +17,7 @@ from producers.control.scopes import Scope
 from query_api.console import pages as pages_package
 from query_api.console.formats import Formats
 from query_api.console.preferences import Preferences
+from query_api.console.responses import is_part
 from query_api.console.sessions import Session
 from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext
@@ -43,6 +44,11 @@ class View:
     @property
     def formats(self) -> Formats:
         return Formats(self.preferences)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether htmx requested a part of a page, so that only this part must be rendered."""
+        return is_part(self.request)
 
     def may(self, scope: Scope) -> bool:
         """Return whether the viewer's key has a scope."""

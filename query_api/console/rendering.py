@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any, Final
 
@@ -16,6 +17,22 @@ from query_api.console.translations import LOCALES, translations_of
 
 EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
 
+HTMX_CONFIG: Final = json.dumps(
+    {
+        "includeIndicatorStyles": False,
+        "allowEval": False,
+        "allowScriptTags": False,
+        "selfRequestsOnly": True,
+        "historyCacheSize": 0,
+        "historyRestoreAsHxRequest": False,
+        "defaultSwapDelay": 0,
+        "defaultSettleDelay": 0,
+        # Refused forms are shown, too: their bodies have the errors beside the fields.
+        "responseHandling": [{"code": "204", "swap": False}, {"code": "...", "swap": True}],
+    }
+)
+"""Settings of htmx: no inline style or script, which the content security policy forbids, and no
+copies of pages in the browser's storage."""
 
 KINDS: Final = frozenset(
     ("generation", "span", "tool", "agent", "event", "retriever", "embedding", "chain", "evaluator")
@@ -36,6 +53,7 @@ def environment_of(locale: str) -> Environment:
     )
     environment.globals |= {
         "static": static_path,
+        "htmx_config": HTMX_CONFIG,
         "locales": LOCALES,
         "search_term": term,
         "kind": kind_of,

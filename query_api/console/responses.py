@@ -26,7 +26,7 @@ SECURITY_HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cache-control": "no-store",
-    "vary": "Accept, Accept-Encoding, Cookie",
+    "vary": "Accept, Accept-Encoding, Cookie, HX-Request",
 }
 FOLLOWED: Final = "followed"
 """Parameter of an address that was followed from a page of this server."""
@@ -55,6 +55,11 @@ def see_other(path: str) -> Response:
 def is_browser(request: Request) -> bool:
     """Return whether the client accepts HTML."""
     return "text/html" in request.headers.get("accept", "")
+
+
+def is_part(request: Request) -> bool:
+    """Return whether htmx requested a part of a page."""
+    return request.headers.get("hx-request") == "true"
 
 
 def is_https(request: Request, public_url: str) -> bool:

@@ -26,6 +26,7 @@ from query_api.console.responses import (
     address_of,
     is_browser,
     is_from_another_site,
+    is_part,
     once_more,
     secured,
     see_other,
@@ -87,13 +88,13 @@ class Console:
 
     def _of_page(self, page: Page) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            if not is_browser(request):
+            if not is_browser(request) and not is_part(request):
                 if page.for_programs is None:
                     raise NotFoundError(f"no such route: GET {shown_path(request.scope)[:200]}")
                 return page.for_programs(request)
             session = self._sessions.of(request)
             if session is None:
-                return secured(request, _to_sign_in(request))
+                return secured(request, _ended() if is_part(request) else _to_sign_in(request))
             return await self._answer(request, session, page)
 
         return endpoint
@@ -102,6 +103,8 @@ class Console:
         async def endpoint(request: Request) -> Response:
             session = self._sessions.of(request)
             public_url = self._context.settings.public_url
+            if session is None and is_part(request):
+                return secured(request, _ended())
             if session is None:
                 raise ForbiddenError("sign in to the console")
             if not is_same_origin(request, public_url):
@@ -165,7 +168,8 @@ class Console:
         if isinstance(each, Data):
             response = json_response({"error": {"message": message}}, status=status)
         else:
-            response = view.render("error.html", status=status, message=message)
+            template = "error_part.html" if view.is_part else "error.html"
+            response = view.render(template, status=status, message=message)
         if isinstance(error, UnavailableError):
             response.headers["retry-after"] = str(error.retry_after_s)
         return response
@@ -185,6 +189,11 @@ class Console:
             address=address_of(view.request),
             **values,
         )
+
+
+def _ended() -> Response:
+    """Make htmx load the page again, because it would show the sign-in in place of a part."""
+    return Response(status_code=403, headers={"hx-refresh": "true"})
 
 
 def _to_sign_in(request: Request) -> Response:

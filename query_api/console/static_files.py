@@ -18,7 +18,9 @@ from starlette.responses import Response
 from query_api.errors import NotFoundError
 
 PREFIX: Final = "/console/static"
-_DIRECTORY: Final = Path(__file__).parent / "static"
+PACKAGES_DIRECTORY: Final = Path(__file__).parent / "packages"
+"""Files of npm packages; ``deploy.assets.install`` places them here."""
+_DIRECTORIES: Final = (Path(__file__).parent / "static", PACKAGES_DIRECTORY)
 _HASH_CHARS: Final = 12
 _TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -47,7 +49,8 @@ def static_files() -> Mapping[str, StaticFile]:
     return MappingProxyType(
         {
             _served_name(path): StaticFile(_TYPES[path.suffix], _encoded(path.read_bytes()))
-            for path in sorted(_DIRECTORY.iterdir())
+            for directory in _DIRECTORIES
+            for path in sorted(directory.glob("*"))
             if path.suffix in _TYPES
         }
     )
@@ -55,8 +58,14 @@ def static_files() -> Mapping[str, StaticFile]:
 
 @cache
 def static_path(name: str) -> str:
-    """Return the path under which a file is served."""
-    return f"{PREFIX}/{_served_name(_DIRECTORY / name)}"
+    """Return the path under which a file is served.
+
+    Empty: it is a file of an npm package that has not been fetched.
+    """
+    for path in (directory / name for directory in _DIRECTORIES):
+        if path.exists():
+            return f"{PREFIX}/{_served_name(path)}"
+    return ""
 
 
 async def serve_static(request: Request) -> Response:

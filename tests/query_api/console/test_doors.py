@@ -227,3 +227,22 @@ async def test_pages_have_distinct_paths_and_places() -> None:
     places = [each.place for each in PAGES if each.place is not None]
     assert len(places) == len(set(places))
     assert all(each.title for each in PAGES if each.place is not None)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+async def test_a_part_of_a_page_without_a_session_loads_the_page_again(
+    refusing_api: Api, page: Page
+) -> None:
+    async with browser(refusing_api) as client:
+        headers = {"accept": "*/*", "hx-request": "true"}
+        answer = await client.get(filled(page), headers=headers)
+        assert answer.status_code == 403
+        assert answer.headers["hx-refresh"] == "true"
+        assert not answer.content
+
+
+async def test_a_part_of_a_page_that_fails_is_a_message_and_no_page(refusing_api: Api) -> None:
+    async with signed_in(refusing_api) as client:
+        answer = await client.get(filled(PAGES[0], OTHER), headers={"hx-request": "true"})
+        assert answer.status_code == 404
+        assert answer.text.startswith('<p class="fault"')

@@ -1,0 +1,1 @@
+"""npm packages whose files the console serves, and those that its tests use."""
