@@ -36,7 +36,7 @@ _AGGREGATION: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 _NUMBERS: Final = ("avg", "min", "max", "percentile", "histogram")
-PERCENTILES: Final = "pN is from p0.001 to p99.999, with at most three decimals"
+PERCENTILES: Final = "any pN from p0.001 to p99.999, with at most three decimals"
 AGGREGATIONS: Final = f"sum, avg, min, max, histogram, pN; {PERCENTILES}"
 
 
@@ -49,8 +49,8 @@ class NativeMeasure:
     others: tuple[str, ...] = ()
 
     def allowed(self, name: str) -> tuple[str, ...]:
-        """Return the names with all aggregations; ``pN`` stands for all percentiles."""
-        shown = ("pN" if each == "percentile" else each for each in self.others)
+        """Return the names with all aggregations; ``p95`` stands for all percentiles."""
+        shown = ("p95" if each == "percentile" else each for each in self.others)
         return (*((name,) if self.default else ()), *(f"{name}.{each}" for each in shown))
 
 
@@ -280,6 +280,6 @@ def _unknown(
 ) -> BadRequestError:
     where = "" if position is None else f" at position {position}"
     message = f"{field}: {name[:64]!r}{where} is not {kind}; allowed: {', '.join(allowed)}"
-    if any(each.endswith(".pN") for each in allowed):
-        message = f"{message} ({PERCENTILES})"
+    if any(each.endswith(".p95") for each in allowed):
+        message = f"{message}; instead of p95, {PERCENTILES}"
     return BadRequestError(message, field=field, allowed=allowed)

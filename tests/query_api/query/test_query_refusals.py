@@ -17,7 +17,7 @@ from tests.query_api.test_scopes import key_with
     [
         ({"measures": []}, "measures", "at least one"),
         ({"measures": ["count.p95"]}, "measures.0", "count"),
-        ({"measures": ["latency_ms"]}, "measures.0", "latency_ms.pN"),
+        ({"measures": ["latency_ms"]}, "measures.0", "latency_ms.p95"),
         ({"measures": ["latency_ms.p0"]}, "measures.0", "from p0.001 to p99.999"),
         ({"measures": ["latency_ms.p0.0"]}, "measures.0", "from p0.001 to p99.999"),
         ({"measures": ["latency_ms.p100"]}, "measures.0", "from p0.001 to p99.999"),

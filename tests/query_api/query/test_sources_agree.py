@@ -13,7 +13,7 @@ import pytest
 
 from clickhouse.rows import SpendRow, WindowRow
 from query_api.langfuse import metrics
-from query_api.query import asking
+from query_api.query import planned_query
 from query_api.query.native_fields import DIMENSIONS
 from query_api.query.sources import Choice, choice_of
 from streams.core.rollups.fold import ProjectFold, first_checkpoint
@@ -102,8 +102,8 @@ def _random_query(random: Random) -> dict[str, Any]:
     return body
 
 
-def _observations_only(question: Any) -> Choice:
-    return Choice(question.view, {})
+def _observations_only(logical: Any) -> Choice:
+    return Choice(logical.view, {})
 
 
 def _query(api: Api, body: dict[str, Any]) -> Callable[[], Any]:
@@ -147,7 +147,7 @@ async def test_windows_and_rollups_have_the_numbers_of_observations(
         body = {**_random_query(random), "group_by": groups, "measures": measures}
         order = [*groups, "start"] if body.get("step") else groups
         body |= {"order_by": order[0]} if order else {}
-        found, expected = await _both(stored, monkeypatch, asking, _query(stored, body))
+        found, expected = await _both(stored, monkeypatch, planned_query, _query(stored, body))
         assert set(found["meta"]["sources"]) <= {"stream", "rollup"}
         assert set(expected["meta"]["sources"]) <= {"hot", "cold"}
         sources.update(found["meta"]["sources"])
@@ -166,7 +166,7 @@ async def test_spend_has_the_costs_of_observations(
             **_random_query(random), "group_by": groups, "measures": ["cost_usd"],
             "order_by": "user_id",
         }  # fmt: skip
-        found, expected = await _both(stored, monkeypatch, asking, _query(stored, body))
+        found, expected = await _both(stored, monkeypatch, planned_query, _query(stored, body))
         assert found["meta"]["sources"] == ["rollup"]
         _same(found["data"], expected["data"])
         seen += sum(Decimal(row["values"]["cost_usd"]) for row in found["data"])
