@@ -11,8 +11,8 @@ from babel.numbers import format_compact_decimal, format_currency, format_decima
 
 from query_api.console.preferences import Preferences
 from query_api.console.translations import locale_of
-from query_api.money import PICO_PER_USD
-from query_api.times import iso
+from query_api.money import PICO_PER_USD, pico_of
+from query_api.times import instant_us, iso
 
 DASH = "–"
 _COMPACT_FROM = 10_000
@@ -53,6 +53,14 @@ class Formats:
             digits = min(12, max(2, 1 - amount.adjusted()))
         pattern = "¤#,##0." + "0" * digits
         return format_currency(amount, "USD", pattern, locale=self._locale, currency_digits=False)
+
+    def usd_text(self, amount: str | None) -> str:
+        """Return an amount that the API shows as a decimal string of dollars."""
+        return self.usd(None if amount is None else pico_of(amount))
+
+    def time_text(self, text: str | None) -> str:
+        """Return a time that the API shows as ISO 8601."""
+        return DASH if text is None else self.time(instant_us(text))
 
     def exact_usd(self, pico: int) -> str:
         """Return an amount with all its digits."""

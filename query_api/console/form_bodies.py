@@ -1,0 +1,103 @@
+"""Convert forms to the bodies of the API's requests, and errors to messages about fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from query_api.errors import BadRequestError, ConflictError, TooCostlyError
+from query_api.validation_messages import message_of
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+Faults = dict[str, str]
+"""Messages by the name of the field; that of the empty name is about the whole form."""
+LINES_MAX: Final = 1_100
+"""Maximum number of lines of a field that has one entry a line."""
+
+
+class FormError(Exception):
+    """A form is not a valid body."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__("; ".join(faults.values()))
+        self.faults: Final = faults
+
+
+def body_of(body: type[BodyT], values: Mapping[str, Any]) -> BodyT:
+    """Return the body of a request with these values, as the API would read it from JSON.
+
+    Raises:
+        FormError: they are not valid.
+    """
+    try:
+        return body.model_validate(values)
+    except ValidationError as error:
+        faults: Faults = {}
+        for issue in error.errors():
+            name = ".".join(map(str, issue["loc"]))
+            faults.setdefault(name, _message(issue))
+        raise FormError(faults) from error
+    except BadRequestError as error:
+        raise FormError(faults_of(error)) from error
+
+
+def faults_of(error: BadRequestError | ConflictError | TooCostlyError, prefix: str = "") -> Faults:
+    """Return the message of an error about its field, whose path may begin with ``prefix``."""
+    field = error.field if isinstance(error, BadRequestError) else ""
+    message = error.message.removeprefix(f"{field}: ") if field else error.message
+    return {field.removeprefix(prefix): message}
+
+
+def of_fields(faults: Faults, fields: Iterable[str]) -> Faults:
+    """Return the messages by fields of a form, whose names may be only a part of the path.
+
+    A message about something that is not in the form is about the whole form.
+    """
+    known, found = set(fields), Faults()
+    for path, message in faults.items():
+        name = path
+        while name and name not in known:
+            name = name.rpartition(".")[0]
+        text = message if name or not path else f"{path}: {message}"
+        found[name] = f"{found[name]}; {text}" if name in found else text
+    return found
+
+
+def checked(form: Mapping[str, str], prefix: str) -> list[str]:
+    """Return the names of the boxes that are checked, without the prefix of their fields."""
+    return [name.removeprefix(prefix) for name in form if name.startswith(prefix)]
+
+
+def lines_of(text: str, field: str) -> list[str]:
+    """Return the lines of a field that are not empty.
+
+    Raises:
+        FormError: there are too many.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > LINES_MAX:
+        raise FormError({field: f"at most {LINES_MAX} lines are allowed"})
+    return lines
+
+
+def pairs_of(text: str, field: str) -> dict[str, str]:
+    """Return the entries of a field with lines such as `name = value`.
+
+    Raises:
+        FormError: a line has no `=`, or a name appears twice.
+    """
+    found: dict[str, str] = {}
+    for line in lines_of(text, field):
+        name, sign, value = (part.strip() for part in line.rpartition("="))
+        if not sign or not name:
+            raise FormError({field: f"{line[:64]!r} is not a line such as name = value"})
+        if name in found:
+            raise FormError({field: f"{name[:64]!r} appears twice"})
+        found[name] = value
+    return found
+
+
+def _message(issue: Mapping[str, Any]) -> str:
+    return "required" if issue["type"] == "missing" else message_of(issue)

@@ -1,0 +1,260 @@
+"""List budgets, show one with its history, and create and change them with a preview."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+from starlette.responses import Response
+
+from producers.control.kinds.budget import Budget
+from query_api.budgets.records import shown_budget
+from query_api.budgets.status import status_of
+from query_api.console import budget_forms
+from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
+from query_api.console.form_bodies import Faults, FormError, faults_of, of_fields
+from query_api.console.optional import Optional, optional
+from query_api.console.page import Action, Page, View
+from query_api.console.responses import see_other
+from query_api.console.time_ranges import PRESETS
+from query_api.console.trace_search import term
+from query_api.errors import BadRequestError, ConflictError, TooCostlyError
+from query_api.money import usd_text
+from query_api.times import SECOND_US, instant_us
+from query_api.v1.alerts import AlertParameters, read_alerts
+from query_api.v1.budget_backtests import BudgetBacktestBody, BudgetBacktestOut, backtest_budget
+from query_api.v1.budgets import RESOURCE
+from query_api.v1.record_pages import ListParameters, page_of
+from query_api.v1.records import find, records_of
+from tracemill.clock import now_us
+
+ROWS: Final = 20
+GROUPS: Final = 20
+HISTORY: Final = 50
+RANGE_OF_PERIOD: Final[Mapping[str, str]] = {"hour": "24h", "day": "7d"}
+"""Range of the chart by period; of others, 30 days."""
+PREVIEW_RANGES: Final = ("24h", "7d", "30d")
+SEARCH_FIELDS: Final[Mapping[str, str]] = {
+    "user_id": "user",
+    "session_id": "session",
+    "environment": "env",
+    "trace_name": "name",
+    "tags": "tag",
+}
+"""Fields of the search of traces, by dimension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The status of one limit of a budget in its current period; amounts are texts of dollars."""
+
+    values: Mapping[str, Any]
+    elapsed: float | None
+    """Part of the period that has passed; None if it has no end."""
+
+    @property
+    def share(self) -> float | None:
+        """Return the spent part of the limit; None if groups have limits of their own."""
+        limit = self.values.get("limit_usd")
+        return float(self.values["spent_usd"]) / float(limit) if limit else None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    budget: Budget
+    path: str
+    limits: tuple[Limit, ...]
+
+
+async def show_list(view: View) -> Response:
+    """Show a page of budgets with their status."""
+    try:
+        parameters = ListParameters(limit=ROWS, cursor=view.parameter("cursor") or None)
+        page, meta = page_of(records_of(view.context, RESOURCE).of(view.project_id), parameters)
+    except ValueError as error:
+        raise BadRequestError("cursor: not a cursor of this page", field="cursor") from error
+    rows = await asyncio.gather(*(_row(view, each) for each in page))
+    cursor = None if meta is msgspec.UNSET else meta.cursor
+    return view.render(
+        "budgets.html",
+        rows=rows,
+        following=f"?{urlencode({'cursor': cursor})}" if cursor else "",
+        is_first=not view.parameter("cursor"),
+    )
+
+
+async def show_one(view: View) -> Response:
+    """Show a budget: its status by group, its spend over time, and what it has reported."""
+    budget = _found(view)
+    preset = view.parameter("range")
+    if preset not in PREVIEW_RANGES:
+        preset = RANGE_OF_PERIOD.get(budget.period, "30d")
+    row, past, (alerts, _) = await asyncio.gather(
+        _row(view, budget),
+        _past(view, preset, budget_id=budget.id),
+        read_alerts(
+            view.context, view.project_id, AlertParameters(budget_id=budget.id, limit=HISTORY)
+        ),
+    )
+    return view.render(
+        "budget.html",
+        budget=budget,
+        shown=optional(shown_budget(budget)),
+        row=row,
+        past=past_shown(past, budget.thresholds, view.formats),
+        preset=preset,
+        presets=PREVIEW_RANGES,
+        history=optional(alerts),
+        traces=traces_of,
+    )
+
+
+async def show_new(view: View) -> Response:
+    """Show the form of a new budget; the query string can fill in its fields."""
+    form = budget_forms.new_form(view.request.query_params, view.preferences.zone_name)
+    return await _form(view, form)
+
+
+async def show_edit(view: View) -> Response:
+    """Show the form of a budget."""
+    budget = _found(view)
+    return await _form(view, budget_forms.form_of_budget(budget), budget)
+
+
+async def create(view: View) -> Response:
+    """Create the budget of a form."""
+    author = view.session.principal.public_key
+    try:
+        body = budget_forms.budget_body(view.form)
+        made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
+    except (FormError, BadRequestError, ConflictError) as error:
+        return await _form(view, view.form, faults=_faults(error), status=422)
+    return see_other(_path(view, made.id))
+
+
+async def change(view: View) -> Response:
+    """Replace a budget by that of a form."""
+    budget, author = _found(view), view.session.principal.public_key
+    try:
+        body = budget_forms.budget_body(view.form)
+        await records_of(view.context, RESOURCE).replace(view.project_id, budget.id, body, author)
+    except (FormError, BadRequestError) as error:
+        return await _form(view, view.form, budget, _faults(error), status=422)
+    return see_other(_path(view, budget.id))
+
+
+async def delete(view: View) -> Response:
+    """Delete a budget."""
+    await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
+    return see_other(_path(view))
+
+
+async def preview(view: View) -> Response:
+    """Show what the budget of a form would have done, without creating it."""
+    past, faults = await _preview(view, view.form)
+    if view.is_part:
+        fields = budget_forms.FIELDS
+        return view.render("budget_preview.html", past=past, faults=faults, fields=fields)
+    record_id = view.form.get("record_id", "")
+    budgets = view.context.control.view.in_project(Budget, view.project_id)
+    return await _form(view, view.form, budgets.get(record_id), faults, past)
+
+
+async def _preview(view: View, form: Mapping[str, str]) -> tuple[PastShown | None, Faults]:
+    """Return the backtest of a form, or why there is none."""
+    given = dict(form)
+    if not any(given.get(name, "").strip() for name in ("limit_usd", "tiers", "limits")):
+        given["limit_usd"] = usd_text(NO_LIMIT_PICO)
+    given["name"] = given.get("name", "").strip() or "-"
+    preset = given.get("preview_range", "")
+    try:
+        body = budget_forms.budget_body(given)
+        past = await _past(view, preset if preset in PREVIEW_RANGES else "7d", budget=body)
+    except (FormError, BadRequestError, TooCostlyError) as error:
+        return None, _faults(error)
+    return past_shown(past, body.thresholds, view.formats), {}
+
+
+async def _past(view: View, preset: str, **of: Any) -> BudgetBacktestOut:
+    at_us = now_us()
+    from_us = at_us - PRESETS[preset] * SECOND_US
+    body = BudgetBacktestBody.model_construct(from_us=from_us, to_us=at_us, **of)
+    return await backtest_budget(view.context, view.project_id, body)
+
+
+async def _form(
+    view: View,
+    form: Mapping[str, str],
+    budget: Budget | None = None,
+    faults: Faults | None = None,
+    past: PastShown | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    return view.render(
+        "budget_form.html",
+        status=status,
+        budget=budget,
+        values=form,
+        faults=faults or {},
+        past=past,
+        fields=budget_forms.FIELDS,
+        dimensions=budget_forms.DIMENSIONS,
+        periods=budget_forms.PERIODS,
+        forecasts=budget_forms.FORECASTS,
+        preview_ranges=PREVIEW_RANGES,
+    )
+
+
+async def _row(view: View, budget: Budget) -> BudgetRow:
+    at_us = now_us()
+    status = optional(await status_of(view.context, budget, None, GROUPS, at_us))
+    limits = status["limits"] or [Optional({**status, "period": budget.period, "name": ""})]
+    return BudgetRow(
+        budget, _path(view, budget.id), tuple(Limit(each, _elapsed(each, at_us)) for each in limits)
+    )
+
+
+def _elapsed(limit: Mapping[str, Any], at_us: int) -> float | None:
+    if not limit.get("period_start") or not limit.get("period_end"):
+        return None
+    start_us, end_us = instant_us(limit["period_start"]), instant_us(limit["period_end"])
+    return min(1.0, max(0.0, (at_us - start_us) / (end_us - start_us)))
+
+
+def traces_of(scope: Mapping[str, str]) -> str:
+    """Return the query string of the traces whose spend is in a scope or a group."""
+    terms = [
+        term(SEARCH_FIELDS[name], each) for name, each in scope.items() if name in SEARCH_FIELDS
+    ]
+    return f"?{urlencode({'q': ' '.join(terms)})}" if terms else ""
+
+
+def _found(view: View) -> Budget:
+    return find(view.context, Budget, view.project_id, view.request.path_params["budget_id"])
+
+
+def _path(view: View, budget_id: str = "") -> str:
+    path = f"/project/{quote(view.project_id, safe='')}/budgets"
+    return f"{path}/{quote(budget_id, safe='')}" if budget_id else path
+
+
+def _faults(error: FormError | BadRequestError | ConflictError | TooCostlyError) -> Faults:
+    faults = error.faults if isinstance(error, FormError) else faults_of(error, "budget.")
+    return of_fields(faults, budget_forms.FIELDS)
+
+
+REGISTERED = (
+    Page("/budgets", show_list, title="Budgets", group="alerting", place=20),
+    Page("/budgets/new", show_new, scope="write"),
+    Page("/budgets/{budget_id}", show_one),
+    Page("/budgets/{budget_id}/edit", show_edit, scope="write"),
+    Action("/budgets/new", create),
+    Action("/budgets/preview", preview),
+    Action("/budgets/{budget_id}/edit", change),
+    Action("/budgets/{budget_id}/delete", delete),
+)

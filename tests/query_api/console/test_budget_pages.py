@@ -1,0 +1,193 @@
+"""Budgets in the console: the list, one budget, and the form with its preview."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from clickhouse.rows import SpendRow
+from producers.control.kinds.budget import Budget
+from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
+from tests.query_api.harness import OTHER, PROJECT, Api, Kept, opened
+from tracemill.clock import now_us
+
+QUARTER_S = 900
+NOW_S = now_us() // 10**6 // QUARTER_S * QUARTER_S
+BUDGETS = f"{HOME}/budgets"
+MARKUP = "<script>alert(1)</script>"
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def spend(quarters_ago: int, usd: float, user_id: str = "ada", **fields: Any) -> SpendRow:
+    given: dict[str, Any] = {
+        "project_id": PROJECT, "user_id": user_id, "model": "m", "environment": "production",
+        "total_cost_pico": round(usd * 10**12), "row_version": 1,
+    }  # fmt: skip
+    return SpendRow(bucket_s=NOW_S - quarters_ago * QUARTER_S, **(given | fields))
+
+
+@pytest.fixture(scope="module")
+def database(kept: Kept) -> str:
+    """A store with the spend of the last days."""
+    return kept(
+        [
+            *(spend(n, 0.25, "ada") for n in range(1, 200)),
+            *(spend(n, 0.05, MARKUP) for n in range(1, 200)),
+            spend(3, 1_000, project_id=OTHER),
+        ]
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, database) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with signed_in(api) as found:
+        yield found
+
+
+def fields_of(page: str) -> dict[str, str]:
+    """The fields of the form of a page, as a browser would send them."""
+    form = page[page.index('class="form with-preview"') :]
+    inputs = re.findall(r"<input[^>]*>", form)
+    found = {}
+    for each in inputs:
+        name = re.search(r'name="([^"]+)"', each)
+        value = re.search(r'value="([^"]*)"', each)
+        if name and ('type="checkbox"' not in each or "checked" in each):
+            found[unescape(name[1])] = unescape(value[1]) if value else ""
+    for name, options in re.findall(r'<select name="([^"]+)".*?>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'value="([^"]*)" selected', options)
+        found[name] = chosen[1] if chosen else ""
+    for name, text in re.findall(r'<textarea name="([^"]+)"[^>]*>([^<]*)</textarea>', form):
+        found[name] = unescape(text)
+    return found
+
+
+async def filled(client: httpx.AsyncClient, **fields: str) -> dict[str, str]:
+    page = await client.get(f"{BUDGETS}/new")
+    return fields_of(page.text) | {"name": "Whole project", "limit_usd": "10"} | fields
+
+
+async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
+    client: httpx.AsyncClient, api: Api
+) -> None:
+    page = await client.get(f"{BUDGETS}/new?scope.user_id=ada&limit_usd=2.50&csrf=forged")
+    form = fields_of(page.text)
+    assert (form["scope.user_id"], form["limit_usd"]) == ("ada", "2.50")
+    assert form["csrf"] == csrf_in(page.text) != "forged"
+    made = await client.post(f"{BUDGETS}/new", data=form | {"name": MARKUP})
+    assert made.status_code == 303
+    shown = await client.get(made.headers["location"])
+    assert shown.status_code == 200
+    assert MARKUP not in shown.text
+    assert "$2.50" in text_of(shown.text)
+    assert "/traces?q=user%3Aada" in shown.text
+    listed = await client.get(BUDGETS)
+    assert MARKUP not in listed.text
+    assert made.headers["location"] in listed.text
+    (budget,) = api.control.view.in_project(Budget, PROJECT).values()
+    assert (budget.scope, budget.limit_pico, budget.thresholds) == (
+        {"user_id": "ada"}, 2_500_000_000_000, ("0.8", "1"),
+    )  # fmt: skip
+    csrf = {"csrf": csrf_in(shown.text)}
+    deleted = await client.post(f"{made.headers['location']}/delete", data=csrf)
+    assert deleted.headers["location"] == BUDGETS
+    assert (await client.get(made.headers["location"])).status_code == 404
+    assert "No budgets yet" in text_of((await client.get(BUDGETS)).text)
+
+
+async def test_the_preview_shows_what_the_form_would_have_done(client: httpx.AsyncClient) -> None:
+    partial = {"hx-request": "true"}
+
+    async def preview(**fields: str) -> str:
+        form = await filled(client, **fields)
+        answer = await client.post(f"{BUDGETS}/preview", data=form, headers=partial)
+        assert answer.status_code == 200
+        assert "<html" not in answer.text
+        assert MARKUP not in answer.text
+        return text_of(answer.text)
+
+    assert "Threshold crossed" in await preview()
+    assert "No reports" in await preview(limit_usd="1000", period="day")
+    assert "Enter a limit" in await preview(limit_usd="", name="")
+    grouped = await preview(**{"group_by.user_id": "on", "limit_usd": "8"})
+    assert "ada" in grouped
+    assert MARKUP in grouped, "as text"
+    assert "Nothing was spent" in await preview(**{"scope.model": "another"})
+    assert "not a percentage" in await preview(thresholds="most")
+
+
+async def test_the_preview_works_without_a_script(client: httpx.AsyncClient) -> None:
+    form = await filled(client, name="typed so far")
+    answer = await client.post(f"{BUDGETS}/preview", data=form)
+    assert answer.status_code == 200
+    assert "Threshold crossed" in text_of(answer.text)
+    assert fields_of(answer.text)["name"] == "typed so far"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("limit_usd", "", "enter the limit"), ("limit_usd", "ten", "decimal number"),
+     ("limit_usd", "-1", "decimal number"), ("name", "", "at least 1"),
+     ("thresholds", "x", "not a percentage"), ("thresholds", "", "at least 1"),
+     ("thresholds", "80, 80", "appears twice"), ("time_zone", "Nowhere/Land", "time zone"),
+     ("period", "decade", "rolling_"), ("scope.environment", "a b!", "environment"),
+     ("tiers", "free", "a line such as"), ("limits", "daily 10", "a line such as"),
+     ("limits", "[{", "not valid JSON"), ("limits", '[{"name": "x"}]', "required"),
+     ("burn_rate.fast", "1w", "shorter")],
+)  # fmt: skip
+async def test_a_mistake_is_shown_next_to_its_field_and_the_form_is_kept(
+    client: httpx.AsyncClient, field: str, value: str, message: str
+) -> None:
+    form = await filled(client, **{"overrides": "", field: value})
+    answer = await client.post(f"{BUDGETS}/new", data=form)
+    assert answer.status_code == 422
+    kept = fields_of(answer.text)
+    assert kept[field] == value
+    assert kept["csrf"] == form["csrf"]
+    faults = re.findall(r'id="fault-([^"]*)">([^<]*)<', answer.text)
+    assert any(message in unescape(text) for _, text in faults), faults
+    top = field.partition(".")[0]
+    assert all(name.partition(".")[0] == top for name, _ in faults), faults
+
+
+async def test_editing_keeps_what_the_form_does_not_change(
+    client: httpx.AsyncClient, api: Api
+) -> None:
+    body = {
+        "name": "each user", "group_by": ["user_id"], "forecast": "linear",
+        "limits": [
+            {"name": "daily", "period": "day", "tiers": {"free": "1", "pro": "5.5"},
+             "default_tier": "free", "overrides": {"ada = 1": "7"}},
+            {"name": "monthly", "period": "month", "limit_usd": "100"},
+        ],
+        "thresholds": [0.055, 1], "burn_rate": {"fast": "10m", "slow": "6h", "factor": "3"},
+        "scope": {"environment": "production"}, "time_zone": "Asia/Shanghai",
+    }  # fmt: skip
+    for changed in (
+        body,
+        {"name": "tiers", "group_by": ["user_id"], "period": "week",
+         "tiers": {"a = b": "1", "pro": "5.5"}, "default_tier": "pro", "overrides": {"u": "2"}},
+        {"name": "plain", "period": "rolling_3h", "limit_usd": "0.000000000001"},
+    ):  # fmt: skip
+        made = (await api.client.post("/v1/budgets", json=changed)).json()
+        path = f"{BUDGETS}/{made['id']}"
+        form = fields_of((await client.get(f"{path}/edit")).text) | {"name": "renamed"}
+        answer = await client.post(f"{path}/edit", data=form)
+        assert answer.status_code == 303, answer.text
+        now = (await api.client.get(f"/v1/budgets/{made['id']}")).json()
+        assert now == made | {"name": "renamed"}
+        assert (await client.get(path)).status_code == 200
+    assert (await client.get(f"{BUDGETS}?cursor=x")).status_code == 400
