@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 
 from query_api.errors import BadRequestError
-from query_api.query.fields import DIMENSIONS, MEASURES, View
+from query_api.query.fields import DIMENSIONS, MEASURES, View, experiment_columns
 from query_api.query.logical_query import GroupBy, Metric
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import Column, Condition, Kind
@@ -41,11 +41,16 @@ _TRACE_VERSION: Final = replace(TRACE_COLUMNS["version"], of_trace=True)
 _OF_TRACES: Final = {"traceRelease": _TRACE_RELEASE, "traceVersion": _TRACE_VERSION}
 _COLUMNS: Final[Mapping[View, Mapping[str, Column]]] = MappingProxyType(
     {
-        "traces": {**TRACE_COLUMNS, "traceName": TRACE_COLUMNS["name"]},
+        "traces": {
+            **TRACE_COLUMNS,
+            "traceName": TRACE_COLUMNS["name"],
+            **experiment_columns("traces"),
+        },
         "observations": {
             **OBSERVATION_COLUMNS,
             **_OF_TRACES,
             "promptVersion": Column("toString(prompt_version)", Kind.TEXT),
+            **experiment_columns("observations"),
         },
         "scores": {
             **SCORE_COLUMNS,
@@ -54,6 +59,7 @@ _COLUMNS: Final[Mapping[View, Mapping[str, Column]]] = MappingProxyType(
             "release": _TRACE_RELEASE,
             "scoreName": SCORE_COLUMNS["name"],
             "booleanValue": Column("(ifNull(value, 0) != 0)", Kind.FLAG),
+            **experiment_columns("scores"),
         },
     }
 )

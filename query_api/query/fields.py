@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from query_api.store.queries.aggregates import Join
+from query_api.store.conditions import Column, Kind
+from query_api.store.joins import Join
 
 View = Literal["observations", "traces", "scores"]
 Unit = Literal["number", "money", "counts"]
@@ -103,6 +104,26 @@ def _unique(sql: str, join: Join | None = "traces") -> Measure:
     return Measure(f"nullIf({sql}, '')", join=join, is_text=True)
 
 
+def experiment_columns(view: View) -> dict[str, Column]:
+    """Return the columns with the same values, for filters."""
+    return {
+        name: Column(DIMENSIONS[view][name].sql, Kind.TEXT, join=DIMENSIONS[view][name].join)
+        for name in EXPERIMENT_DIMENSIONS
+    }
+
+
+EXPERIMENT_DIMENSIONS: Final = ("experimentId", "experimentName", "experimentDatasetId")
+
+
+def experiment_dimensions(join: Join) -> dict[str, Dimension]:
+    """Return the dimensions of the experiment of a trace, by their names in Langfuse."""
+    return {
+        "experimentId": Dimension("x_id", join),
+        "experimentName": Dimension("x_name", join),
+        "experimentDatasetId": Dimension("x_dataset", join),
+    }
+
+
 OBSERVATION_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
     {
         "id": Dimension("id"),
@@ -127,6 +148,7 @@ OBSERVATION_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
         "release": Dimension("t_release", "traces"),
         "isRootObservation": Dimension("toBool(parent_id = '' OR app_root = 1)"),
         "startTimeMonth": Dimension("formatDateTime(start_time, '%Y-%m')"),
+        **experiment_dimensions("experiments"),
     }
 )
 OBSERVATION_MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
@@ -175,6 +197,7 @@ TRACE_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
         "version": Dimension("version"),
         "environment": Dimension("environment"),
         "timestampMonth": Dimension("formatDateTime(start_time, '%Y-%m')"),
+        **experiment_dimensions("trace_experiments"),
     }
 )
 TRACE_MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
@@ -220,6 +243,8 @@ SCORE_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
         "observationPromptVersion": Dimension(
             "if(o_prompt_version = 0, '', toString(o_prompt_version))", "observations"
         ),
+        **experiment_dimensions("experiments"),
+        "experimentId": Dimension("if(dataset_run_id != '', dataset_run_id, x_id)", "experiments"),
     }
 )
 SCORE_MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(

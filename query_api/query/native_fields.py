@@ -164,6 +164,14 @@ _MEMBER: Final = f"if(startsWith({_RAW}, '\"'), JSONExtractString(metadata, $key
 _TAG: Final = "arrayJoin(if(empty({0}), [''], {0}))"
 
 
+def _of_experiment(known: Mapping[str, Dimension]) -> dict[str, Dimension]:
+    return {
+        "experiment_id": known["experimentId"],
+        "experiment_name": known["experimentName"],
+        "dataset_id": known["experimentDatasetId"],
+    }
+
+
 def _observation_dimensions() -> dict[str, Dimension]:
     own = OBSERVATION_DIMENSIONS
     rows = {
@@ -196,6 +204,7 @@ def _observation_dimensions() -> dict[str, Dimension]:
         "trace_id": own["traceId"],
         "parent_id": own["parentObservationId"],
         "id": own["id"],
+        **_of_experiment(own),
     }
 
 
@@ -205,6 +214,7 @@ _TRACE_DIMENSIONS: Final = {
     "session_id": TRACE_DIMENSIONS["sessionId"],
     "tag": Dimension(_TAG.format("tags")),
     "id": TRACE_DIMENSIONS["id"],
+    **_of_experiment(TRACE_DIMENSIONS),
 }
 _SCORE_DIMENSIONS: Final = {
     "name": SCORE_DIMENSIONS["name"],
@@ -224,6 +234,7 @@ _SCORE_DIMENSIONS: Final = {
     "prompt_name": SCORE_DIMENSIONS["observationPromptName"],
     "prompt_version": SCORE_DIMENSIONS["observationPromptVersion"],
     "trace_id": SCORE_DIMENSIONS["traceId"],
+    **_of_experiment(SCORE_DIMENSIONS),
 }
 DIMENSIONS: Final[Mapping[View, Mapping[str, Dimension]]] = MappingProxyType(
     {

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from query_api.decimals import decimal_text
 from query_api.errors import BadRequestError
-from query_api.query.fields import View
+from query_api.query.fields import View, experiment_columns
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import OPERATORS_OF, Column, Condition, Kind, Operator, Value
 from query_api.times import instant_us
@@ -27,6 +27,15 @@ def _ms(since: str, until: str) -> Column:
 
 def _named(columns: Mapping[str, Column], names: Mapping[str, str]) -> dict[str, Column]:
     return {name: columns[known] for name, known in names.items()}
+
+
+def _of_experiment(view: View) -> dict[str, Column]:
+    names = {
+        "experiment_id": "experimentId",
+        "experiment_name": "experimentName",
+        "dataset_id": "experimentDatasetId",
+    }
+    return _named(experiment_columns(view), names)
 
 
 _SAME: Final = ("id", "name", "environment", "version", "release")
@@ -63,6 +72,7 @@ FIELDS: Final[Mapping[View, Mapping[str, Column]]] = MappingProxyType(
             "error_type": Column("error_type", Kind.TEXT, full_text=True),
             "latency_ms": _ms("start_time", "end_time"),
             "ttft_ms": _ms("start_time", "completion_start_time"),
+            **_of_experiment("observations"),
         },
         "traces": {
             **_named(
@@ -79,6 +89,7 @@ FIELDS: Final[Mapping[View, Mapping[str, Column]]] = MappingProxyType(
                 },
             ),
             "latency_ms": _ms("start_time", "end_time"),
+            **_of_experiment("traces"),
         },
         "scores": {
             **_named(
@@ -96,6 +107,7 @@ FIELDS: Final[Mapping[View, Mapping[str, Column]]] = MappingProxyType(
                     "tags": "traceTags",
                 },
             ),
+            **_of_experiment("scores"),
         },
     }
 )

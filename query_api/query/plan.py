@@ -10,8 +10,10 @@ from query_api.query.fields import Dimension, Measure
 from query_api.query.logical_query import LogicalQuery
 from query_api.query.metric_sql import metrics_sql, without_summaries
 from query_api.query.sources import rolled_conditions, rolled_up
+from query_api.store.conditions import Condition
+from query_api.store.joins import Join
 from query_api.store.levels import Levels, levels_of
-from query_api.store.queries.aggregates import Aggregate, FindSummaries, Join, Rolled, Source
+from query_api.store.queries.aggregates import Aggregate, FindSummaries, Rolled, Source
 from query_api.store.reader import Reader
 from query_api.times import SECOND_US
 
@@ -29,7 +31,7 @@ async def aggregate_of(reader: Reader, logical: LogicalQuery, source: Source) ->
         joins: tuple[Join, ...] = ()
     else:
         names = tuple(each.sql for each in dimensions)
-        joins = joins_of(dimensions, measures)
+        joins = joins_of(dimensions, measures, conditions)
         if "summaries" in joins and not await _has_summaries(reader, logical.project_id):
             joins = tuple(each for each in joins if each != "summaries")
     written = metrics_sql(logical, source)
@@ -79,9 +81,14 @@ async def _rolled(reader: Reader, logical: LogicalQuery, dimensions: Sequence[Di
     return Rolled(levels or Levels(((from_s, to_s),)), tuple(columns), group_by)
 
 
-def joins_of(dimensions: Sequence[Dimension], measures: Sequence[Measure]) -> tuple[Join, ...]:
+def joins_of(
+    dimensions: Sequence[Dimension],
+    measures: Sequence[Measure],
+    conditions: Sequence[Condition] = (),
+) -> tuple[Join, ...]:
     """Return the joins that fields of rows need, each once."""
     found = [*(each.join for each in dimensions), *(each.join for each in measures)]
+    found += [each.column.join for each in conditions]
     return tuple(dict.fromkeys(join for join in found if join is not None))
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, Literal
 
+from query_api.store.joins import Join
 from query_api.store.rows import IS_DECLARED
 from query_api.store.sql import OF_PROJECT, Binder
 from query_api.store.text_search import spellings
@@ -52,6 +53,8 @@ class Column:
     """Whether it is a column of ``traces``, for filters of observations and scores."""
     is_json: bool = False
     """Whether its texts may be JSON, in which searches find all spellings of a text."""
+    join: Join | None = None
+    """The join of an aggregate query that adds the column."""
     of_root: bool = False
     """Whether a trace without a value has that of its root observation, from the same column."""
 

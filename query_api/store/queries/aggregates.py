@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from query_api.store.conditions import Condition, conditions_sql, needs_full_texts
+from query_api.store.joins import JOINS, Join
 from query_api.store.levels import SKETCH_ROWS_MAX, Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs, step_start_sql
 
 Source = Literal["observations", "traces", "scores", "windows", "spend"]
-Join = Literal["traces", "summaries", "trace_scores", "observation_scores", "observations"]
 
 TIME_OF: Final[Mapping[Source, str]] = MappingProxyType(
     {
@@ -24,42 +24,6 @@ TIME_OF: Final[Mapping[Source, str]] = MappingProxyType(
         "scores": "event_time",
         "windows": "window_start",
         "spend": "bucket_start",
-    }
-)
-_JOINS: Final[Mapping[Join, str]] = MappingProxyType(
-    {
-        "traces": (
-            "ANY LEFT JOIN (\n  SELECT id AS t_id, name AS t_name, user_id AS t_user_id,"
-            " session_id AS t_session_id,\n    release AS t_release, version AS t_version,"
-            " tags AS t_tags\n"
-            f"  FROM traces FINAL\n  WHERE {OF_PROJECT}\n) AS t ON trace_id = t_id"
-        ),
-        "summaries": (
-            "ANY LEFT JOIN (\n  SELECT id AS s_trace, arrayJoin(arrayZip(mapKeys(summaries),"
-            " mapValues(summaries))) AS s_pair,\n    s_pair.1 AS s_id, s_pair.2 AS s_counted\n"
-            f"  FROM traces FINAL\n  WHERE {OF_PROJECT} AND notEmpty(summaries)\n"
-            ") AS s ON trace_id = s_trace AND id = s_id"
-        ),
-        "trace_scores": (
-            "ANY LEFT JOIN (\n  SELECT trace_id AS c_trace, count() AS c_scores\n"
-            f"  FROM scores FINAL\n  WHERE {OF_PROJECT}\n  GROUP BY trace_id\n"
-            ") AS c ON id = c_trace"
-        ),
-        "observation_scores": (
-            "ANY LEFT JOIN (\n  SELECT trace_id AS c_trace, observation_id AS c_observation,"
-            " count() AS c_scores\n"
-            f"  FROM scores FINAL\n  WHERE {OF_PROJECT} AND observation_id != ''\n"
-            "  GROUP BY trace_id, observation_id\n"
-            ") AS c ON trace_id = c_trace AND id = c_observation"
-        ),
-        "observations": (
-            "ANY LEFT JOIN (\n  SELECT trace_id AS o_trace, id AS o_id, name AS o_name,"
-            " model AS o_model,\n    prompt_name AS o_prompt_name,"
-            " prompt_version AS o_prompt_version\n"
-            f"  FROM observations_slim FINAL\n  WHERE {OF_PROJECT}\n    AND id IN"
-            f" (SELECT observation_id FROM scores WHERE {OF_PROJECT} AND observation_id != '')\n"
-            ") AS o ON trace_id = o_trace AND observation_id = o_id"
-        ),
     }
 )
 
@@ -229,7 +193,7 @@ class Aggregate(StoreQuery):
             )
         table = self.table
         time = TIME_OF[self.source]
-        joins = "".join(f"\n{_JOINS[each]}" for each in self.joins)
+        joins = "".join(f"\n{JOINS[each]}" for each in self.joins)
         if self.source in {"windows", "spend"}:
             bounds = [
                 f"toDateTime({binder.bind(at_us // 1_000_000, 'Int64')}, 'UTC')"
