@@ -63,6 +63,8 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     is_deleted: int = 0
     end_us: int = 0
     completion_start_us: int = 0
+    sent_completion_start_us: int = 0
+    """The time of the first token as sent, if that is not within the observation."""
     type: str = "SPAN"
     name: str = ""
     parent_id: str = ""

@@ -51,6 +51,10 @@ def _pico_map(column: str, name: str) -> str:
     return f"mapApply((k, v) -> (k, toInt64(v * 1000000000000)), {column}) AS {name}"
 
 
+_FIRST_TOKENS: Final = (
+    _micros("completion_start_time", "completion_start_us"),
+    _micros("sent_completion_start_time", "sent_completion_start_us"),
+)
 _INSERTED: Final = "toUnixTimestamp64Milli(inserted_at) AS inserted_ms"
 
 OBSERVATION_CERTAINTY: Final = ("usage_uncertain", "unpriced_usage", "service_tier")
@@ -62,7 +66,7 @@ OBSERVATION_NUMBERS: Final = (
     "row_version",
     "is_deleted",
     _micros("end_time", "end_us"),
-    _micros("completion_start_time", "completion_start_us"),
+    *_FIRST_TOKENS,
     "type",
     "name",
     "parent_id",
@@ -113,7 +117,7 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "user_id",
             "session_id",
         ),
-        "time": (_micros("completion_start_time", "completion_start_us"), _INSERTED),
+        "time": (*_FIRST_TOKENS, _INSERTED),
         "io": (*OBSERVATION_TEXTS, *OBSERVATION_TOOLS),
         "metadata": ("metadata",),
         "model": ("model", "price_id", "model_parameters"),

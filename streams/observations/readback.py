@@ -75,6 +75,7 @@ _NUMBERS: Final = f"""
     toUnixTimestamp64Micro(end_time) AS end_us, type, name, parent_id, environment, level, model,
     usage, usage_estimated, toInt64(total_cost * {_PICO}) AS total_cost_pico, cost_source,
     app_root, merge_state, toUnixTimestamp64Micro(completion_start_time) AS completion_start_us,
+    toUnixTimestamp64Micro(sent_completion_start_time) AS sent_completion_start_us,
     error_type, app_cache, toInt64(cache_saved * {_PICO}) AS cache_saved_pico,
     toUnixTimestamp64Micro(event_time) AS event_us, is_deleted"""
 _TEXTS: Final = f"""

@@ -36,6 +36,7 @@ async def test_every_field_of_an_observation_is_read_back(clickhouse_store: Stor
         start_us=start,
         end_us=start + 1_234_567,
         completion_start_us=start + 7,
+        sent_completion_start_us=start - 3,
         type="GENERATION",
         name="answer",
         parent_id="o0",
@@ -68,6 +69,8 @@ async def test_every_field_of_an_observation_is_read_back(clickhouse_store: Stor
     assert stored["input"] == "größe 🙂 \\ \t"
     assert stored["status_message"] == 'it\'s "broken"\n'
     assert (stored["end_time"] - stored["start_time"]).total_seconds() == 1.234567
+    sent = stored["sent_completion_start_time"]
+    assert sent.timestamp() == pytest.approx((start - 3) / 1e6, abs=1e-6)
     same_names = set(ObservationRow.__struct_fields__) & set(stored)
     encoded = msgspec.to_builtins(row)
     for name in same_names & set(encoded):

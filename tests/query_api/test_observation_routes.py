@@ -276,3 +276,25 @@ async def test_usage_is_shown_as_it_was_reported(
     assert (of_trace["usageDetails"], of_trace["usage"]) == (details, legacy)
     assert v2["usageDetails"] == details
     assert one["totalTokens"] == legacy["total"]
+
+
+async def test_a_first_token_outside_its_observation_is_shown_as_sent_and_not_measured(
+    api: Api,
+) -> None:
+    await api.insert(
+        observation(
+            "t1",
+            "o1",
+            NOON_US,
+            end_us=NOON_US + 5 * SECOND_US,
+            type="GENERATION",
+            sent_completion_start_us=NOON_US + 7 * SECOND_US,
+        )
+    )
+    one = (await api.client.get("/api/public/observations/o1")).json()
+    (listed,) = (await api.client.get("/api/public/v2/observations?fields=time,metrics")).json()[
+        "data"
+    ]
+    for found in (one, listed):
+        assert found["completionStartTime"] == "2026-11-21T12:00:07.000Z"
+        assert found["timeToFirstToken"] is None

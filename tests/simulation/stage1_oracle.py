@@ -65,8 +65,7 @@ def _observation(told: list[Observation]) -> dict[str, Any]:
     row["environment"] = row["environment"] or "default"
     row["end_us"] = max(row["end_us"], row["start_us"]) if row.get("end_us") else 0
     first_us = row.get("completion_start_us") or 0
-    if first_us < row["start_us"] or (row["end_us"] and first_us > row["end_us"]):
-        row["completion_start_us"] = 0
+    row["completion_start_us"] = _first_token_us(first_us, row["start_us"], row["end_us"])
     _price(row)
     return row
 
@@ -75,8 +74,6 @@ def _say(row: dict[str, Any], event: Observation) -> None:
     for field in FIELDS:
         if getattr(event, field):
             row[field] = getattr(event, field)
-    if not _has_first_token(event):
-        row.pop("completion_start_us", None)
     if event.metadata:
         row["metadata"] = json.loads(event.metadata)
 
@@ -152,14 +149,14 @@ def _dimensions(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _has_first_token(event: Observation) -> bool:
-    first_us = event.completion_start_us or 0
-    end_us = max(event.end_us, event.start_us) if event.end_us else first_us
-    return event.start_us <= first_us <= end_us
+def _first_token_us(first_us: int, start_us: int, end_us: int) -> int:
+    end_us = max(end_us, start_us) if end_us else first_us
+    return min(first_us, end_us) if start_us <= first_us <= end_us + 1_000 else 0
 
 
 def _measured(event: Observation) -> list[Any]:
-    first_us = event.completion_start_us if _has_first_token(event) else 0
+    sent_us = event.completion_start_us or 0
+    first_us = _first_token_us(sent_us, event.start_us or 0, event.end_us or 0)
     measured = (first_us, event.error_type or "", event.app_cache or "")
     return [measured] if any(measured) else []
 

@@ -17,7 +17,6 @@ from producers.errors import BodyError
 from producers.gateway.langfuse.bodies import ObservationBody, TraceBody
 from producers.gateway.mapping import normalise_environment
 from producers.gateway.mapping.mapper import AGE_MAX_US, AHEAD_MAX_US
-from producers.gateway.values.first_token import first_token_within
 from producers.gateway.values.json_text import (
     contract_text,
     decode_raw,
@@ -159,8 +158,6 @@ def observation_of(
     start_us = times.read_optional(body.start_time, "startTime")
     end_us = times.read_optional(body.end_time, "endTime")
     first_token_us = times.read_optional(body.completion_start_time, "completionStartTime")
-    if first_token_us is not None:
-        first_token_us = first_token_within(first_token_us, start_us, end_us)
     return Observation(
         project_id=project_id,
         trace_id=body.trace_id or trace_id or observation_id,

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
@@ -15,7 +16,6 @@ from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
 from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
-from producers.gateway.values.first_token import first_token_within
 from producers.gateway.values.reported_usage import reported_text
 from tracemill.contract import Observation, TraceAttributes
 from tracemill.reconciliation import Reconciled
@@ -58,10 +58,6 @@ _facts: BoundedCache[tuple[int, Sdk], tuple[Origin, OriginFacts]] = BoundedCache
 _NO_SDK: Final = Sdk()
 
 
-_ROUNDING_US: Final = 1_000
-"""Instrumentations round the time of the first token up to a full millisecond."""
-
-
 def map_in_slices(
     export: Export, project_id: str, received_us: int, sdk: Sdk = _NO_SDK
 ) -> Iterator[Mapped]:
@@ -94,8 +90,9 @@ def map_in_slices(
                 continue
             start_us, end_us = observation.start_us or 0, observation.end_us or 0
             first_us = observation.completion_start_us
-            if first_us is not None:
-                observation.completion_start_us = _first_token_us(first_us, start_us, end_us)
+            if first_us is not None and not oldest_us <= first_us <= latest_us:
+                observation.completion_start_us = None
+                metrics.VALUES_DROPPED.labels(field="completion_start_time").inc()
             if span.fault:
                 refusals.append(Refusal(observation, "invalid_time", span.fault))
             elif oldest_us <= start_us and end_us <= latest_us:
@@ -103,13 +100,6 @@ def map_in_slices(
             else:
                 refusals.append(_refusal(observation, start_us, end_us, oldest_us, latest_us))
     yield Mapped(observations, refusals)
-
-
-def _first_token_us(first_us: int, start_us: int, end_us: int) -> int | None:
-    """Return the time of the first token, or None if it is outside the span."""
-    if end_us < first_us <= end_us + _ROUNDING_US:
-        return end_us
-    return first_token_within(first_us, start_us, end_us)
 
 
 def _failed(span: ExportedSpan, project_id: str, received_us: int, error: Exception) -> Refusal:

@@ -88,8 +88,7 @@ def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
     """Return the cost in picodollars by ``total``, ``input`` and ``output``, from named values.
 
     Of several values for the total, one whose name contains "total" wins, because Perplexity's cost
-    has parts with other names. If there is a total, the sides are returned only if they add up to
-    it.
+    has parts with other names. The total is the cost, even if the sides do not add up to it.
     """
     found: dict[str, int] = {}
     for name, value in sorted(
@@ -104,9 +103,6 @@ def cost_of_members(members: Iterable[tuple[Any, Any]]) -> dict[str, int]:
         elif role:
             for side, pico in cost_of_members(list(value.items())[:MEMBERS_MAX]).items():
                 found.setdefault(side, pico)
-    total = found.get("total")
-    if total is not None and sum(found.values()) != 2 * total:
-        return {"total": total}
     return found
 
 

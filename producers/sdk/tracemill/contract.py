@@ -83,7 +83,8 @@ class Observation(
     wins.
 
     Attributes:
-        completion_start_us: Time of the first output token.
+        completion_start_us: Time of the first output token. Statistics use it only if it is within
+            the observation.
         usage: Units by usage type, each at most ``COUNT_MAX``. Types do not overlap: ``input``
             excludes cached tokens, ``output`` excludes reasoning tokens. ``total`` is optional.
         reported_usage: JSON of the units by usage type as the client sent them, if they differ from

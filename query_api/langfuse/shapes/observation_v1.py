@@ -98,7 +98,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         environment=row.environment,
         start_time=iso(row.start_us),
         end_time=iso_or_none(row.end_us),
-        completion_start_time=iso_or_none(first_token_us(row)),
+        completion_start_time=iso_or_none(sent_first_token_us(row)),
         version=row.version or None,
         created_at=stored_at,
         updated_at=stored_at,
@@ -143,6 +143,11 @@ def first_token_us(row: StoredObservation) -> int:
     first_us, end_us = row.completion_start_us, row.end_us
     is_within = row.start_us <= first_us and (not end_us or first_us <= end_us)
     return first_us if is_within else 0
+
+
+def sent_first_token_us(row: StoredObservation) -> int:
+    """Return the time of the first token as it was sent, also if it is outside; 0 if unknown."""
+    return row.sent_completion_start_us or row.completion_start_us
 
 
 def seconds_between(start_us: int, end_us: int) -> float | None:

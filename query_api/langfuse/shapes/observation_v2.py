@@ -9,7 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from query_api.json_texts import Shown, members, parameters
-from query_api.langfuse.shapes.observation_v1 import first_token_us, seconds_between
+from query_api.langfuse.shapes.observation_v1 import (
+    first_token_us,
+    seconds_between,
+    sent_first_token_us,
+)
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation, StoredTrace
 from query_api.times import iso, iso_or_none
@@ -139,7 +143,7 @@ def _basic(row: StoredObservation, trace: StoredTrace | None) -> dict[str, Any]:
 def _time(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]:
     stored_at = iso(row.inserted_ms * 1000)
     return {
-        "completion_start_time": iso_or_none(first_token_us(row)),
+        "completion_start_time": iso_or_none(sent_first_token_us(row)),
         "created_at": stored_at,
         "updated_at": stored_at,
     }

@@ -38,7 +38,7 @@ class Effects:
     """Events that were dropped because their trace was deleted before."""
     unpriced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    """How often each field was dropped because another one contradicts it."""
+    """How often another field contradicts each field, which statistics then omit."""
 
     def costs_that_differ(self) -> int:
         """Return how many rows have a computed cost beside the given one."""

@@ -19,7 +19,7 @@ import msgspec
 
 from clickhouse.rows import ObservationRow
 from streams.core.observations.bounding import Bounds
-from streams.core.observations.first_token import is_within
+from streams.core.observations.first_token import first_token_within
 from streams.core.observations.lines import ObservationLine, decoded_row_text, decoded_text
 from streams.core.observations.logical_time import partial_update_ts, whole_event_ts
 from streams.core.observations.metadata import Metadata, restore_metadata
@@ -130,7 +130,7 @@ class _MergeState(msgspec.Struct, omit_defaults=True):
     end_us: int = 0
     """The end as sent, if that was before the start."""
     completion_start_us: int = 0
-    """The time of the first token as sent, if that was outside the observation."""
+    """The time of the first token as sent, in rows from before ``sent_completion_start_us``."""
 
 
 def merge_partial(
@@ -253,11 +253,21 @@ def write_fields(merged: Merged, row: ObservationRow) -> None:
     row.app_root = int("app_root" in merged.latest)
     row.start_us = merged.start_us
     row.end_us = max(row.end_us, row.start_us) if row.end_us else 0
-    if row.completion_start_us and not is_within(row.completion_start_us, row.start_us, row.end_us):
-        row.completion_start_us = 0
+    if row.completion_start_us:
+        set_first_token(row, row.completion_start_us)
     if merged.environment is not None:
         row.environment = merged.environment[1]
     row.event_us = merged.last_us
+
+
+def set_first_token(row: ObservationRow, sent_us: int) -> None:
+    """Set the time of the first token that counts, and the one that was sent if they differ.
+
+    The row's start and end are set before.
+    """
+    checked_us = first_token_within(sent_us, row.start_us, row.end_us)
+    row.completion_start_us = checked_us
+    row.sent_completion_start_us = 0 if checked_us == sent_us else sent_us
 
 
 def write_merge_state(merged: Merged, row: ObservationRow) -> None:
@@ -273,7 +283,6 @@ def write_merge_state(merged: Merged, row: ObservationRow) -> None:
         environment_ts=-1 if merged.environment is None else merged.environment[0],
         metadata=merged.metadata.logical_times(),
         end_us=sent_end_us if sent_end_us != row.end_us else 0,
-        completion_start_us=0 if row.completion_start_us else first_token_us(merged),
     )
     row.merge_state = _encode(state).decode()
     merged.metadata.written = None  # not needed again until the metadata changes
@@ -297,9 +306,9 @@ def restore_merged(row: ObservationRow) -> Merged:
     }
     if state.end_us:
         latest["end_us"] = (state.logical_times["end_us"], state.end_us)
-    if state.completion_start_us:
-        logical_ts = state.logical_times["completion_start_us"]
-        latest["completion_start_us"] = (logical_ts, state.completion_start_us)
+    sent_us = row.sent_completion_start_us or state.completion_start_us
+    if sent_us:
+        latest["completion_start_us"] = (state.logical_times["completion_start_us"], sent_us)
     if "app_root" in latest:
         latest["app_root"] = (state.logical_times["app_root"], True)
     if "usage_uncertain" in latest:
@@ -322,6 +331,8 @@ def merged_of_whole_row(row: ObservationRow, rank: str, bounds: Bounds) -> Merge
     logical_ts = whole_event_ts(row.event_us)
     latest = {field: (logical_ts, getattr(row, of_row)) for field, of_row in LATEST.items()}
     latest["usage_uncertain"] = logical_ts, without_tier_note(row.usage_uncertain)
+    if row.sent_completion_start_us:
+        latest["completion_start_us"] = logical_ts, row.sent_completion_start_us
     if row.provider_derived:
         del latest["provider"]
     values = {field: value for field, value in latest.items() if value[1]}

@@ -17,7 +17,7 @@ from streams.core.dead_letters.texts import (
 )
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.failures import PROCESSING_FAILED
-from streams.core.observations.first_token import is_within
+from streams.core.observations.first_token import first_token_within
 from streams.core.observations.limits import DEFAULT_ROW_LIMITS, RowLimits
 from streams.core.observations.lines import (
     LINES,
@@ -77,7 +77,7 @@ class ReadRecord(msgspec.Struct, frozen=True):
     reached: Mapping[str, int] = {}
     """Number of fields cut to each limit, by the limit's name."""
     dropped: Sequence[str] = ()
-    """Names of the fields that were dropped because others contradict them; one per occurrence."""
+    """Names of the fields that others contradict, so statistics omit them; one per occurrence."""
 
 
 def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Rejection]:
@@ -162,7 +162,7 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
 ) -> Fault | None:
     """Return why a decoded event is invalid; None if it is valid.
 
-    A field that is contradicted by another one is removed, and its name is added to ``dropped``.
+    The name of a field that is contradicted by another one is added to ``dropped``.
     """
     if not line.project_id:
         return _empty("project_id")
@@ -191,11 +191,12 @@ def _fault(  # noqa: C901, PLR0911, PLR0912  # one function, because calls cost 
     if first_us is not None:
         if not earliest_us <= first_us <= latest_us:
             return _implausible_time("completion_start_us", first_us)
-        if start_us is None and not line.partial:
-            start_us = line.ts_us if end_us is None else end_us
-        if not is_within(first_us, start_us or 0, end_us or 0):
-            line.completion_start_us = None
-            dropped.append("completion_start_us")
+        # That of a partial update is checked when it is merged.
+        if not line.partial:
+            if start_us is None:
+                start_us = line.ts_us if end_us is None else end_us
+            if not first_token_within(first_us, start_us, end_us or 0):
+                dropped.append("completion_start_us")
     if line.cost is not None and not is_within_cost_max(line.cost):
         total_pico = sum(line.cost.values())
         return (

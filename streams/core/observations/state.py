@@ -13,7 +13,7 @@ import msgspec
 from clickhouse.rows import ObservationRow
 from streams.core.dimensions.sources import OF_OBSERVATIONS, more_of_row
 from streams.core.observations.lines import NO_TEXT, ObservationLine
-from streams.core.observations.merge import Merged
+from streams.core.observations.merge import Merged, set_first_token
 from tracemill.contract import DEFAULT_ENVIRONMENT
 
 LEVELS: Final = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
@@ -135,7 +135,7 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         event_us=ts_us,
     )
     if line.completion_start_us:
-        row.completion_start_us = line.completion_start_us
+        set_first_token(row, line.completion_start_us)
     if line.status_message:
         row.status_message = line.status_message
     if line.error_type:

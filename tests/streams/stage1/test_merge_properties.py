@@ -90,7 +90,9 @@ parts = st.builds(
             "name": st.sampled_from(["", "a", "b"]),
             "start_us": st.integers(NOW_US, NOW_US + 3),
             "end_us": st.integers(NOW_US - 2, NOW_US + 5),
-            "completion_start_us": st.integers(NOW_US - 1, NOW_US + 6),
+            "completion_start_us": st.sampled_from(
+                (NOW_US - 1, NOW_US + 2, NOW_US + 6, NOW_US + 2_000)
+            ),
             "environment": st.sampled_from(["e", "f"]),
             "model": st.sampled_from(["m", "?"]),
             "usage": st.sampled_from([{}, {"input": 2}, {"output": 3}]),

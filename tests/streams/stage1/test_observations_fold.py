@@ -115,22 +115,34 @@ def test_a_null_in_metadata_replaces_an_earlier_value_and_a_later_value_replaces
     assert row.metadata == '{"a":null,"b":{"c":2}}'
 
 
-@pytest.mark.parametrize("first_us", [NOW_US - 1, NOW_US + 10])
-def test_a_first_token_outside_of_its_observation_is_dropped_and_counted(first_us: int):
+@pytest.mark.parametrize("first_us", [NOW_US - 1, NOW_US + 1_010])
+def test_a_first_token_outside_of_its_observation_is_kept_as_sent_and_counted(first_us: int):
     times = {"start_us": NOW_US, "completion_start_us": first_us, "end_us": NOW_US + 9}
     effects = Folding().fold(observation("a", **times), part("b", **times))
-    assert [row.completion_start_us for row in effects.observations] == [0, 0]
+    rows = effects.observations
+    assert [row.completion_start_us for row in rows] == [0, 0]
+    assert [row.sent_completion_start_us for row in rows] == [first_us, first_us]
     assert effects.dropped == {"completion_start_us": 2}
+
+
+def test_a_first_token_that_was_rounded_beyond_the_end_counts_as_the_end():
+    times = {"start_us": NOW_US, "completion_start_us": NOW_US + 1_000, "end_us": NOW_US + 9}
+    for row in Folding().fold(observation("a", **times), part("b", **times)).observations:
+        assert row.completion_start_us == NOW_US + 9
+        assert row.sent_completion_start_us == NOW_US + 1_000
 
 
 def test_a_first_token_is_checked_again_when_start_or_end_come_later():
     folding = Folding()
-    folding.fold(part(ts=1, completion_start_us=NOW_US + 5))
-    effects = folding.fold(part(ts=2, end_us=NOW_US + 4))
-    assert last_row(effects).completion_start_us == 0
+    first_us, last_us = NOW_US + 5_000, NOW_US + 6_000
+    folding.fold(part(ts=1, completion_start_us=first_us))
+    effects = folding.fold(part(ts=2, end_us=NOW_US + 3_000))
+    row = last_row(effects)
+    assert (row.completion_start_us, row.sent_completion_start_us) == (0, first_us)
     assert effects.dropped == {"completion_start_us": 1}
-    row = last_row(folding.fold(part(ts=3, end_us=NOW_US + 6)))
-    assert (row.completion_start_us, row.end_us) == (NOW_US + 5, NOW_US + 6)
+    row = last_row(folding.fold(part(ts=3, end_us=last_us)))
+    assert (row.completion_start_us, row.sent_completion_start_us) == (first_us, 0)
+    assert row.end_us == last_us
 
 
 def test_the_first_start_and_environment_are_kept():
