@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,7 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def cli(installation: Server) -> Cli:
-    arguments = Path(f"/proc/{installation.process.pid}/cmdline").read_bytes().split(b"\0")
-    data_dir = os.fsdecode(arguments[arguments.index(b"--data-dir") + 1])
+    data_dir = str(installation.data_dir)
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
