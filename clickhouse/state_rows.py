@@ -85,7 +85,7 @@ class BudgetStateRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     group: str
     """JSON object of the group's dimensions and values, sorted by name, without spaces; ``{}`` if
     the budget has no ``group_by``. Empty for the row that describes the evaluation of the whole
-    limit; only the alerting stage reads that row."""
+    limit."""
     tier: str = ""
     """Tier whose limit applies; empty if the limit has no tiers."""
     spent_pico: int = 0
@@ -95,7 +95,7 @@ class BudgetStateRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     """Thresholds that the spend has reached, as decimal strings, ascending."""
     incomplete: int = 0
     """Whether spend from before the evaluation began may be missing, so that ``spent_pico`` is a
-    lower bound."""
+    lower bound. In the row of the whole limit: whether events wait, which all groups may lack."""
     trace_id: str = ""
     """Trace of the last change."""
     evaluation: str = ""

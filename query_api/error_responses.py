@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -209,20 +210,23 @@ def _no_such_route(request: Request) -> Response:
 
 
 def _methods_at(request: Request) -> tuple[str, ...]:
-    """Return the methods of a path, including those of the gateway, which shares the port."""
-    here = {
-        method
-        for method in ROUTE_METHODS
-        for route in request.app.routes
-        if route.matches({**request.scope, "method": method})[0] is Match.FULL
-    }
-    there = {
-        method.upper()
-        for template, methods in ingestion_paths().items()
-        if _is_path_of(template, request.url.path)
-        for method in methods
-    }
-    return tuple(sorted(here | there))
+    """Return the methods of a path, including those of the gateway, which shares the port.
+
+    Below ``/v1``, those of ``/things/action`` and not those of ``/things/{id}``: no record has such
+    an id.
+    """
+    found: dict[str, set[str]] = {}
+    for route in iter_route_contexts(request.app.routes):
+        for method in ROUTE_METHODS:
+            if route.matches({**request.scope, "method": method})[0] is Match.FULL:
+                found.setdefault(route.path or "", set()).add(method)
+    for template, methods in ingestion_paths().items():
+        if _is_path_of(template, request.url.path):
+            found.setdefault(template, set()).update(method.upper() for method in methods)
+    if found and not _is_langfuse(request):
+        fewest = min(template.count("{") for template in found)
+        found = {each: names for each, names in found.items() if each.count("{") == fewest}
+    return tuple(sorted({name for names in found.values() for name in names}))
 
 
 def _is_path_of(template: str, path: str) -> bool:

@@ -42,6 +42,7 @@ def budget_data(alert: Alert, payload: Any) -> dict[str, object]:
         "window_start": iso_time(payload.period_start_us),
         "window_end": end,
         "exemplars": [payload.trace_id] if payload.trace_id else [],
+        "incomplete": payload.incomplete,
     }
     if payload.tier:
         data["tier"] = payload.tier
@@ -70,6 +71,9 @@ class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
     spent_usd: str
     limit_usd: str
     trace_id: str | None
+    incomplete: bool = False
+    """Whether the spend may be higher: the stored spend is not read yet, or events wait for the
+    store."""
     created_at: str
     group: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     """Values of ``group_by``; absent if the budget has none."""
@@ -107,6 +111,7 @@ class BudgetEvent(EventType[PayloadT], ABC):
             spent_usd=usd_text(payload.spent_pico),
             limit_usd=usd_text(payload.limit_pico),
             trace_id=payload.trace_id or None,
+            incomplete=payload.incomplete,
             created_at=iso_time(alert.created_us),
             group=payload.group or msgspec.UNSET,
             tier=payload.tier or msgspec.UNSET,

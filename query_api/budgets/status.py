@@ -87,7 +87,8 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
     groups: list[GroupStatus] | UnsetType = UNSET
     """Groups with the largest shares of their limits."""
     incomplete: bool | UnsetType = UNSET
-    """Whether spend from before the evaluation began may be missing."""
+    """Whether spend may be missing: from before the evaluation began, or of events that were
+    accepted and are not processed yet, such as during an outage of the store."""
     updated_at: str | UnsetType | None = UNSET
     limits: list[LimitStatus] | UnsetType = UNSET
 
@@ -159,7 +160,10 @@ async def _limit_status(
         period_end=iso(end_us) if end_us < FOREVER_US else None,
         spent_usd="0",
     )
+    decisions = context.decisions
+    is_partial = decisions is not None and decisions.states.is_partial((budget.id, limit.name))
     if not budget.group_by:
+        status.incomplete = is_partial
         await _add_single(context, budget, limit, status, (start_us, end_us), now_us, usual)
         return status
     totals, rows = await asyncio.gather(
@@ -175,10 +179,12 @@ async def _limit_status(
             group=group, tier="", spent="0", limit_usd="0", crossed=[], incomplete=0, updated_us=0
         )
         status.groups = [_group(context, budget, limit, none, bounds_us, now_us, usual)]
+    for each in status.groups:
+        each.incomplete = each.incomplete or is_partial
     if totals is not None:
         status.spent_usd = usd_text(pico_of(totals.spent))
         status.group_count = totals.groups
-        status.incomplete = bool(totals.incomplete)
+        status.incomplete = is_partial or bool(totals.incomplete)
         status.updated_at = iso(totals.updated_us) if totals.updated_us else None
     return status
 

@@ -141,6 +141,7 @@ def _applied_limit(
     if state is not None and now_us < state.end_us:
         spent_pico, end_us = state.spent_pico, state.end_us
         is_complete = is_complete or not state.incomplete
+    is_complete = is_complete and not states.is_partial(rule.id)
     return _AppliedLimit(rule, group, tier, limit_pico, spent_pico, end_us), is_complete
 
 

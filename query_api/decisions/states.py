@@ -51,11 +51,13 @@ class LimitState(msgspec.Struct, gc=False):
         complete_from_us: periods that begin at this time or later are complete; for a rolling
             period, the spend from this time on.
         complete: starts of further complete periods.
+        is_partial: whether events wait to be processed, so that all groups may lack spend.
     """
 
     period: str
     complete_from_us: int
     complete: frozenset[int]
+    is_partial: bool = False
 
 
 class State(msgspec.Struct, gc=False):
@@ -107,7 +109,10 @@ class SpentStates:
         if not record.group:
             evaluation = _decode_evaluation(record.evaluation or "{}")
             self._limits[rule_id] = LimitState(
-                record.period, evaluation.complete_from_us, frozenset(evaluation.complete)
+                record.period,
+                evaluation.complete_from_us,
+                frozenset(evaluation.complete),
+                bool(record.incomplete),
             )
             return
         group = group_text(_decode_group(record.group))
@@ -170,6 +175,11 @@ class SpentStates:
             return now_us - length_us >= limit.complete_from_us or 0 in limit.complete
         start_us = period_bounds(period, time_zone, now_us)[0]
         return start_us >= limit.complete_from_us or start_us in limit.complete
+
+    def is_partial(self, rule_id: RuleId) -> bool:
+        """Return whether events wait to be processed, so that all groups may lack spend."""
+        limit = self._limits.get(rule_id)
+        return limit is not None and limit.is_partial
 
     def remove_budget(self, budget_id: str) -> None:
         """Remove the states of a deleted budget."""

@@ -154,6 +154,7 @@ BUDGET_STATUS_EXAMPLE: Final = {
     "period_start": "2026-11-20T23:00:00.000Z",
     "period_end": "2026-11-21T23:00:00.000Z",
     "crossed": [0.8],
+    "incomplete": False,
 }
 WEBHOOK_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "url": "https://example.com/hooks/tracemill",
@@ -185,6 +186,7 @@ ALERT_LIST_EXAMPLE: Final = {
             "spent_usd": "0.0806",
             "limit_usd": "0.1",
             "trace_id": _TRACE_ID,
+            "incomplete": False,
             "created_at": "2026-11-21T12:00:01.935Z",
         }
     ],

@@ -17,7 +17,7 @@ from producers.control.kinds.alert_test import AlertTest
 from query_api.alerting.rule_bodies import AlertRuleBody
 from query_api.alerting.rule_records import new_rule
 from query_api.body import Body
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, ProjectId, ReadingProject
 from query_api.openapi.alert_rule_examples import (
     PREVIEW_EXAMPLE,
     RULE_EXAMPLE,
@@ -76,7 +76,7 @@ def add_trials(router: APIRouter, context: AppContext) -> None:
             )
         },
     )
-    async def preview(project_id: ProjectId, body: AlertRuleBody) -> Response:
+    async def preview(project_id: ReadingProject, body: AlertRuleBody) -> Response:
         """Validate a rule and render its annotations, without creating it."""
         return json_response(AnnotationsOut(annotations_of(project_id, body)))
 

@@ -19,7 +19,7 @@ from query_api.budgets.backtests import QUARTER_S, PastBudget, SpendPane
 from query_api.budgets.bodies import BudgetBody
 from query_api.budgets.records import new_budget
 from query_api.budgets.usual import forecaster
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, ReadingProject
 from query_api.errors import BadRequestError
 from query_api.money import usd_text
 from query_api.openapi.budget_backtest_examples import (
@@ -110,7 +110,7 @@ def add_budget_backtest(router: APIRouter, context: AppContext) -> None:
             )
         },
     )
-    async def backtest(project_id: ProjectId, body: BudgetBacktestBody) -> Response:
+    async def backtest(project_id: ReadingProject, body: BudgetBacktestBody) -> Response:
         """Evaluate a budget on stored spend, with the code that evaluates it on the stream.
 
         The budget is not created. Spend is stored by quarters of an hour, with all corrections, so

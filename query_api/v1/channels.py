@@ -21,7 +21,7 @@ from producers.notifications.channel_registry import CHANNEL_TYPES
 from producers.notifications.channel_type import HIDDEN, ChannelType, Email
 from producers.notifications.registry import EVENT_TYPES
 from query_api.body import Body
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, ProjectId, ReadingProject
 from query_api.errors import BadRequestError
 from query_api.notifications.sample import sample_message
 from query_api.openapi.channel_examples import (
@@ -263,7 +263,7 @@ def _add_requests(router: APIRouter, context: AppContext) -> None:
         },
     )
     async def preview(
-        project_id: ProjectId, channel_id: ChannelId, body: PreviewBody = _PREVIEW_BY_DEFAULT
+        project_id: ReadingProject, channel_id: ChannelId, body: PreviewBody = _PREVIEW_BY_DEFAULT
     ) -> Response:
         """Render the channel's templates, or those of the body; nothing is sent."""
         channel = find(context, Channel, project_id, channel_id)

@@ -16,7 +16,7 @@ from query_api.alerting.backtests import PastEvaluation, PastRange
 from query_api.alerting.rule_bodies import AlertRuleBody
 from query_api.alerting.rule_records import new_rule
 from query_api.body import Body
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, ReadingProject
 from query_api.errors import BadRequestError
 from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQUEST_EXAMPLE
 from query_api.responses import json_response
@@ -88,7 +88,7 @@ def add_backtest(router: APIRouter, context: AppContext) -> None:
             )
         },
     )
-    async def backtest(project_id: ProjectId, body: BacktestBody) -> Response:
+    async def backtest(project_id: ReadingProject, body: BacktestBody) -> Response:
         """Evaluate a rule on stored windows, with the code that evaluates it on the stream.
 
         The rule is not created. Rules on dimensions of spend, such as `user_id`, are evaluated on

@@ -16,7 +16,7 @@ from producers.control.kinds.price import Price
 from producers.control.periods import zone_of
 from query_api.alerting.rule_bodies import Filter
 from query_api.body import Body
-from query_api.context import AppContext, ProjectId
+from query_api.context import AppContext, ReadingProject
 from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.price_examples import WHAT_IF_EXAMPLE, WHAT_IF_REQUEST_EXAMPLE
@@ -129,7 +129,7 @@ def what_if_router(context: AppContext) -> APIRouter:
             )
         },
     )
-    async def what_if(project_id: ProjectId, body: WhatIfBody) -> Response:
+    async def what_if(project_id: ReadingProject, body: WhatIfBody) -> Response:
         """Return the actual cost of stored traffic, and its cost at another price.
 
         The usage of a day is multiplied by the rates that apply at the beginning of the day to

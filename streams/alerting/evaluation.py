@@ -122,7 +122,7 @@ class Evaluation:
             self._call(each, lambda it: it.tick(self._now_us))
 
     def events_deferred(self, *, is_partial: bool) -> None:
-        """Pass on whether events wait for the store, so that the deltas lack them."""
+        """Pass on whether accepted events are not processed yet, so that the deltas lack them."""
         for each in self._evaluators:
             if isinstance(each.evaluator, MarksPartial):
                 each.evaluator.events_deferred(is_partial=is_partial)

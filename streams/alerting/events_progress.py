@@ -49,11 +49,21 @@ class EventsProgress:
         self._is_behind = False
         self._tasks: list[asyncio.Task[None]] = []
         self._deferred: dict[TopicPartition, DeferredEnds] = {}
+        self._knows_deferred = False
 
     @property
     def has_deferred(self) -> bool:
         """Return whether stage 1 has deferred events that still wait for the store."""
         return any(each.is_waiting for each in self._deferred.values())
+
+    @property
+    def is_partial(self) -> bool:
+        """Return whether accepted events are not processed yet: deferred, or stage 1 is behind.
+
+        Also true until it is known, and false while traffic is processed with the usual delay.
+        """
+        is_known = self._knows_deferred and self._processed_to_us > 0
+        return not is_known or self._is_behind or self.has_deferred
 
     def start(self) -> None:
         """Start to measure; failures of the broker are retried."""
@@ -96,6 +106,10 @@ class EventsProgress:
         elif self._expected is None:
             self._expected = (now_us, ends)
 
+    def deferred_read(self) -> None:
+        """Note that the existing records about deferred events are read."""
+        self._knows_deferred = True
+
     async def _run(self) -> None:
         async with AsyncExitStack() as stack:
             consumer: AIOKafkaConsumer = await started(
@@ -127,6 +141,10 @@ class EventsProgress:
                 for partition, records in found.items():
                     for record in records:
                         self._deferred[partition].add(record.offset, record.headers)
+                if not self._knows_deferred:
+                    positions = {each: await consumer.position(each) for each in partitions}
+                    if _reached(ends, positions):
+                        self.deferred_read()
         finally:
             await stopped(consumer, STOP_TIMEOUT_S)
 

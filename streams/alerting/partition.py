@@ -222,6 +222,7 @@ class AlertingPartition:
             when_truncated=WhenTruncated.CONTINUE,
         )
         self._flushed_at_s = time.monotonic()
+        self._note_missing()
         while not self._stopping.is_set():
             records = await cursor.poll(self._poll_ms(), 0)
             began_s = time.monotonic()
@@ -276,10 +277,14 @@ class AlertingPartition:
         appended_us = self._evaluation.appended_us
         now_us, events = self._context.now_us(), self._context.events
         known_us = now_us if events is None else max(appended_us, events.time_us(now_us))
-        if events is not None:
-            self._evaluation.events_deferred(is_partial=events.has_deferred)
+        self._note_missing()
         self._evaluation.tick(appended_us if is_behind else known_us)
         self._is_changed = True
+
+    def _note_missing(self) -> None:
+        """Pass on whether accepted events are missing in what was applied."""
+        if self._context.events is not None:
+            self._evaluation.events_deferred(is_partial=self._context.events.is_partial)
 
     async def _send_alerts(self) -> None:
         await self._output.send_alerts(self._evaluation.take_alerts(), self._evaluation.appended_us)

@@ -97,6 +97,9 @@ def test_alerts_arrive_and_totals_are_exact(installation: Server, client: httpx.
                 "no webhook without the store",
             )
             send_all(installation, before, Random(3))  # duplicates of traces that must be read
+            wait_for(
+                lambda: incomplete(client) == [budget_id], "the budget is not marked as incomplete"
+            )
             send_all(installation, later, Random(4))
             wait_for(
                 lambda: len(events_of(hook, budget_id)) == 2,
@@ -110,3 +113,14 @@ def test_alerts_arrive_and_totals_are_exact(installation: Server, client: httpx.
         )
         assert events_of(hook, budget_id) == ["budget.threshold_crossed"] * 2
         assert events_of(hook, rule_id) == ["alert.firing"]
+        last = [each.body for each in hook.deliveries if each.body["data"]["rule_id"] == budget_id]
+        assert last[-1]["data"]["incomplete"] is True
+        wait_for(lambda: incomplete(client) == [], "the budget remains incomplete")
+        status = client.get(f"/v1/budgets/{budget_id}/status").json()
+        assert status["incomplete"] is False
+
+
+def incomplete(client: httpx.Client) -> list[str]:
+    answer = client.get("/v1/budgets/decision")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["incomplete"]

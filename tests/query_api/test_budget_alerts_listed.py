@@ -22,14 +22,15 @@ COMMON: dict[str, Any] = {
     "scope": msgspec.Raw(b'{"environment":"production"}'), "period_start_us": NOON_US,
     "period_end_us": NOON_US + 24 * HOUR_US, "spent_pico": 85 * 10**9, "limit_pico": 10**11,
     "trace_id": "t1", "group": {"user_id": "ada"}, "tier": "free", "limit_name": "soft",
-    "period": "day",
+    "period": "day", "incomplete": True,
 }  # fmt: skip
 SHOWN = {
     "id": "a1", "budget_id": "b1", "name": "Users", "episode_id": "b1/1", "state": "firing",
     "severity": "warning", "scope": {"environment": "production"},
     "period_start": "2026-11-21T12:00:00.000Z", "period_end": "2026-11-22T12:00:00.000Z",
     "spent_usd": "0.085", "limit_usd": "0.1", "trace_id": "t1", "group": {"user_id": "ada"},
-    "tier": "free", "limit_name": "soft", "created_at": "2026-11-21T12:00:00.000Z",
+    "tier": "free", "limit_name": "soft", "incomplete": True,
+    "created_at": "2026-11-21T12:00:00.000Z",
 }  # fmt: skip
 
 
@@ -82,3 +83,4 @@ async def test_an_alert_of_a_budget_is_listed_as_it_is_sent_to_webhooks(
     assert "pico" not in answer.text
     sent = msgspec.json.decode(event_type.webhook_body(alert))["data"]
     assert {name: sent[name] for name in details} == details
+    assert sent["incomplete"] is True

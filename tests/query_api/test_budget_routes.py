@@ -87,6 +87,7 @@ async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> No
         "name": "a day of u1",
         "spent_usd": "0.080000000001",
         "limit_usd": "0.1",
+        "incomplete": False,
         "remaining_usd": "0.019999999999",
         "period_start": status["period_start"],
         "period_end": status["period_end"],

@@ -33,13 +33,14 @@ def budget(api: Api, budget_id: str, limit: str | None = "1", **fields: Any) -> 
 
 
 def evaluated(
-    api: Api, budget_id: str, period: str = "day", limit_name: str = "", *, since_us: int = 0
-) -> None:
+    api: Api, budget_id: str, period: str = "day", limit_name: str = "", *, since_us: int = 0,
+    incomplete: int = 0,
+) -> None:  # fmt: skip
     """Apply the state of a whole limit, whose periods are complete since a time."""
     row = BudgetStateRow(
         project_id=PROJECT, budget_id=budget_id, limit_name=limit_name, period=period, group="",
         period_start_us=0, period_end_us=0, updated_us=now_us(), row_version=1,
-        evaluation=f'{{"complete_from_us":{since_us}}}',
+        evaluation=f'{{"complete_from_us":{since_us}}}', incomplete=incomplete,
     )  # fmt: skip
     api.decisions.states.apply(msgspec.json.encode(row), now_us())
 
@@ -221,6 +222,23 @@ async def test_budgets_with_incomplete_spend_are_named(api: Api) -> None:
         if name != "nothing-known":
             spend(api, name, "0.1", incomplete=int(name == "lower-bound"))
     assert (await asked(api))["incomplete"] == ["lower-bound", "nothing-known"]
+
+
+async def test_a_budget_is_incomplete_while_accepted_events_are_not_processed(api: Api) -> None:
+    budget(api, "b")
+    budget(api, "by-user", group_by=("user_id",))
+    spend(api, "b", "0.1")
+    for name in ("b", "by-user"):
+        evaluated(api, name, incomplete=1)
+    assert (await asked(api))["incomplete"] == ["b", "by-user"]
+    single = (await api.client.get("/v1/budgets/b/status")).json()
+    grouped = (await api.client.get("/v1/budgets/by-user/status?group=user_id:ada")).json()
+    assert single["incomplete"] is grouped["incomplete"] is True
+    assert [group["incomplete"] for group in grouped["groups"]] == [True]
+    for name in ("b", "by-user"):
+        evaluated(api, name)
+    assert (await asked(api))["incomplete"] == []
+    assert (await api.client.get("/v1/budgets/b/status")).json()["incomplete"] is False
 
 
 async def test_tokens_are_priced_as_calls_of_the_model(api: Api) -> None:

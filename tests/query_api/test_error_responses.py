@@ -292,3 +292,21 @@ async def test_a_query_that_reads_more_than_its_bound_is_refused_by_the_store(ap
     assert (refused.status_code, refused.json()["error"]) == (422, "Request timed out")
     for client in clients:
         await client.aclose()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/alert-rules/preview", "OPTIONS, POST"),
+        ("/v1/budgets/backtest", "OPTIONS, POST"),
+        ("/v1/budgets/decision", "GET, HEAD, OPTIONS"),
+        ("/v1/prices/defaults", "GET, HEAD, OPTIONS"),
+        ("/v1/budgets/bud_1", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+    ],
+)
+async def test_an_action_next_to_records_lists_only_its_own_methods(
+    refusing_api: Api, path: str, methods: str
+) -> None:
+    listed = await refusing_api.client.request("OPTIONS", path)
+    assert (listed.status_code, listed.headers["allow"]) == (204, methods)

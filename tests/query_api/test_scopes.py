@@ -75,6 +75,25 @@ async def test_a_key_that_reads_may_not_write_and_the_reverse(api: Api) -> None:
     assert (await api.anonymous.head("/v1/budgets", auth=writes)).status_code == 403
 
 
+POST_THAT_READS = {
+    "/v1/query",
+    "/v1/query/explain",
+    "/v1/what-if",
+    "/v1/alert-rules/preview",
+    "/v1/alert-rules/backtest",
+    "/v1/budgets/backtest",
+    "/v1/channels/{channel_id}/preview",
+}
+
+
+def test_what_only_reads_demands_the_scope_read_also_by_post() -> None:
+    found = {route.path for route, method, scopes in ROUTES if (method, scopes) == READS_BY_POST}
+    assert found == POST_THAT_READS
+
+
+READS_BY_POST = ("POST", ("read",))
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -29,6 +29,8 @@ class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
     period: str = ""
     period_end_us: int = 0
     """0 in alerts of earlier versions."""
+    incomplete: bool = False
+    """Whether the spend may be higher; false in alerts of earlier versions."""
 
 
 class BurnRateAlertOut(BudgetAlertOut, kw_only=True, gc=False):

@@ -32,6 +32,8 @@ class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
     """0 in alerts of earlier versions."""
     sequence: int = 0
     """That of the alert that is taken back."""
+    incomplete: bool = False
+    """Whether the spend may be higher; false in alerts of earlier versions."""
 
 
 class CorrectionAlertOut(BudgetAlertOut, kw_only=True, gc=False):

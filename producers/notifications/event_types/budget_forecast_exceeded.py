@@ -31,6 +31,8 @@ class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
     period: str = ""
     method: str = "linear"
     """How it was forecast; ``linear`` also while usual spend is not known."""
+    incomplete: bool = False
+    """Whether the spend may be higher; false in alerts of earlier versions."""
 
 
 class ForecastAlertOut(BudgetAlertOut, kw_only=True, gc=False):

@@ -36,6 +36,8 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     """0 in alerts of earlier versions."""
     sequence: int = 0
     """Number of earlier alerts of this threshold in the period; corrections take them back."""
+    incomplete: bool = False
+    """Whether the spend may be higher; false in alerts of earlier versions."""
 
 
 class ThresholdAlertOut(BudgetAlertOut, kw_only=True, gc=False):

@@ -198,7 +198,10 @@ class MarksPartial(Protocol):
     """An evaluator that marks its results as incomplete while events are missing."""
 
     def events_deferred(self, *, is_partial: bool) -> None:
-        """Note whether events wait for the store, so that the deltas lack them."""
+        """Note whether accepted events are not processed yet, so that the deltas lack them.
+
+        That is so while they wait for the store, and while stage 1 is behind.
+        """
 
 
 @runtime_checkable

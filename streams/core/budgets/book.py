@@ -123,14 +123,16 @@ class BudgetBook:
         if self._restored is not None:
             return
         self._now_us = max(self._now_us, now_us)
-        for limit in self._limits:
-            rule = limit.rule
-            if rule.budget.project_id != tier.project_id or not rule.limit.tiers:
-                continue
-            for sums in limit.periods():
-                for group in limit.groups_of_user(sums, tier.user_id):
-                    limit.mark(sums, group)
-                    self._evaluate(limit, sums, group, sums.spent_of(group))
+        for limit, sums, group in self._limits.with_tier_of(tier):
+            limit.mark(sums, group)
+            self._evaluate(limit, sums, group, sums.spent_of(group))
+
+    def events_deferred(self, *, is_partial: bool) -> None:
+        """Mark the limits, and their alerts from now on, as incomplete, or not any more."""
+        if is_partial != self._limits.is_partial:
+            self._limits.is_partial = is_partial
+            for limit in self._limits:
+                self._dirty_limits[limit.rule.id] = None
 
     def apply(self, delta: Delta, offset: int, now_us: int) -> None:
         """Add the changes of spend, then evaluate the groups that have changed."""
@@ -197,7 +199,7 @@ class BudgetBook:
         for budget_id, name in self._dirty_limits:
             limit = self._limits.get(budget_id, name)
             if limit is not None:
-                states.append(state_of_limit(limit, at))
+                states.append(state_of_limit(limit, at, is_partial=bool(self._limits.is_partial)))
         self._dirty_limits.clear()
         return states
 
@@ -338,6 +340,7 @@ class BudgetBook:
         if self._waits(sums):
             return
         try:
+            details["is_partial"] = bool(self._limits.is_partial)
             if limit.evaluate(sums, group, before_pico, self._now_us, **details):
                 limit.mark(sums, group)
         except Exception:  # noqa: BLE001  # the other limits are still evaluated

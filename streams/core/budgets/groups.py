@@ -129,6 +129,7 @@ class LimitGroups:
         added_pico: int = 0,
         is_lowered: bool = False,
         correction_delay_us: int = 0,
+        is_partial: bool = False,
     ) -> bool:
         """Evaluate a group; return whether a threshold was crossed or taken back.
 
@@ -141,6 +142,7 @@ class LimitGroups:
             is_lowered: whether a correction has lowered the spend.
             correction_delay_us: how long the spend must be below a crossed threshold until it is
                 taken back.
+            is_partial: whether events wait, which the spend may lack.
         """
         tier, limit_pico = self.limit_of(group)
         steps = self.rule.steps(limit_pico)
@@ -155,6 +157,7 @@ class LimitGroups:
         subject = Subject(
             self.rule, sums.start_us, sums.end_us, group, tier, limit_pico, spent_pico,
             "" if total is None else total.trace_id, now_us,
+            is_partial or not self.meter.is_complete(sums, now_us),
         )  # fmt: skip
         is_changed = False
         if crossed != (flags.crossed if flags else ()):

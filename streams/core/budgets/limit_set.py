@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from producers.control.kinds.budget import Budget
 from producers.control.periods import FOREVER_US
 from producers.notifications.alert import Alert
+from producers.tiers.record import Tier
 from streams.core.budgets.groups import LimitGroups
-from streams.core.budgets.limits import LimitRule
+from streams.core.budgets.limits import Group, LimitRule
 from streams.core.budgets.meters import SECOND_US, Meter
 from streams.core.budgets.spend_meters import SpendMeters
+from streams.core.budgets.sums import PeriodSums
 from streams.core.budgets.usual_spend import UsualSpend
 
 
@@ -22,12 +24,14 @@ class LimitSet:
     Attributes:
         tier_of: returns the tier that a project's user is mapped to.
         send: sends an alert.
+        is_partial: whether events wait, which all sums may lack; None if that is not known yet.
     """
 
     tier_of: Callable[[str, str], str]
     send: Callable[[Alert], None]
     meters: SpendMeters = field(default_factory=SpendMeters)
     usual: UsualSpend = field(init=False)
+    is_partial: bool | None = None
     _of_budget: dict[str, dict[str, LimitGroups]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -36,6 +40,16 @@ class LimitSet:
     def __iter__(self) -> Iterator[LimitGroups]:
         for limits in self._of_budget.values():
             yield from limits.values()
+
+    def with_tier_of(self, tier: Tier) -> Iterator[tuple[LimitGroups, PeriodSums, Group]]:
+        """Yield the groups of a user whose limits depend on the user's tier."""
+        for limit in self:
+            rule = limit.rule
+            if rule.budget.project_id != tier.project_id or not rule.limit.tiers:
+                continue
+            for sums in limit.periods():
+                for group in limit.groups_of_user(sums, tier.user_id):
+                    yield limit, sums, group
 
     def of_budget(self, budget_id: str) -> dict[str, LimitGroups]:
         """Return the limits of a budget by name."""

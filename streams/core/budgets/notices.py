@@ -43,6 +43,8 @@ class Subject:
     spent_pico: int
     trace_id: str
     now_us: int
+    is_incomplete: bool = False
+    """Whether spend may be missing, so that ``spent_pico`` is a lower bound."""
 
     @property
     def shown_end_us(self) -> int:
@@ -68,6 +70,7 @@ def crossed(subject: Subject, threshold: str, sequence: int) -> Alert:
         tier=subject.tier,
         limit_name=rule.limit.name,
         period=rule.limit.period,
+        incomplete=subject.is_incomplete,
         sequence=sequence,
     )
     severity: Severity = "critical" if Decimal(threshold) >= 1 else "warning"
@@ -92,6 +95,7 @@ def corrected(subject: Subject, threshold: str, sequence: int, old_spent_pico: i
         tier=subject.tier,
         limit_name=rule.limit.name,
         period=rule.limit.period,
+        incomplete=subject.is_incomplete,
         sequence=sequence,
     )
     return _alert(
@@ -117,6 +121,7 @@ def forecast(subject: Subject, forecast_pico: int, reached_us: int, method: str)
         tier=subject.tier,
         limit_name=rule.limit.name,
         period=rule.limit.period,
+        incomplete=subject.is_incomplete,
     )
     return _alert(subject, BudgetForecastExceeded.name, payload, "forecast", 0, "warning")
 
@@ -142,6 +147,7 @@ def burn_rate(subject: Subject, fast: float, slow: float, sequence: int) -> Aler
         tier=subject.tier,
         limit_name=rule.limit.name,
         period=rule.limit.period,
+        incomplete=subject.is_incomplete,
     )
     return _alert(subject, BudgetBurnRate.name, payload, _BURN_RATE, sequence, "critical")
 

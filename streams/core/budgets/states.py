@@ -124,7 +124,13 @@ def group_row(
 
 
 def limit_row(
-    rule: LimitRule, meter: Meter, excluded: set[int], now_us: int, version: int
+    rule: LimitRule,
+    meter: Meter,
+    excluded: set[int],
+    now_us: int,
+    version: int,
+    *,
+    is_partial: bool = False,
 ) -> BudgetStateRow:
     """Return the row that describes the evaluation of a whole limit.
 
@@ -153,6 +159,7 @@ def limit_row(
         period_start_us=0,
         period_end_us=0,
         group="",
+        incomplete=int(is_partial),
         evaluation=msgspec.json.encode(memory).decode(),
         updated_us=now_us,
         row_version=version,

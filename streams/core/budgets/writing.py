@@ -102,7 +102,14 @@ def _state(
     return State(key, row, is_deleted)
 
 
-def state_of_limit(limit: LimitGroups, at: Position, *, is_deleted: bool = False) -> State:
-    """Return the state that describes the evaluation of a whole limit."""
-    row = limit_row(limit.rule, limit.meter, limit.excluded, at.now_us, at.version)
+def state_of_limit(
+    limit: LimitGroups, at: Position, *, is_partial: bool = False, is_deleted: bool = False
+) -> State:
+    """Return the state that describes the evaluation of a whole limit.
+
+    With ``is_partial``, it is incomplete: events wait, which all of its groups may lack.
+    """
+    row = limit_row(
+        limit.rule, limit.meter, limit.excluded, at.now_us, at.version, is_partial=is_partial
+    )
     return State(state_key(*limit.rule.id, 0, group_hash("")), row, is_deleted)

@@ -80,6 +80,21 @@ def test_deferred_events_wait_until_they_are_appended_again() -> None:
         assert ends.is_waiting is is_waiting, offset
 
 
+def test_events_are_missing_until_it_is_known_and_while_they_are_behind() -> None:
+    events = progress()
+    assert events.is_partial
+    events.measured(at(0), {FIRST: 5}, {FIRST: 5})
+    assert events.is_partial, "deferred events may be waiting"
+    events.deferred_read()
+    assert not events.is_partial
+    events.measured(at(60), {FIRST: 6}, {FIRST: 5})
+    events.time_us(at(60))
+    assert events.is_partial
+    events.measured(at(61), {FIRST: 6}, {FIRST: 6})
+    events.time_us(at(61))
+    assert not events.is_partial
+
+
 async def test_deferred_events_of_any_partition_are_noticed_on_the_broker(pipeline, until) -> None:
     decision, topic = Decision(0, 7, [("p", "t")]), pipeline.kafka.topics.deferred
 
@@ -88,7 +103,7 @@ async def test_deferred_events_of_any_partition_are_noticed_on_the_broker(pipeli
         return (await sent).offset
 
     await send(decision_headers(decision))
-    events = EventsProgress(pipeline.kafka, AlertingSettings(), lambda: 0)
+    events = EventsProgress(pipeline.kafka, AlertingSettings(), lambda: BEGIN_US)
     events.start()
 
     async def is_noticed() -> bool:
@@ -97,8 +112,10 @@ async def test_deferred_events_of_any_partition_are_noticed_on_the_broker(pipeli
     await until(is_noticed)
     await send(passed_headers(await send(decision_headers(decision))))
 
+    assert events.is_partial
+
     async def is_over() -> bool:
-        return not events.has_deferred
+        return not events.is_partial
 
     await until(is_over)
     await events.stop()

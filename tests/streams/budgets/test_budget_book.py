@@ -190,6 +190,32 @@ def test_a_budget_made_in_the_middle_of_a_period_starts_from_the_stored_spend() 
     assert running.spent() == {'{"user_id":"a"}': USD, '{"user_id":"b"}': USD}
 
 
+def test_limits_and_alerts_are_incomplete_while_accepted_events_are_not_processed() -> None:
+    running = Running(budget(thresholds=("0.5", "1")))
+    running.settle()
+    running.book.events_deferred(is_partial=False)
+    running.add(spend(USD // 2))
+    running.flush()
+    assert incomplete_limits(running) == [0]
+    running.book.events_deferred(is_partial=True)
+    running.add(spend(USD // 2))
+    running.flush()
+    assert incomplete_limits(running) == [1]
+    assert [msgspec.json.decode(each.payload)["incomplete"] for each in running.alerts] == [
+        False, True,
+    ]  # fmt: skip
+    running.start()
+    running.book.events_deferred(is_partial=False)  # processed while the worker was away
+    running.flush()
+    assert incomplete_limits(running) == [0]
+    assert running.spent() == {"{}": USD}
+
+
+def incomplete_limits(running: Running) -> list[int]:
+    rows = [msgspec.json.decode(value) for value in running.states.values()]
+    return [row.get("incomplete", 0) for row in rows if not row["group"]]
+
+
 def test_changes_during_a_reading_count_once() -> None:
     running = Running(budget())
     (query,) = running.book.spend_queries(10, -1)
