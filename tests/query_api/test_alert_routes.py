@@ -126,7 +126,8 @@ async def test_alerts_are_listed_page_by_page(api: Api) -> None:
         "episode_id": f"b0/{NOON_US}", "state": "firing", "severity": "warning",
         "scope": {"user_id": "u1"}, "period_start": "2026-11-21T12:00:00.000Z",
         "period_end": None, "threshold": 0.8,
-        "spent_usd": "0.085", "limit_usd": "0.1", "trace_id": "t1",
+        "spent_usd": "0.085", "limit_usd": "0.1", "incomplete": False,
+        "trace_id": "t1",
         "created_at": "2026-11-21T12:00:00.000Z",
     }  # fmt: skip
     of_one = await pages(api, "/v1/alerts", budget_id="b1", limit=2)

@@ -65,6 +65,7 @@ def test_the_body_follows_the_contract():
             "window_start": "2026-11-21T00:00:00.000Z",
             "window_end": None,
             "exemplars": ["t1"],
+            "incomplete": False,
         },
     }
 
