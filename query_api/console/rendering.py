@@ -11,8 +11,8 @@ from starlette.responses import HTMLResponse, Response
 
 from query_api.console.formats import Formats
 from query_api.console.preferences import Preferences
+from query_api.console.search import term
 from query_api.console.static_files import static_path
-from query_api.console.trace_search import term
 from query_api.console.translations import LOCALES, translations_of
 
 EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")

@@ -133,6 +133,17 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     }
 )
 
+OBSERVATION_ORDER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "latency": "end_time - start_time",
+        "timeToFirstToken": _TIME_TO_FIRST_TOKEN,
+        "totalTokens": _TOTAL_TOKENS,
+        "totalCost": "total_cost",
+        "name": "name",
+    }
+)
+"""Orders of observations in addition to that by start."""
+
 SCORE_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     {
         "id": _text("id"),

@@ -1,9 +1,10 @@
-"""Read a page of observations, newest first.
+"""Read a page of observations.
 
-Most of the cost of a list is merging the versions of all rows. The first page avoids it: the newest
-stored versions are found without merging, and their observations are read by key. Versions that
-are not current are dropped; the others are the page, because no current version can be missing
-among the newest ones. If too few are left, and for later pages, the store merges the versions.
+Most of the cost of a list is merging the versions of all rows. The first page of a list that is
+sorted by time, newest first, avoids it: the newest stored versions are found without merging, and
+their observations are read by key. Versions that are not current are dropped; the others are the
+page, because no current version can be missing among the newest ones. If too few are left, and for
+later pages, the store merges the versions.
 """
 
 from __future__ import annotations
@@ -50,13 +51,17 @@ async def read_page(
     newest_us: int,
 ) -> list[StoredObservation]:
     """Return the rows of ``query``; see ``find_newest`` for the times."""
-    if not query.offset:
+    is_newest_first = query.descending and not query.order
+    if is_newest_first and not query.offset:
         page = await _page_of_versions(reader, query, columns, from_us, newest_us)
         if page is not None:
             return page
-    found = await find_newest(
-        reader, query, ObservationVersion, from_us=from_us, newest_us=newest_us
-    )
+    if is_newest_first:
+        found = await find_newest(
+            reader, query, ObservationVersion, from_us=from_us, newest_us=newest_us
+        )
+    else:
+        found = await reader.rows(query, ObservationVersion)
     rows = await _rows_of(reader, query.project_id, found, columns)
     return [rows[version.key] for version in found if version.key in rows]
 

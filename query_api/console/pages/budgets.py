@@ -20,8 +20,8 @@ from query_api.console.form_bodies import Faults, FormError, faults_of, of_field
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
+from query_api.console.search import term
 from query_api.console.time_ranges import PRESETS
-from query_api.console.trace_search import term
 from query_api.errors import BadRequestError, ConflictError, TooCostlyError
 from query_api.money import usd_text
 from query_api.times import SECOND_US, instant_us

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from query_api.console.overview_data import read_overview
 from query_api.console.page import Page, View
+from query_api.console.search import term
 from query_api.console.time_ranges import PRESETS, time_range_of
-from query_api.console.trace_search import term
 from query_api.times import iso
 from tracemill.clock import now_us
 

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from producers.token_sides import tokens_of
 from query_api import cursors
 from query_api.console.page import Page, View
+from query_api.console.search import term
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
-from query_api.console.trace_search import term
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.json_texts import Shown
 from query_api.money import pico_of

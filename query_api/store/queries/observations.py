@@ -49,6 +49,9 @@ class FindObservations(StoreQuery):
     A page begins at ``offset`` or ``below`` a position; ``since_us`` is the earliest start. Without
     ``merged``, stored versions are selected, at a third of the cost. They include all current
     versions that meet the conditions, and others.
+
+    ``order`` is an expression from ``columns.OBSERVATION_ORDER`` by which the rows are sorted
+    instead; such a page begins at ``offset``. Without ``descending``, every order is reversed.
     """
 
     name: ClassVar[str] = "find_observations"
@@ -58,22 +61,26 @@ class FindObservations(StoreQuery):
     below: Position | None = None
     since_us: int | None = None
     merged: bool = True
+    order: str = ""
+    descending: bool = True
 
     def write(self, binder: Binder) -> str:
+        before, direction = ("<", "DESC") if self.descending else (">", "ASC")
         below = "" if self.merged else "\n  AND is_deleted = 0"
         if self.since_us is not None:
             below += f"\n  AND start_time >= {binder.instant(self.since_us)}"
         if self.below is not None:
             start = binder.instant(self.below.start_us)
             below += (
-                f"\n  AND start_time <= {start}\n  AND (start_time, trace_id, id) < "
+                f"\n  AND start_time {before}= {start}\n  AND (start_time, trace_id, id) {before} "
                 f"({start}, {binder.text(self.below.trace_id)}, {binder.text(self.below.id)})"
             )
+        order = f"{self.order} {direction}, " if self.order else ""
         return (
             "SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version\n"
             f"FROM {_table(self.conditions)}{' FINAL' if self.merged else ''}\nWHERE {OF_PROJECT}"
             f"{conditions_sql(self.conditions, binder)}{below}\n"
-            "ORDER BY start_time DESC, trace_id DESC, id DESC\n"
+            f"ORDER BY {order}start_time {direction}, trace_id {direction}, id {direction}\n"
             f"LIMIT {binder.bind(self.limit, 'UInt32')} OFFSET {binder.bind(self.offset, 'UInt64')}"
         )
 

@@ -7,7 +7,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from query_api.console.pages.traces import Listing
+from query_api.console.listing import Listing
 from query_api.console.preferences import known_zone
 from query_api.console.shown_values import shown_value
 from query_api.console.time_ranges import TimeRange
@@ -57,6 +57,8 @@ def test_a_zone_is_one_that_queries_accept(name: str, zone: str) -> None:
 
 
 def test_a_term_is_added_once_and_no_other_is_taken_for_it() -> None:
-    listing = Listing("user:ada x", TimeRange("7d", None, None), "timestamp", True, None)
+    listing = Listing(
+        "user:ada x", TimeRange("7d", None, None), "timestamp", True, None, "timestamp"
+    )
     assert listing.term_url("user", "ada") == "?q=user%3Aada+x"
     assert listing.term_url("user", "ad") == "?q=user%3Aada+x+user%3Aad"

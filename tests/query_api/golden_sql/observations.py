@@ -62,6 +62,17 @@ OBSERVATIONS: list[Example] = [
             "p7": 3},
     ),
     (
+        FindObservations("acme", limit=11, offset=5, order="total_cost", descending=False),
+        """
+        SELECT toUnixTimestamp64Micro(start_time) AS start_us, trace_id, id, row_version
+        FROM observations_slim FINAL
+        WHERE project_id = {project_id:String}
+        ORDER BY total_cost ASC, start_time ASC, trace_id ASC, id ASC
+        LIMIT {p1:UInt32} OFFSET {p2:UInt64}
+        """,
+        {"project_id": "acme", "p1": 11, "p2": 5},
+    ),
+    (
         FindObservations("acme", (condition("level", "eq", "ERROR"),), 11, since_us=3,
             merged=False),
         """

@@ -1,0 +1,152 @@
+"""Read which rows a list shows from its query string: search, time range, order and page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from query_api import cursors
+from query_api.console.page import View
+from query_api.console.search import term
+from query_api.console.time_ranges import TimeRange, time_range_of
+from query_api.errors import BadRequestError
+from query_api.store.conditions import Column, Condition
+from query_api.times import InstantUs
+from tracemill.clock import now_us
+
+ROWS: Final = 50
+OFFSET_MAX: Final = 10_000
+"""Maximum number of rows before a page that is not sorted by time; there are no later pages."""
+PREVIEW_CHARS: Final = 240
+DEFAULT_RANGE: Final = "7d"
+
+
+class RowPosition(msgspec.Struct):
+    """The last row of a page, and the number of rows before the next one."""
+
+    at_us: InstantUs
+    id: str
+    trace_id: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a query string selects; ``by_time`` is the name of the order by time."""
+
+    search: str
+    range: TimeRange
+    order: str
+    descending: bool
+    position: RowPosition | None
+    by_time: str
+    columns: tuple[str, ...] = ()
+    default_columns: tuple[str, ...] = ()
+
+    @property
+    def is_by_time(self) -> bool:
+        return self.order == self.by_time
+
+    @property
+    def offset(self) -> int:
+        return 0 if self.is_by_time or self.position is None else self.position.offset
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """Return the parameters without the search and the page, for forms."""
+        return self._given("")
+
+    def url(self, **changed: str) -> str:
+        """Return the query string with some parameters changed; empty ones are left out."""
+        given = self._given(self.search) | changed
+        found = {name: each for name, each in given.items() if each}
+        return f"?{urlencode(found)}"
+
+    def _given(self, search: str) -> dict[str, str]:
+        direction = "desc" if self.descending else "asc"
+        columns = "" if self.columns == self.default_columns else ",".join(self.columns)
+        given = {
+            "q": search,
+            **self.range.parameters,
+            "order": f"{self.order}.{direction}",
+            "columns": columns,
+        }
+        defaults = {"range": DEFAULT_RANGE, "order": f"{self.by_time}.desc"}
+        return {name: each for name, each in given.items() if each and defaults.get(name) != each}
+
+    def range_url(self, preset: str) -> str:
+        """Return the query string with a preset instead of the range."""
+        return self.url(**{"from": "", "to": "", "range": preset})
+
+    def order_url(self, order: str) -> str:
+        """Return the query string with another order; the same one is reversed."""
+        is_reversed = order == self.order and self.descending
+        return self.url(order=f"{order}.{'asc' if is_reversed else 'desc'}")
+
+    def term_url(self, field: str, value: str) -> str:
+        """Return the query string with one more term."""
+        added = term(field, value)
+        is_known = f" {added} " in f" {self.search} "
+        terms = self.search if is_known else f"{self.search} {added}".strip()
+        return self.url(q=terms)
+
+    def after(self, last: RowPosition) -> str:
+        """Return the query string of the page after a row; empty if there is none."""
+        last.offset = 0 if self.is_by_time else self.offset + ROWS
+        return self.url(cursor=cursors.encode(last)) if last.offset <= OFFSET_MAX else ""
+
+    def in_range(self, start: Column) -> tuple[Condition, ...]:
+        """Return the conditions of the range on the column of the start."""
+        from_us, to_us = self.range.from_us, self.range.to_us
+        since = () if from_us is None else (Condition(start, "ge", from_us),)
+        return since if to_us is None else (*since, Condition(start, "lt", to_us))
+
+
+def listing_of(
+    view: View,
+    orders: Sequence[str],
+    columns: Sequence[str] = (),
+    default_columns: tuple[str, ...] = (),
+) -> Listing:
+    """Return what the query string of a page selects; the first order is by time.
+
+    ``columns`` can be chosen. A form sends each chosen one as a parameter, an address all of them
+    with commas.
+
+    Raises:
+        BadRequestError: the range, the order, a column or the cursor is invalid.
+    """
+    order, _, direction = (view.parameter("order") or orders[0]).partition(".")
+    if order not in orders or direction not in {"", "asc", "desc"}:
+        message = f"order: must be one of {', '.join(orders)}, with .asc or .desc after it"
+        raise BadRequestError(message, field="order")
+    cursor = view.parameter("cursor")
+    position = cursors.decode(cursor, RowPosition) if cursor else None
+    if position is not None and not 0 <= position.offset <= OFFSET_MAX:
+        raise BadRequestError("cursor: not a cursor of this page", field="cursor")
+    given = ",".join(view.request.query_params.getlist("columns"))
+    chosen = set(filter(None, given.split(",")))
+    if not chosen <= set(columns):
+        message = f"columns: must be of {', '.join(columns)}, separated by commas"
+        raise BadRequestError(message, field="columns", allowed=tuple(columns))
+    return Listing(
+        view.parameter("q"),
+        time_range_of(view.request.query_params, now_us(), DEFAULT_RANGE),
+        order,
+        direction != "asc",
+        position,
+        orders[0],
+        tuple(each for each in columns if each in chosen) or default_columns,
+        default_columns,
+    )
+
+
+def default_listing(view: View, orders: Sequence[str], columns: tuple[str, ...] = ()) -> Listing:
+    """Return what is shown for an invalid query string: its search, and defaults."""
+    default = TimeRange(DEFAULT_RANGE, None, None)
+    order = orders[0]
+    return Listing(view.parameter("q"), default, order, True, None, order, columns, columns)

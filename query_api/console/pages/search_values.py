@@ -1,0 +1,62 @@
+"""Complete the values of a search with those of a project's observations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from query_api.console.observation_search import OBSERVATION_SEARCH
+from query_api.console.page import Data, View
+from query_api.console.search import SEARCH_CHARS_MAX
+from query_api.console.time_ranges import time_range_of
+from query_api.console.trace_search import TRACE_SEARCH
+from query_api.errors import BadRequestError, NotFoundError
+from query_api.query.answers import answer_of
+from query_api.responses import json_response
+from query_api.times import SECOND_US, iso
+from query_api.v1.query_bodies import QueryBody
+from tracemill.clock import now_us
+
+VALUES_MAX: Final = 30
+"""Values that are suggested: those of most observations."""
+RANGE_MAX_US: Final = 30 * 86_400 * SECOND_US
+"""Length of the range whose values are suggested, to its end."""
+TAG: Final = "tag"
+_SEARCHES: Final = {"traces": TRACE_SEARCH, "observations": OBSERVATION_SEARCH}
+
+
+async def read_values(view: View) -> Response:
+    """Return the most frequent values of a field that contain a text, as a list."""
+    search = _SEARCHES.get(view.parameter("list"))
+    field = search.fields.get(view.parameter("field")) if search else None
+    if field is None or not field.dimension:
+        raise NotFoundError("field: has no values to suggest")
+    text = view.parameter("text")
+    if len(text) > SEARCH_CHARS_MAX:
+        message = f"text: must have at most {SEARCH_CHARS_MAX} characters"
+        raise BadRequestError(message, field="text")
+    at_us = now_us()
+    chosen = time_range_of(view.request.query_params, at_us, "7d")
+    to_us = chosen.to_us or at_us
+    from_us = max(chosen.from_us or 0, to_us - RANGE_MAX_US)
+    filters = []
+    if text and field.dimension != TAG:  # a filter on tags compares whole tags
+        filters = [{"field": field.dimension, "operator": "matches", "value": text}]
+    body = QueryBody.model_validate(
+        {
+            "measures": ["count"],
+            "group_by": [field.dimension],
+            "filters": filters,
+            "from": iso(from_us),
+            "to": iso(to_us),
+            "top": VALUES_MAX,
+        }
+    )
+    request = body.request(view.project_id, at_us, view.context.settings)
+    rows = (await answer_of(view.context.query_engine, request)).rows
+    values = [row.group.get(field.dimension, "") for row in rows if not row.is_other]
+    return json_response([each for each in values if each and text.lower() in each.lower()])
+
+
+REGISTERED = (Data("/values", read_values),)

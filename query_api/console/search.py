@@ -1,0 +1,142 @@
+"""Read the search of a list, such as `refund user:ada level:error cost>0.1`.
+
+A word without a field searches the inputs. Values with spaces are in double quotes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from query_api.errors import BadRequestError
+from query_api.money import pico_of, usd_text
+from query_api.store.conditions import Column, Condition, Kind, Operator
+
+TERMS_MAX: Final = 20
+SEARCH_CHARS_MAX: Final = 2_000
+_TERM: Final = re.compile(
+    r"""(?:(?P<field>[A-Za-z_]+(?:\.[\w.-]+)?)(?P<sign>>=|<=|:|>|<|=))?"""
+    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>\S+))"""
+)
+_COMPARISONS: Final[Mapping[str, Operator]] = MappingProxyType(
+    {":": "eq", "=": "eq", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"}
+)
+_UNITS_S: Final = (("ms", 0.001), ("s", 1.0), ("m", 60.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a search: its column, and how `:` compares it."""
+
+    column: str
+    operator: Operator = "eq"
+    is_duration: bool = False
+    """Whether a number may have a unit of time; it is in seconds without one."""
+    is_upper: bool = False
+    """Whether values are upper case."""
+    dimension: str = ""
+    """The dimension of `/v1/query` whose values complete the field; empty if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The fields of a list, and the column that a word without a field searches."""
+
+    columns: Mapping[str, Column]
+    fields: Mapping[str, Field]
+    words: str = "input"
+
+    def conditions_of(self, text: str) -> tuple[Condition, ...]:
+        """Return the conditions of a search, all of which must be met.
+
+        Raises:
+            BadRequestError: a field or a value is invalid; the message names what is allowed.
+        """
+        if len(text) > SEARCH_CHARS_MAX:
+            raise BadRequestError(f"q: must have at most {SEARCH_CHARS_MAX} characters", field="q")
+        conditions = tuple(self._conditions(text))
+        if len(conditions) > TERMS_MAX:
+            raise BadRequestError(f"q: must have at most {TERMS_MAX} terms", field="q")
+        return conditions
+
+    def starts(self) -> list[str]:
+        """Return how a term of each field starts."""
+        numbers = (Kind.NUMBER, Kind.MONEY)
+        return [
+            name + (">" if self.columns[field.column].kind in numbers else ":")
+            for name, field in self.fields.items()
+        ]
+
+    def _conditions(self, text: str) -> Iterator[Condition]:
+        for found in _TERM.finditer(text):
+            value = found["plain"]
+            if value is None:
+                value = re.sub(r"\\(.)", r"\1", found["quoted"], flags=re.DOTALL)
+            name, sign = found["field"], found["sign"]
+            base, _, key = (name or "").partition(".")
+            if name is None:
+                yield Condition(self.columns[self.words], "matches", value)
+            elif base.lower() in self.fields:
+                yield self._condition(base.lower(), key, sign, value)
+            elif sign == ":":
+                allowed = tuple(self.fields)
+                message = f"q: {name[:64]!r} is not one of {', '.join(allowed)}"
+                raise BadRequestError(message, field="q", allowed=allowed)
+            else:  # not a field, such as `a=b`
+                yield Condition(self.columns[self.words], "matches", found[0])
+
+    def _condition(self, name: str, key: str, sign: str, value: str) -> Condition:
+        field = self.fields[name]
+        column = self.columns[field.column]
+        match column.kind:
+            case Kind.NUMBER:
+                number = _number(name, value, is_duration=field.is_duration)
+                return Condition(column, _COMPARISONS[sign], number)
+            case Kind.MONEY:
+                return Condition(column, _COMPARISONS[sign], _money(name, value))
+            case Kind.OBJECT:
+                if not key:
+                    raise BadRequestError(f"q: write {name}.KEY:VALUE", field="q")
+                return Condition(column, "eq", value, key)
+        if sign not in {":", "="}:
+            raise BadRequestError(f"q: {name} is a text; write {name}:VALUE", field="q")
+        if column.kind is Kind.LIST:
+            return Condition(column, field.operator, (value,))
+        if field.is_upper:
+            value = value.upper()
+        return Condition(column, "eq" if sign == "=" else field.operator, value)
+
+
+def term(field: str, value: str) -> str:
+    """Return the search term for a value of a field."""
+    if re.fullmatch(r"[^\s\"\\]+", value):
+        return f"{field}:{value}"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{field}:"{escaped}"'
+
+
+def _number(name: str, text: str, *, is_duration: bool) -> float:
+    scale = 1.0
+    if is_duration:
+        for unit, factor in _UNITS_S:
+            if text.endswith(unit):
+                text, scale = text.removesuffix(unit), factor
+                break
+    try:
+        number = float(text) * scale
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadRequestError(f"q: {name}: {text[:64]!r} is not a number", field="q")
+    return number
+
+
+def _money(name: str, text: str) -> str:
+    try:
+        return usd_text(pico_of(text.removeprefix("$")))
+    except ValueError as error:
+        raise BadRequestError(f"q: {name}: {error}", field="q") from error
