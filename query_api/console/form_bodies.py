@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from query_api.errors import BadRequestError, ConflictError, TooCostlyError
+from query_api.errors import BadRequestError, QueryApiError
 from query_api.validation_messages import message_of
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
@@ -43,7 +43,7 @@ def body_of(body: type[BodyT], values: Mapping[str, Any]) -> BodyT:
         raise FormError(faults_of(error)) from error
 
 
-def faults_of(error: BadRequestError | ConflictError | TooCostlyError, prefix: str = "") -> Faults:
+def faults_of(error: QueryApiError, prefix: str = "") -> Faults:
     """Return the message of an error about its field, whose path may begin with ``prefix``."""
     field = error.field if isinstance(error, BadRequestError) else ""
     message = error.message.removeprefix(f"{field}: ") if field else error.message

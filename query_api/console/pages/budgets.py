@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import msgspec
 from starlette.responses import Response
 
 from producers.control.kinds.budget import Budget
@@ -19,6 +18,7 @@ from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
 from query_api.console.form_bodies import Faults, FormError, faults_of, of_fields
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
+from query_api.console.record_lists import record_page
 from query_api.console.responses import see_other
 from query_api.console.search import term
 from query_api.console.time_ranges import PRESETS
@@ -28,7 +28,6 @@ from query_api.times import SECOND_US, instant_us
 from query_api.v1.alerts import AlertParameters, read_alerts
 from query_api.v1.budget_backtests import BudgetBacktestBody, BudgetBacktestOut, backtest_budget
 from query_api.v1.budgets import RESOURCE
-from query_api.v1.record_pages import ListParameters, page_of
 from query_api.v1.records import find, records_of
 from tracemill.clock import now_us
 
@@ -72,19 +71,9 @@ class BudgetRow:
 
 async def show_list(view: View) -> Response:
     """Show a page of budgets with their status."""
-    try:
-        parameters = ListParameters(limit=ROWS, cursor=view.parameter("cursor") or None)
-        page, meta = page_of(records_of(view.context, RESOURCE).of(view.project_id), parameters)
-    except ValueError as error:
-        raise BadRequestError("cursor: not a cursor of this page", field="cursor") from error
-    rows = await asyncio.gather(*(_row(view, each) for each in page))
-    cursor = None if meta is msgspec.UNSET else meta.cursor
-    return view.render(
-        "budgets.html",
-        rows=rows,
-        following=f"?{urlencode({'cursor': cursor})}" if cursor else "",
-        is_first=not view.parameter("cursor"),
-    )
+    page = record_page(view, RESOURCE, ROWS)
+    rows = await asyncio.gather(*(_row(view, each) for each in page.records))
+    return view.render("budgets.html", rows=rows, page=page)
 
 
 async def show_one(view: View) -> Response:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from html import unescape
 from typing import Any
 
 import httpx
@@ -14,6 +12,7 @@ import pytest_asyncio
 from clickhouse.rows import SpendRow
 from producers.control.kinds.budget import Budget
 from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
+from tests.query_api.console.form_fields import faults_of, fields_of
 from tests.query_api.harness import OTHER, PROJECT, Api, Kept, opened
 from tracemill.clock import now_us
 
@@ -57,24 +56,6 @@ async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
-def fields_of(page: str) -> dict[str, str]:
-    """The fields of the form of a page, as a browser would send them."""
-    form = page[page.index('class="form with-preview"') :]
-    inputs = re.findall(r"<input[^>]*>", form)
-    found = {}
-    for each in inputs:
-        name = re.search(r'name="([^"]+)"', each)
-        value = re.search(r'value="([^"]*)"', each)
-        if name and ('type="checkbox"' not in each or "checked" in each):
-            found[unescape(name[1])] = unescape(value[1]) if value else ""
-    for name, options in re.findall(r'<select name="([^"]+)".*?>(.*?)</select>', form, re.DOTALL):
-        chosen = re.search(r'value="([^"]*)" selected', options)
-        found[name] = chosen[1] if chosen else ""
-    for name, text in re.findall(r'<textarea name="([^"]+)"[^>]*>([^<]*)</textarea>', form):
-        found[name] = unescape(text)
-    return found
-
-
 async def filled(client: httpx.AsyncClient, **fields: str) -> dict[str, str]:
     page = await client.get(f"{BUDGETS}/new")
     return fields_of(page.text) | {"name": "Whole project", "limit_usd": "10"} | fields
@@ -97,7 +78,8 @@ async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
     listed = await client.get(BUDGETS)
     assert MARKUP not in listed.text
     assert made.headers["location"] in listed.text
-    (budget,) = api.control.view.in_project(Budget, PROJECT).values()
+    budget_id = made.headers["location"].rpartition("/")[2]
+    budget = api.control.view.in_project(Budget, PROJECT)[budget_id]
     assert (budget.scope, budget.limit_pico, budget.thresholds) == (
         {"user_id": "ada"}, 2_500_000_000_000, ("0.8", "1"),
     )  # fmt: skip
@@ -105,7 +87,14 @@ async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
     deleted = await client.post(f"{made.headers['location']}/delete", data=csrf)
     assert deleted.headers["location"] == BUDGETS
     assert (await client.get(made.headers["location"])).status_code == 404
-    assert "No budgets yet" in text_of((await client.get(BUDGETS)).text)
+    assert budget_id not in (await client.get(BUDGETS)).text
+
+
+async def test_without_budgets_the_list_says_how_to_make_one(api: Api) -> None:
+    async with signed_in(api, OTHER) as other:
+        page = await other.get(f"/project/{OTHER}/budgets")
+        assert "No budgets yet" in text_of(page.text)
+        assert f"/project/{OTHER}/budgets/new" in page.text
 
 
 async def test_the_preview_shows_what_the_form_would_have_done(client: httpx.AsyncClient) -> None:
@@ -157,8 +146,8 @@ async def test_a_mistake_is_shown_next_to_its_field_and_the_form_is_kept(
     kept = fields_of(answer.text)
     assert kept[field] == value
     assert kept["csrf"] == form["csrf"]
-    faults = re.findall(r'id="fault-([^"]*)">([^<]*)<', answer.text)
-    assert any(message in unescape(text) for _, text in faults), faults
+    faults = faults_of(answer.text)
+    assert any(message in text for _, text in faults), faults
     top = field.partition(".")[0]
     assert all(name.partition(".")[0] == top for name, _ in faults), faults
 

@@ -1,0 +1,127 @@
+"""Show what is firing, past alerts and episodes, and acknowledge them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+from starlette.responses import Response
+
+from query_api.console.form_bodies import FormError, body_of
+from query_api.console.metric_values import shown_amount, unit_of
+from query_api.console.optional import Optional, optional
+from query_api.console.page import Action, Page, View
+from query_api.console.record_lists import following_of, parameters_of
+from query_api.console.responses import see_other
+from query_api.console.silence_forms import matchers_of
+from query_api.errors import BadRequestError
+from query_api.v1.acknowledgements import (
+    EPISODE_MAX,
+    AcknowledgementBody,
+    acknowledge_episode,
+    withdraw_acknowledgement,
+)
+from query_api.v1.alerts import AlertParameters, read_alert_states, read_alerts, read_episode
+
+ROWS: Final = 50
+CURRENT: Final = ("firing", "no_data", "error", "recovering", "pending")
+TABS: Final = ("now", "history")
+
+
+async def show_list(view: View) -> Response:
+    """Show the groups that are not as they should be, or the alerts of the past."""
+    tab = view.parameter("show") or TABS[0]
+    if tab not in TABS:
+        raise BadRequestError(f"show: must be one of {', '.join(TABS)}", field="show")
+    is_now = tab == TABS[0]
+    state = ",".join(CURRENT) if is_now else None
+    parameters = parameters_of(view, AlertParameters, limit=ROWS, state=state)
+    read = read_alert_states if is_now else read_alerts
+    rows, meta = await read(view.context, view.project_id, parameters)
+    shown = [_shown(each) for each in rows]
+    return view.render(
+        "alerts.html",
+        tab=tab,
+        rows=sorted(shown, key=lambda each: CURRENT.index(each["state"])) if is_now else shown,
+        following=following_of(meta, show=tab),
+        is_first=not view.parameter("cursor"),
+        amount=lambda each, name: _amount(view, each, name),
+        matchers=_matchers,
+    )
+
+
+async def show_episode(view: View) -> Response:
+    """Show an episode: its state, its traces, what was reported, and who handles it."""
+    episode = _shown(await read_episode(view.context, view.project_id, _episode_id(view)))
+    last = episode["current"] or episode["history"][-1]
+    return view.render(
+        "alert_episode.html",
+        episode=episode,
+        last=last,
+        path=_path(view, episode["episode_id"]),
+        amount=lambda each, name: _amount(view, each, name),
+        matchers=_matchers(last),
+        is_budget=last["budget_id"] is not None,
+        author=view.session.principal.public_key,
+    )
+
+
+async def acknowledge(view: View) -> Response:
+    """Acknowledge an episode, so that its notifications are not repeated."""
+    episode_id = _episode_id(view)
+    given = {name: view.form.get(name, "").strip() for name in ("author", "note")}
+    try:
+        body = body_of(AcknowledgementBody, given)
+    except FormError as error:
+        field, message = next(iter(error.faults.items()))
+        raise BadRequestError(f"{field}: {message}", field=field) from error
+    await acknowledge_episode(view.context, view.project_id, episode_id, body)
+    return see_other(_path(view, episode_id))
+
+
+async def withdraw(view: View) -> Response:
+    """Withdraw an acknowledgement."""
+    episode_id = _episode_id(view)
+    await withdraw_acknowledgement(view.context, view.project_id, episode_id)
+    return see_other(_path(view, episode_id))
+
+
+def _shown(shape: Any) -> Any:
+    """Return a shape, whose members may be raw JSON, for templates."""
+    return optional(msgspec.json.decode(msgspec.json.encode(shape)))
+
+
+def _amount(view: View, each: Optional, name: str) -> str:
+    """Return the value or the threshold of an alert in the unit of its metric."""
+    if each["budget_id"] is not None:
+        is_value = name == "value"
+        return view.formats.usd_text(each["spent_usd" if is_value else "limit_usd"])
+    return shown_amount(view.formats, unit_of(each["metric"] or ""), each[name])
+
+
+def _matchers(each: Mapping[str, Any]) -> str:
+    """Return the query string of a silence of a group."""
+    labels = {"rule_id": each["rule_id"] or each["budget_id"], **(each["group"] or {})}
+    return "?" + urlencode({"matchers": matchers_of(labels)})
+
+
+def _episode_id(view: View) -> str:
+    found: str = view.request.path_params["episode_id"]
+    if len(found) > EPISODE_MAX:
+        message = f"episode_id: must have at most {EPISODE_MAX} characters"
+        raise BadRequestError(message, field="episode_id")
+    return found
+
+
+def _path(view: View, episode_id: str) -> str:
+    return f"/project/{quote(view.project_id, safe='')}/alerts/{quote(episode_id, safe='')}"
+
+
+REGISTERED = (
+    Page("/alerts", show_list, title="Alerts", group="alerting", place=10),
+    Page("/alerts/{episode_id:path}", show_episode),
+    Action("/alerts/{episode_id:path}/acknowledge", acknowledge),
+    Action("/alerts/{episode_id:path}/withdraw", withdraw),
+)
