@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,11 @@ LEVEL_TABLES: Final = (HOURLY, DAILY)
 _KEY: Final = ("project_id", "window_start")
 _OWN: Final = frozenset({*_KEY, "cube", "row_version", "inserted_at"})
 """Columns that the tables of levels define themselves."""
+PERCENTILE_LEVELS: Final = (0.5, 0.9, 0.95, 0.99)
+"""Quantiles of sketches that some cubes have as well. If they change, hours are stale."""
+SKETCH_SUFFIX: Final = "_state"
+PERCENTILES_SUFFIX: Final = "_percentiles"
+"""Suffixes of the columns with a sketch, and with its quantiles."""
 _STATE: Final = re.compile(r"AggregateFunction\((\w+)(\([^()]*\))?, .+\)\Z")
 _SIMPLE: Final = re.compile(r"SimpleAggregateFunction\((\w+), .+\)\Z")
 _SUMS: Final = re.compile(r"Map\((.+), (?:U?Int(?:8|16|32|64|128))\)\Z")
@@ -38,6 +43,8 @@ class WindowColumn:
     """SQL of its default; empty: that of the type."""
     codec: str
     is_dimension: bool
+    computed: str = ""
+    """SQL of its value from several rows, which do not have the column; empty: they have it."""
 
     def definition(self, *, has_default: bool = True) -> str:
         default = f" DEFAULT {self.default}" if self.default and has_default else ""
@@ -51,6 +58,8 @@ class WindowColumn:
         Raises:
             MigrationError: it is not defined for the column's type.
         """
+        if self.computed:
+            return self.computed
         name = f"`{self.name}`"
         if state := _STATE.match(self.type):
             return f"{state[1]}MergeState{state[2] or ''}({name})"
@@ -66,9 +75,10 @@ class WindowColumn:
 
 
 async def window_columns(store: Store, table: str = WINDOWS) -> list[WindowColumn]:
-    """Return the columns of windows, or of a table of levels, without those of every level.
+    """Return the columns of levels that windows have or determine, or those of a table of levels.
 
-    Dimensions are in the order of the sort key. Raises like ``Store.query``.
+    The columns of every level are left out. Dimensions are in the order of the sort key. Raises
+    like ``Store.query``.
     """
     rows = await store.query(
         "SELECT name, type, default_kind, default_expression, compression_codec, is_in_sorting_key"
@@ -90,7 +100,22 @@ async def window_columns(store: Store, table: str = WINDOWS) -> list[WindowColum
     }
     key = await _sorting_key(store, table)
     dimensions = [columns.pop(name) for name in key if name in columns]
-    return [*dimensions, *columns.values()]
+    percentiles = _percentile_columns(columns.values()) if table == WINDOWS else []
+    return [*dimensions, *columns.values(), *percentiles]
+
+
+def _percentile_columns(columns: Iterable[WindowColumn]) -> list[WindowColumn]:
+    """Return the columns with quantiles of sketches, which only levels have."""
+    found = []
+    for column in columns:
+        state = _STATE.match(column.type)
+        if state and state[1] == "quantilesDD" and column.name.endswith(SKETCH_SUFFIX):
+            error = state[2].strip("()").partition(",")[0]
+            levels = ", ".join(map(str, PERCENTILE_LEVELS))
+            name = f"{column.name.removesuffix(SKETCH_SUFFIX)}{PERCENTILES_SUFFIX}"
+            computed = f"quantilesDDMerge({error}, {levels})(`{column.name}`)"
+            found.append(WindowColumn(name, "Array(Float64)", "", "", False, computed))
+    return found
 
 
 async def follow_windows(store: Store) -> None:

@@ -102,14 +102,14 @@ def hours_of_windows(columns: Sequence[WindowColumn]) -> str:
 
 
 def reduced_hours(columns: Sequence[WindowColumn], cube: Cube) -> str:
-    """Return the statement that recomputes a reduced cube of hours from the full one."""
-    return _recomputed(HOURLY, HOURLY, "window_start", columns, cube, source_cube=FULL)
+    """Return the statement that recomputes a reduced cube of hours from its source."""
+    return _recomputed(HOURLY, HOURLY, "window_start", columns, cube, cube.source)
 
 
 def days_of_hours(columns: Sequence[WindowColumn], cube: Cube) -> str:
     """Return the statement that recomputes a cube of days from that of hours."""
     start = "toStartOfDay(window_start)"
-    return _recomputed(DAILY, HOURLY, start, columns, cube, source_cube=cube)
+    return _recomputed(DAILY, HOURLY, start, columns, cube, cube.name)
 
 
 def _recomputed(
@@ -118,15 +118,19 @@ def _recomputed(
     bucket: str,
     columns: Sequence[WindowColumn],
     cube: Cube,
-    source_cube: Cube | None = None,
+    source_cube: str = "",
 ) -> str:
-    kept = [each for each in columns if not (each.is_dimension and each.name in cube.omitted)]
+    kept = [
+        each
+        for each in columns
+        if (cube.has(each.name) if each.is_dimension else not each.computed or cube.has_percentiles)
+    ]
     dimensions = "".join(f", `{each.name}`" for each in kept if each.is_dimension)
     names = "".join(f", `{each.name}`" for each in kept)
     values = "".join(
         f", `{each.name}`" if each.is_dimension else f",\n  {each.aggregate}" for each in kept
     )
-    of_cube = f"\n    AND cube = '{source_cube.name}'" if source_cube else ""
+    of_cube = f"\n    AND cube = '{source_cube}'" if source_cube else ""
     return (
         f"INSERT INTO {table} (project_id, cube, window_start, row_version{names})\n"
         f"SELECT project_id, '{cube.name}', {bucket} AS bucket, {{version:UInt64}}{values}\n"

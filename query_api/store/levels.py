@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from clickhouse.levels.cubes import cube_with
+from clickhouse.levels.cubes import Cube, cube_with
 from clickhouse.levels.schema import DAILY, HOURLY, WINDOWS
 from query_api.store.conditions import Condition, conditions_sql
 from query_api.store.reader import Reader
@@ -50,6 +50,9 @@ class Levels:
         ):
             if ranges:
                 yield table, ranges, row_s
+
+
+NOTHING: Final = Levels()
 
 
 class _StaleDay(msgspec.Struct):
@@ -129,6 +132,40 @@ def split(
     return Levels(tuple(windows), tuple(hourly), tuple(daily))
 
 
+def have_percentiles(group_by: Sequence[str], conditions: tuple[Condition, ...]) -> bool:
+    """Return whether the rows of levels that are read are those of single groups.
+
+    Such rows have the percentiles of their group.
+    """
+    cube = _cube_of(group_by, conditions)
+    return cube.has_percentiles and cube.only == frozenset(group_by)
+
+
+def split_by_steps(levels: Levels, bounds_s: Collection[int]) -> tuple[Levels, Levels]:
+    """Return the hours and days that are steps themselves, and the rest."""
+    hours, other_hours = _steps_of(levels.hourly, HOUR_S, bounds_s)
+    days, other_days = _steps_of(levels.daily, DAY_S, bounds_s)
+    return Levels(hourly=hours, daily=days), Levels(levels.windows, other_hours, other_days)
+
+
+def _steps_of(
+    ranges: Sequence[Range], length_s: int, bounds_s: Collection[int]
+) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+    """Split ranges of whole buckets into those that are steps, and others."""
+    bounds = frozenset(bounds_s)
+    steps: list[Range] = []
+    others: list[Range] = []
+    for begin_s, end_s in ranges:
+        for start_s in range(begin_s, end_s, length_s):
+            is_step = start_s in bounds and start_s + length_s in bounds
+            found = steps if is_step else others
+            if found and found[-1][1] == start_s:
+                found[-1] = (found[-1][0], start_s + length_s)
+            else:
+                found.append((start_s, start_s + length_s))
+    return tuple(steps), tuple(others)
+
+
 def level_rows_sql(
     levels: Levels,
     columns: Sequence[str],
@@ -140,8 +177,7 @@ def level_rows_sql(
 
     Maps of integers are converted to 128 bits, because levels have such sums.
     """
-    needed = [*group_by, *(each.column.sql for each in conditions)]
-    cube = f"\n  AND cube = '{cube_with(needed).name}'"
+    cube = f"\n  AND cube = '{_cube_of(group_by, conditions).name}'"
     selected = ", ".join(("window_start", *group_by, *map(_selected, columns)))
     parts = []
     for table, ranges, row_s in levels.tables():
@@ -152,6 +188,10 @@ def level_rows_sql(
         )
     union = "\nUNION ALL\n".join(parts)
     return f"(\n{union}\n)"
+
+
+def _cube_of(group_by: Sequence[str], conditions: tuple[Condition, ...]) -> Cube:
+    return cube_with([*group_by, *(each.column.sql for each in conditions)])
 
 
 def _selected(column: str) -> str:

@@ -12,7 +12,7 @@ from query_api import metrics
 from query_api.context import AppContext
 from query_api.errors import TooCostlyError
 from query_api.store.conditions import Condition
-from query_api.store.levels import levels_of
+from query_api.store.levels import NOTHING, have_percentiles, levels_of, split_by_steps
 from query_api.store.queries.windows import ReadWindows
 from query_api.store.steps import STEP_S, Step, runs_of, step_bounds_s
 
@@ -52,6 +52,12 @@ async def read_windows(
     """
     limit = context.settings.window_rows_max
     bounds_s = step_bounds_s(request.step, request.time_zone, request.from_s, request.to_s)
+    levels = await levels_of(
+        context.reader, request.project_id, request.from_s, request.to_s, bounds_s
+    )
+    single = NOTHING
+    if levels is not None and have_percentiles(request.dimensions, request.conditions):
+        single, levels = split_by_steps(levels, bounds_s)
     query = ReadWindows(
         request.project_id,
         request.from_s,
@@ -60,8 +66,9 @@ async def read_windows(
         request.dimensions,
         request.conditions,
         limit + 1,
-        await levels_of(context.reader, request.project_id, request.from_s, request.to_s, bounds_s),
+        levels,
         measures,
+        single,
     )
     rows = await context.reader.rows(query, row_type)
     if len(rows) > limit:

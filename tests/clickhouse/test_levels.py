@@ -295,7 +295,10 @@ async def test_levels_follow_new_columns_of_windows(clickhouse_store: Store) -> 
 
 
 def test_the_preferred_cube_has_the_dimensions() -> None:
-    assert cube_with([]).name == cube_with(["model", "environment"]).name == "model"
-    assert cube_with(["name"]).name == "name"
+    assert cube_with([]).name == "total"
+    assert cube_with(["model"]).name == "model_only"
+    assert cube_with(["name"]).name == "name_only"
+    assert cube_with(["environment"]).name == cube_with(["model", "environment"]).name == "model"
+    assert cube_with(["name", "environment"]).name == "name"
     assert cube_with(["name", "model"]) == cube_with(["prompt_name"]) == FULL
     assert len({cube.name for cube in CUBES}) == len(CUBES)

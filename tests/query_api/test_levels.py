@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query_api.store.levels import DAY_S, HOUR_S, Levels, split
+from query_api.store.levels import DAY_S, HOUR_S, Levels, split, split_by_steps
 from query_api.store.steps import step_bounds_s
 from tests.clickhouse.levels_for_tests import MONDAY_S, insert, random_windows, recompute, window
 from tests.query_api.harness import PROJECT, Api, Kept, opened
@@ -115,6 +115,27 @@ async def test_current_days_and_hours_are_read_from_levels(api: Api) -> None:
     assert by_hour["data"] == []
 
 
+async def test_days_by_one_dimension_are_read_without_sketches(
+    clickhouse_url: str, kept: Kept
+) -> None:
+    database = await asyncio.to_thread(kept, [])
+    async with opened(clickhouse_url, database) as api:
+        await insert(api.store, random_windows(Random(9), 300, projects=(PROJECT,)))
+        of_windows = [await _days(api, by) for by in ([], ["model"], ["name"])]
+        assert all(any(each["latency_ms"]["p90"] for each in data) for data in of_windows)
+        await recompute(api.store)
+        for name in ("latency_state", "ttft_state", "rate_state"):
+            await api.store.command(f"ALTER TABLE windows_daily DROP COLUMN {name}")
+        assert [await _days(api, by) for by in ([], ["model"], ["name"])] == of_windows
+
+
+async def _days(api: Api, group_by: list[str]) -> list[dict[str, Any]]:
+    params = {"from": iso(MONDAY_S), "to": iso(MONDAY_S + 3 * DAY_S), "step": "1d"}
+    answer = await api.client.get("/v1/windows", params={**params, "group_by": group_by})
+    data: list[dict[str, Any]] = answer.json()["data"]
+    return data
+
+
 buckets = st.sets(st.integers(0, 24 * 9), max_size=60)
 
 
@@ -165,3 +186,15 @@ def test_the_longest_level_is_preferred() -> None:
         ),
         daily=((MONDAY_S + DAY_S, MONDAY_S + 2 * DAY_S),),
     )
+
+
+def test_a_day_within_a_longer_step_is_not_that_step() -> None:
+    end_s = WEEK_OF_CHANGE_S + 3 * DAY_S
+    bounds_s = step_bounds_s("1d", "Europe/London", WEEK_OF_CHANGE_S, end_s)
+    day_of_25_hours = (WEEK_OF_CHANGE_S + DAY_S - HOUR_S, WEEK_OF_CHANGE_S + 2 * DAY_S)
+    assert set(day_of_25_hours) <= set(bounds_s)
+    levels = split(WEEK_OF_CHANGE_S, end_s, bounds_s, (), ())
+    single, others = split_by_steps(levels, bounds_s)
+    assert levels.daily == ((WEEK_OF_CHANGE_S + DAY_S, end_s),)
+    assert single.daily == ((WEEK_OF_CHANGE_S + 2 * DAY_S, end_s),)
+    assert others.daily == ((WEEK_OF_CHANGE_S + DAY_S, WEEK_OF_CHANGE_S + 2 * DAY_S),)

@@ -56,6 +56,58 @@ WINDOWS: list[Example] = [
         },
     ),
     (
+        ReadWindows("acme", 0, 90_000, Runs(86_400, (0,), (86_400,)), ("model",), (), 9,
+            Levels((), ((86_400, 90_000),)), ("count", "latency_ms"),
+            Levels((), (), ((0, 86_400),))),
+        """
+        SELECT *
+        FROM (
+        SELECT toInt64(toUnixTimestamp(window_start)) AS start_s, model,
+          sum(observation_count) AS count,
+          CAST(tuple((arrayMap(q -> round(q / 1000, 3),
+            any(latency_percentiles)) AS latency)[1],
+            latency[2], latency[3], latency[4]),
+            'Tuple(p50 Float64, p90 Float64, p95 Float64, p99 Float64)') AS latency_ms
+        FROM (
+        SELECT window_start, model, observation_count, total_cost, latency_percentiles
+        FROM windows_daily FINAL
+        WHERE project_id = {project_id:String}
+          AND cube = 'model_only'
+          AND (window_start >= toDateTime({p1:Array(UInt32)}[1], 'UTC')
+            AND window_start < toDateTime({p2:Array(UInt32)}[1], 'UTC'))
+        )
+        GROUP BY start_s, model
+        HAVING sum(observation_count) != 0 OR sum(total_cost) != 0
+        UNION ALL
+        WITH toInt64(toUnixTimestamp(window_start)) AS at_s,
+          roundDown(at_s, {p3:Array(Int64)}) AS begin_s
+        SELECT least(begin_s + intDiv(at_s - begin_s, {p5:Int64}) * {p5:Int64},
+            transform(begin_s, {p3:Array(Int64)}, {p4:Array(Int64)})) AS start_s, model,
+          sum(observation_count) AS count,
+          CAST(tuple((arrayMap(q -> round(q / 1000, 3),
+            quantilesDDMerge(0.01, 0.5, 0.9, 0.95, 0.99)(latency_state)) AS latency)[1],
+            latency[2], latency[3], latency[4]),
+            'Tuple(p50 Float64, p90 Float64, p95 Float64, p99 Float64)') AS latency_ms
+        FROM (
+        SELECT window_start, model, observation_count, total_cost, latency_state
+        FROM windows_hourly FINAL
+        WHERE project_id = {project_id:String}
+          AND cube = 'model_only'
+          AND (window_start >= toDateTime({p6:Array(UInt32)}[1], 'UTC')
+            AND window_start < toDateTime({p7:Array(UInt32)}[1], 'UTC'))
+        )
+        GROUP BY start_s, model
+        HAVING sum(observation_count) != 0 OR sum(total_cost) != 0
+        )
+        ORDER BY start_s, model
+        LIMIT {p8:UInt32}
+        """,
+        {
+            "project_id": "acme", "p1": [0], "p2": [86_400], "p3": [0], "p4": [86_400],
+            "p5": 86_400, "p6": [86_400], "p7": [90_000], "p8": 9,
+        },
+    ),
+    (
         ReadWindows("acme", 0, 90_060, Runs(86_400, (0,), (86_400,)), ("model",), (), 9,
             Levels(((90_000, 90_060),), (), ((0, 86_400),))),
         """
@@ -104,7 +156,7 @@ WINDOWS: list[Example] = [
             cache_exact_count, cache_semantic_count, cache_miss_count, cached_saved, app_saved
         FROM windows_daily FINAL
         WHERE project_id = {project_id:String}
-          AND cube = 'model'
+          AND cube = 'model_only'
           AND (window_start >= toDateTime({p6:Array(UInt32)}[1], 'UTC')
             AND window_start < toDateTime({p7:Array(UInt32)}[1], 'UTC'))
         )
