@@ -30,23 +30,23 @@ _VERSIONED: Final = (PROJECT_COLUMN, "row_version", "is_deleted")
 
 @dataclass(frozen=True, slots=True)
 class SupersededRows:
-    """Rows of deleted traces of one project, below a version.
+    """Rows of deleted traces or scores of one project, below a version.
 
     Attributes:
         project_id: the project.
-        trace_ids: the traces.
+        ids: the traces, or the scores.
         below: version above all versions of these rows.
     """
 
     project_id: str
-    trace_ids: Sequence[str]
+    ids: Sequence[str]
     below: int
 
-    def condition(self, trace_column: str) -> str:
+    def condition(self, id_column: str) -> str:
         """Return a condition in which all values are literals."""
-        ids = ", ".join(map(_literal, self.trace_ids))
+        ids = ", ".join(map(_literal, self.ids))
         return (
-            f"{PROJECT_COLUMN} = {_literal(self.project_id)} AND {trace_column} IN ({ids})"
+            f"{PROJECT_COLUMN} = {_literal(self.project_id)} AND {id_column} IN ({ids})"
             f" AND is_deleted = 0 AND row_version < {self.below}"
         )
 

@@ -53,6 +53,9 @@ class KafkaSettings(BaseSettings):
     """Replicas of each partition. Use 3 if there are three or more brokers."""
     topic_retention_h: int = Field(72, ge=1)
     """Retention of topics that are not compacted."""
+    trace_deletions_retention_h: int = Field(720, ge=1)
+    """Retention of the topic of deleted traces, which workers read when they start. It must not be
+    shorter than ``TRACEMILL_STREAMS_DELETED_TRACE_MEMORY_H``. Existing topics keep theirs."""
     record_max_bytes: int = Field(16 * MIB, ge=1 * MIB, le=256 * MIB)
     """Maximum size of a record batch (``max.message.bytes`` of topics)."""
     broker_wait_s: float = Field(30.0, gt=0)
@@ -159,6 +162,9 @@ class GatewaySettings(BaseSettings):
     """Maximum size of the body of a request that deletes traces; above it: 413."""
     trace_deletions_max: int = Field(1_000, ge=1)
     """Maximum number of traces that one request deletes; above it: 400."""
+    trace_deletions_at_once_max: int = Field(50, ge=1)
+    """Traces of a request that are deleted at a time. The others follow in further records, because
+    a worker reads all traces of a record at once."""
     decompressed_max_bytes: int = Field(64 * MIB, ge=1 * KIB)
     """Maximum size of a body after decompression; above it: 413."""
     public_key_body_max_bytes: int = Field(4 * MIB, ge=1 * KIB)

@@ -11,6 +11,6 @@ from producers.kafka.topics import Cleanup, Partitions, Topic
 FEED: Final = Feed(
     table="trace_deletions",
     row=TraceDeletionRow,
-    topic=Topic("trace-deletions", Partitions.ONE, Cleanup.KEEP),
+    topic=Topic("trace-deletions", Partitions.ONE, Cleanup.RETAIN),
     is_state=True,
 )

@@ -45,6 +45,9 @@ def shape_of(topic: Topic, kafka: KafkaSettings) -> TopicShape:
     }
     if topic.cleanup is Cleanup.DELETE:
         config["retention.ms"] = str(kafka.topic_retention_h * 3600 * 1000)
+    elif topic.cleanup is Cleanup.RETAIN:
+        retention_ms = kafka.trace_deletions_retention_h * 3600 * 1000
+        config |= {"retention.ms": str(retention_ms), "retention.bytes": "-1"}
     elif topic.cleanup is Cleanup.KEEP:
         config |= {"retention.ms": "-1", "retention.bytes": "-1"}
     else:

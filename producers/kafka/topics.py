@@ -22,6 +22,8 @@ class Cleanup(Enum):
     """Delete records older than ``topic_retention_h``."""
     KEEP = "keep"
     """Delete no records."""
+    RETAIN = "retain"
+    """Delete records older than ``trace_deletions_retention_h``."""
     COMPACT = "compact"
     """Delete records whose key has a newer record."""
 
@@ -113,7 +115,7 @@ class Topics:
 
     @property
     def trace_deletions(self) -> str:
-        """Rows of the table ``trace_deletions``; one partition, which is kept."""
+        """Rows of the table ``trace_deletions``; one partition."""
         return f"{self.prefix}.trace-deletions"
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -42,6 +42,17 @@ SELECT id, toUnixTimestamp64Micro(event_time) AS event_us
 FROM scores FINAL
 WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
 LIMIT {limit:UInt32}
+"""
+_LATER_SCORES_SQL: Final = """
+SELECT id, max(row_version) AS version, argMax(is_deleted, (row_version, is_deleted)) AS is_gone
+FROM scores
+WHERE project_id = {project:String} AND id IN (
+    SELECT id FROM scores
+    WHERE project_id = {project:String} AND trace_id IN {traces:Array(String)}
+        AND is_deleted = 0 AND row_version >= {version:UInt64}
+)
+GROUP BY id HAVING is_gone
+ORDER BY id LIMIT {limit:UInt32}
 """
 
 
@@ -122,9 +133,30 @@ class TraceDeletions:
         limit_us = deleted_us + HOUR_US
         for table, column in (await trace_tables(self._store)).items():
             below = version_of_time(limit_us) if table == SCORES else version_floor(limit_us)
-            condition = SupersededRows(project_id, trace_ids, below).condition(column)
-            for partition_id in await partitions_with(self._store, table, condition):
-                await self._erase_partition(table, partition_id, condition)
+            await self._erase_rows(table, column, SupersededRows(project_id, trace_ids, below))
+            if table == SCORES:
+                await self._erase_later_scores(project_id, trace_ids, below)
+
+    async def _erase_later_scores(
+        self, project_id: str, trace_ids: Sequence[str], version: int
+    ) -> None:
+        """Erase deleted scores from a version on, whose clients gave times in the future."""
+        limit = self._settings.scores_at_once_max
+        params = {
+            "project": project_id, "traces": list(trace_ids), "version": version, "limit": limit,
+        }  # fmt: skip
+        found: list[dict[str, Any]] | None = None
+        while found is None or len(found) == limit:  # what is erased is not found again
+            found = await self._store.query(_LATER_SCORES_SQL, params)
+            versions = {row["id"]: int(row["version"]) for row in found}
+            for ids in parts_of(list(versions), self._settings.traces_at_once_max):
+                below = max(versions[each] for each in ids)
+                await self._erase_rows(SCORES, "id", SupersededRows(project_id, ids, below))
+
+    async def _erase_rows(self, table: str, column: str, rows: SupersededRows) -> None:
+        condition = rows.condition(column)
+        for partition_id in await partitions_with(self._store, table, condition):
+            await self._erase_partition(table, partition_id, condition)
 
     async def _erase_partition(self, table: str, partition_id: str, condition: str) -> None:
         await begin_to_erase(self._store, table, partition_id, condition)

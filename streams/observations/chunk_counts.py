@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 
 from streams.core.observations.effects import Effects
 from streams.core.observations.failures import PROCESSING_FAILED
 from streams.core.observations.fold import ObservationsFold
+from streams.core.observations.reading import ReadRecord, deletions_in
 from streams.observations import metrics
+from streams.observations.settings import StreamsSettings
 from streams.runtime.partition_worker import SourceMessage
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,14 @@ def measure(fold: ObservationsFold, effects: Effects, partition: int) -> None:
             first_offset=failed[0].source_offset,
             first_failure=failed[0].detail,
         )
+
+
+def has_too_many_deletions(records: Sequence[ReadRecord], settings: StreamsSettings) -> bool:
+    """Return whether a chunk must be divided, because of the traces that it deletes; count it."""
+    is_too_many = len(records) > 1 and deletions_in(records) > settings.chunk_deletions_max
+    if is_too_many:
+        metrics.LIMIT_REACHED.labels("chunk_deletions_max").inc()
+    return is_too_many
 
 
 def skip(messages: Iterable[SourceMessage]) -> None:

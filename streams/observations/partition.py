@@ -25,7 +25,7 @@ from streams.core.pricing.price_book import PriceBook
 from streams.core.pricing.valuation import Tokens
 from streams.errors import RecordGapError
 from streams.observations import metrics
-from streams.observations.chunk_counts import measure, skip
+from streams.observations.chunk_counts import has_too_many_deletions, measure, skip
 from streams.observations.deferral import Deferral
 from streams.observations.inbox import Inbox
 from streams.observations.known_traces import known_traces
@@ -232,24 +232,18 @@ class PartitionStage:
         self, fold: ObservationsFold, writer: ChunkWriter, resume_after: int
     ) -> None:
         settings = self._settings
-        linger_s, linger_max_s = (
-            settings.chunk_linger_ms / 1000,
-            settings.chunk_linger_max_ms / 1000,
-        )
-        traffic = Traffic(settings.light_traffic_bytes_per_s)
-        began = 0.0
+        linger_s = settings.chunk_linger_ms / 1000, settings.chunk_linger_max_ms / 1000
+        full = settings.chunk_records_max, settings.chunk_bytes_max
+        traffic, began = Traffic(settings.light_traffic_bytes_per_s), 0.0
         while True:
-            wait_s = began + traffic.stretched(linger_s, linger_max_s) - time.monotonic()
-            if wait_s > 0 and not self._inbox.has_chunk(
-                settings.chunk_records_max, settings.chunk_bytes_max
-            ):
+            wait_s = began + traffic.stretched(*linger_s) - time.monotonic()
+            if wait_s > 0 and not self._inbox.has_chunk(*full):
                 await asyncio.sleep(wait_s)
-            messages = await self._inbox.take(settings.chunk_records_max, settings.chunk_bytes_max)
+            messages = await self._inbox.take(*full)
             began = time.monotonic()
             traffic.add(sum(len(message.value) for message in messages), began)
             fresh = [message for message in messages if message.offset > resume_after]
-            if len(fresh) < len(messages):
-                skip(messages[: len(messages) - len(fresh)])
+            skip(messages[: len(messages) - len(fresh)])
             if not fresh:
                 continue
             if 0 <= resume_after < fresh[0].offset - 1 and not self._chunk:
@@ -297,6 +291,9 @@ class PartitionStage:
             read(SourceRecord(each.offset, each.append_us, each.value), self._limits.rows)
             for each in messages
         ]
+        if has_too_many_deletions(records, self._settings):
+            await self._fold_halves(fold, writer, messages)
+            return
         isolation = Isolation()
         # An attempt sets aside an event, or names a trace that the next one checks: at most two per
         # event. The limit ends the attempts if the isolation itself is defective.
@@ -325,9 +322,7 @@ class PartitionStage:
                     raise
                 if not isolation.learn(failure, records):
                     if len(records) > 1:
-                        half = len(messages) // 2
-                        await self._fold_chunk(fold, writer, messages[:half])
-                        await self._fold_chunk(fold, writer, messages[half:])
+                        await self._fold_halves(fold, writer, messages)
                         return
                     isolation.leave_out_all(failure, records)
             await asyncio.sleep(0)  # let other partitions run between the attempts
@@ -336,6 +331,13 @@ class PartitionStage:
         summary = summary_of(effects)
         del effects, records  # free their memory, because ``begin`` may wait
         await writer.begin(self._chunk, messages, summary, chunk)
+
+    async def _fold_halves(
+        self, fold: ObservationsFold, writer: ChunkWriter, messages: list[SourceMessage]
+    ) -> None:
+        half = len(messages) // 2
+        for part in (messages[:half], messages[half:]):
+            await self._fold_chunk(fold, writer, part)
 
     async def _attempt(
         self,

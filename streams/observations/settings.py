@@ -41,6 +41,9 @@ class StreamsSettings(BaseSettings):
     chunk_bytes_max: int = Field(512 * KIB, ge=1)
     """Bytes of one chunk. A single larger record is one chunk. This limits how long processing
     blocks the event loop."""
+    chunk_deletions_max: int = Field(8, ge=1)
+    """Deletions of traces in one chunk, whose traces are read as a whole. More are divided, unless
+    they are in one record."""
     chunk_linger_ms: float = Field(5.0, ge=0, le=1000)
     """Minimum time between the starts of two chunks, unless a chunk is full. It applies while
     traffic is light and grows with traffic, because larger chunks cost less per event."""
@@ -80,7 +83,7 @@ class StreamsSettings(BaseSettings):
     seen_traces_max: int = Field(TRACES_MAX, ge=1)
     """Stored traces whose hash (8 bytes) is kept in memory. Above the limit, the store is queried
     for every trace that is not in memory."""
-    deleted_trace_memory_h: float = Field(168.0, ge=1, le=24.0 * 3_660)
+    deleted_trace_memory_h: float = Field(168.0, ge=1, le=24.0 * 365)
     """Time for which later events of a deleted trace are dropped. After it, an event with the id
     begins a new trace. Keep it longer than an outage of the streams lasts. All workers must have
     the same value."""

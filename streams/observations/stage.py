@@ -27,6 +27,12 @@ class ObservationsStage:
         tokens: Tokens,
         quarantine: QuarantineLog | None = None,
     ) -> None:
+        retention_h = kafka.trace_deletions_retention_h
+        if settings.deleted_trace_memory_h > retention_h:
+            raise ValueError(
+                "TRACEMILL_STREAMS_DELETED_TRACE_MEMORY_H must be at most"
+                f" TRACEMILL_TRACE_DELETIONS_RETENTION_H, {retention_h}"
+            )
         self._kafka = kafka
         self._settings = settings
         self._output = output

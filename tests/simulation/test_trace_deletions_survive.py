@@ -60,6 +60,7 @@ async def survive(seed: int) -> None:
         deferred_records_max=chance.choice((1, 3, 1000)),
         trace_log_interval_s=chance.choice((1e-6, 1e-3, 1_000)),
         trace_log_records_max=chance.choice((1, 3, 1000)),
+        chunk_deletions_max=chance.choice((1, 2, 8)),
     )
     for hours in range(0, 3 * chance.randint(1, 2), 3):
         records = in_records(chance, random_events_and_deletions(chance, traces))

@@ -70,6 +70,12 @@ class TraceDeletions(Endpoint):
         return Response(200, _encode(DELETED if trace_id is None else ONE_DELETED))
 
     async def _delete(self, call: Call, trace_ids: Iterable[str]) -> None:
+        """Publish the deletions in parts. A part that is published again changes nothing."""
+        ids, size = list(trace_ids), self.context.settings.trace_deletions_at_once_max
+        for first in range(0, max(1, len(ids)), size):
+            await self._publish_part(call, ids[first : first + size])
+
+    async def _publish_part(self, call: Call, trace_ids: Iterable[str]) -> None:
         principal = call.principal
         batch = self.context.publisher.batch(principal.quota_key)
         for trace_id in trace_ids:

@@ -80,6 +80,11 @@ class ReadRecord(msgspec.Struct, frozen=True):
     """Names of the fields that others contradict, so statistics omit them; one per occurrence."""
 
 
+def deletions_in(records: Iterable[ReadRecord]) -> int:
+    """Return the number of deletions of traces."""
+    return sum(isinstance(line, TraceDeletion) for each in records for line in each.lines)
+
+
 def full_traces(record: ReadRecord, lines: Iterable[ObservationLine]) -> Iterator[Rejection]:
     """Yield rejections of those lines whose traces have reached a limit."""
     full = {id(line) for line in lines}

@@ -41,7 +41,7 @@ async def test_topics_have_the_shape_of_the_settings(kafka: KafkaSettings) -> No
             for topic in await admin.describe_topics([shape.name for shape in topic_shapes(kafka)])
         }
         configs = {}
-        for name in (kafka.topics.events, kafka.topics.control):
+        for name in (kafka.topics.events, kafka.topics.control, kafka.topics.trace_deletions):
             (response,) = await admin.describe_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, name)]
             )
@@ -56,6 +56,7 @@ async def test_topics_have_the_shape_of_the_settings(kafka: KafkaSettings) -> No
     assert configs[kafka.topics.events]["cleanup.policy"] == "delete"
     assert configs[kafka.topics.control]["cleanup.policy"] == "compact"
     assert configs[kafka.topics.control]["message.timestamp.type"] == "LogAppendTime"
+    assert configs[kafka.topics.trace_deletions]["retention.ms"] == str(720 * 3_600_000)
 
 
 async def test_a_topic_of_an_earlier_version_takes_the_brokers_time_and_keeps_what_was_set_on_it(

@@ -113,6 +113,27 @@ async def test_rows_with_texts_are_erased_and_no_others(
     await kind.close()
 
 
+async def test_scores_with_times_in_the_future_are_erased_if_they_are_deleted(
+    kafka: KafkaSettings, control: ControlLog, clickhouse_store: Store
+) -> None:
+    later = (DELETED_US + DAY_US) << 12
+    for score_id, version, is_deleted in (
+        ("gone", later, 0), ("gone", later + (1 << 12), 1), ("again", later, 1),
+        ("again", later + 1, 0), ("live", later, 0),
+    ):  # fmt: skip
+        row = ScoreRow(
+            project_id="p", id=score_id, event_us=START_US, row_version=version,
+            is_deleted=is_deleted, trace_id="" if is_deleted else "t1", comment="text",
+        )  # fmt: skip
+        await write(clickhouse_store, "scores", row)
+    kind = kind_of(kafka, control, clickhouse_store, 0)
+    job = TraceDeletionJob("p", "p", "p", DELETED_US, trace_ids=("t1",), deleted_us=DELETED_US)
+    kind._without_scores.add(job.id)
+    assert await kind.attempt(job) == Succeeded()
+    assert await rows_of(clickhouse_store, "scores", "id") == {("p", "again"), ("p", "live")}
+    await kind.close()
+
+
 async def test_scores_are_deleted_by_events_whatever_their_time(
     kafka: KafkaSettings, control: ControlLog, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:

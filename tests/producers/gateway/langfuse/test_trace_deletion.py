@@ -8,9 +8,11 @@ import httpx
 import pytest
 
 from producers.control.log import ControlLog
+from producers.settings import KafkaSettings
 from tests.producers.gateway.conftest import Log
 from tests.producers.gateway.test_auth import key_of
 from tracemill.contract import TraceDeletion
+from tracemill.partitioning import partition_of
 
 LANGFUSE, NATIVE = "/api/public/traces", "/v1/traces"
 
@@ -45,6 +47,21 @@ async def test_traces_of_a_list_are_deleted_once_each(
     assert sorted(await deleted(log)) == [("default", "t1"), ("default", "t2")]
     empty = await client.request("DELETE", url, json={field: []})
     assert empty.status_code == 200
+
+
+async def test_many_deletions_are_divided_between_records(
+    client: httpx.AsyncClient, kafka: KafkaSettings, log: Log
+) -> None:
+    of_one_partition = [
+        each
+        for each in (f"t{number}" for number in range(2_000))
+        if partition_of("default", each, kafka.event_partitions) == 0
+    ][:120]
+    answer = await client.request("DELETE", LANGFUSE, json={"traceIds": of_one_partition})
+
+    assert answer.status_code == 200
+    first, *_ = await log.records(kafka.topics.events, kafka.event_partitions)
+    assert [len(each.split(b"\n")) for each in first] == [50, 50, 20]
 
 
 @pytest.mark.parametrize(
