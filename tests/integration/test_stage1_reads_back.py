@@ -25,6 +25,7 @@ from streams.core.observations.trace_fields import TraceFields, trace_fields_of
 from streams.observations.readback import StoreHistory
 from streams.observations.settings import StreamsSettings
 from streams.runtime.sink_progress import SinkProgress
+from tracemill.clock import now_us
 from tracemill.contract import Observation, TraceAttributes, encode_event
 from tracemill.partitioning import partition_of
 
@@ -170,7 +171,7 @@ async def test_of_a_deleted_trace_only_what_came_later_is_read_back(
         await history.seen(partition_of("pä", "t1", KAFKA.event_partitions))
     )
     deletion = TraceDeletionRow(
-        project_id="pä", trace_id="t1", deleted_us=START_US, row_version=2**40
+        project_id="pä", trace_id="t1", deleted_us=now_us(), row_version=2**40
     )
     await insert(clickhouse_store, "trace_deletions", deletion)
     assert await history.trace_version() == 2**40

@@ -96,6 +96,8 @@ def row_of(feed: Feed, project_id: str, number: int) -> bytes:
     for name in ("window_s", "bucket_s"):
         if name in feed.row.__struct_fields__:
             values[name] = (START_US + number * DAY_US) // 1_000_000
+    if "deleted_us" in values:
+        values["deleted_us"] = now_us()  # old deletions expire in the store
     if "latency_state_hex" in values:
         values["latency_state_hex"] = state_hex({})
     return msgspec.json.encode(values)

@@ -166,9 +166,10 @@ async def test_scores_are_deleted_by_events_whatever_their_time(
 async def test_recovered_deletions_are_known_to_their_partitions(
     kafka: KafkaSettings, clickhouse_store: Store, producer: AIOKafkaProducer
 ) -> None:
+    at_us = now_us()  # old deletions expire in the store
     rows = [
         TraceDeletionRow(
-            project_id="p", trace_id=f"t{n}", deleted_us=START_US + n, api_key="pk", row_version=n
+            project_id="p", trace_id=f"t{n}", deleted_us=at_us + n, api_key="pk", row_version=n
         )
         for n in range(1, 1_501)
     ]
