@@ -75,7 +75,6 @@ class PromptComparison(msgspec.Struct):
 
 def prompt_comparison_router(context: AppContext) -> APIRouter:
     router = native_router("prompts")
-    reader, library = context.reader, context.prompts
 
     @router.get(
         "/v1/prompts/{name:path}/compare",
@@ -94,38 +93,50 @@ def prompt_comparison_router(context: AppContext) -> APIRouter:
         Means are compared by Welch's t-test, shares by a z-test of two proportions. `sequential`
         has p-values that remain valid if you look repeatedly while data arrives.
         """
-        prompt = library.find(project_id, name)
-        if prompt is None:
-            raise NotFoundError(f"Prompt not found: '{name}'")
-        chosen = _chosen(prompt, parameters)
-        to_us = now_us() if parameters.to_us is None else parameters.to_us
-        from_us = to_us - DEFAULT_RANGE_US if parameters.from_us is None else parameters.from_us
-        if from_us >= to_us:
-            raise BadRequestError("from: must be before to", field="from")
-        versions = tuple(sorted({version for _, version in chosen}))
-        usage, scores = await asyncio.gather(
-            reader.rows(FindPromptUsage(project_id, name, versions, from_us, to_us), UsageRow),
-            reader.rows(FindPromptScores(project_id, name, versions, from_us, to_us), ScoreRow),
-        )
-        of_version = {row.version: row for row in usage}
-        arms = [
-            Arm(
-                label,
-                version,
-                of_version.get(version) or UsageRow(version),
-                scores_by_name([row for row in scores if row.version == version]),
-            )
-            for label, version in chosen
-        ]
-        return json_response(
-            PromptComparison(
-                [shown_arm(arm) for arm in arms],
-                tests_of(arms),
-                ComparisonMeta(iso(from_us), iso(to_us)),
-            )
-        )
+        return json_response(await read_comparison(context, project_id, name, parameters))
 
     return router
+
+
+async def read_comparison(
+    context: AppContext, project_id: str, name: str, parameters: CompareParameters
+) -> PromptComparison:
+    """Compare versions of a prompt.
+
+    Raises:
+        NotFoundError: there is no such prompt or version.
+        BadRequestError: the parameters do not fit together.
+        UnavailableError, TooCostlyError: the store did not answer in time.
+    """
+    prompt = context.prompts.find(project_id, name)
+    if prompt is None:
+        raise NotFoundError(f"Prompt not found: '{name}'")
+    chosen = _chosen(prompt, parameters)
+    to_us = now_us() if parameters.to_us is None else parameters.to_us
+    from_us = to_us - DEFAULT_RANGE_US if parameters.from_us is None else parameters.from_us
+    if from_us >= to_us:
+        raise BadRequestError("from: must be before to", field="from")
+    versions = tuple(sorted({version for _, version in chosen}))
+    reader = context.reader
+    usage, scores = await asyncio.gather(
+        reader.rows(FindPromptUsage(project_id, name, versions, from_us, to_us), UsageRow),
+        reader.rows(FindPromptScores(project_id, name, versions, from_us, to_us), ScoreRow),
+    )
+    of_version = {row.version: row for row in usage}
+    arms = [
+        Arm(
+            label,
+            version,
+            of_version.get(version) or UsageRow(version),
+            scores_by_name([row for row in scores if row.version == version]),
+        )
+        for label, version in chosen
+    ]
+    return PromptComparison(
+        [shown_arm(arm) for arm in arms],
+        tests_of(arms),
+        ComparisonMeta(iso(from_us), iso(to_us)),
+    )
 
 
 def _chosen(prompt: Prompt, parameters: CompareParameters) -> list[tuple[str | None, int]]:
