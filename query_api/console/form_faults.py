@@ -87,12 +87,13 @@ _decode: Callable[[str], Any] = msgspec.json.decode
 
 
 def _placed(faults: Faults) -> Faults:
-    """Return messages that may name their field, by that field."""
+    """Return messages without the field at their beginning, by that field."""
     found: dict[str, str] = {}
     for name, message in faults.items():
-        field, _, rest = message.partition(": ")
-        is_named = rest and to_snake(field.partition(".")[0]) == name
-        if not name and rest and field.isidentifier():
-            name, is_named = to_snake(field), True
-        found[name] = rest if is_named and not field.count(".") else message
+        field, separator, rest = message.partition(": ")
+        named = to_snake(field) if separator and field.isidentifier() else ""
+        if named and name in {ANY, named}:
+            found[named] = rest
+        else:
+            found[name] = message
     return found

@@ -87,17 +87,13 @@ def chosen(prompts: Iterable[Prompt], choice: Choice) -> tuple[list[Folder], lis
         else:
             direct.append(each)
     folders = [
-        Folder(
-            beginning + title, title, len(of_folder), max(each.updated_us for each in of_folder)
-        )
+        Folder(beginning + title, title, len(of_folder), max(each.updated_us for each in of_folder))
         for title, of_folder in sorted(inside.items())
     ]
     return folders, direct
 
 
-async def use_of(
-    context: AppContext, project_id: str, names: Sequence[str]
-) -> Mapping[str, Use]:
+async def use_of(context: AppContext, project_id: str, names: Sequence[str]) -> Mapping[str, Use]:
     """Return the use of prompts in the last ``USE_DAYS`` days, by name.
 
     Raises:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
-
-import msgspec
 
 from query_api.console.form_faults import body_of, json_field, words_of
 from query_api.console.prompt_texts import (
@@ -37,6 +35,10 @@ class MessageField:
     content: str
 
 
+FIRST_MESSAGES: Final = (MessageField("system", ""), MessageField("user", ""))
+"""Messages of a new chat."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromptForm:
     """What the form of a version contains."""
@@ -45,7 +47,7 @@ class PromptForm:
     kind: str = "text"
     """``json``: a chat as JSON, because a message has more than a role and a content."""
     text: str = ""
-    messages: Sequence[MessageField] = (MessageField("system", ""), MessageField("user", ""))
+    messages: Sequence[MessageField] = FIRST_MESSAGES
     content: str = ""
     config: str = ""
     labels: str = ""
@@ -113,7 +115,7 @@ def form_of_fields(fields: Mapping[str, str]) -> PromptForm:
         name=given.get("name", "").strip(),
         kind=kind if kind in KINDS else "text",
         text=given.get("text", ""),
-        messages=messages or PromptForm.messages,
+        messages=messages or FIRST_MESSAGES,
         content=given.get("content", ""),
         config=given.get("config", ""),
         labels=given.get("labels", ""),
@@ -126,19 +128,19 @@ def form_of_fields(fields: Mapping[str, str]) -> PromptForm:
 def form_of_version(found: FoundVersion) -> PromptForm:
     """Return the form that would create a version again, without its labels."""
     content = content_of(found.record)
-    fields = {
-        "name": found.prompt.name,
-        "tags": ", ".join(found.prompt.tags),
-        "config": config_to_compare(found.record),
-    }
+    form = PromptForm(
+        name=found.prompt.name,
+        tags=", ".join(found.prompt.tags),
+        config=config_to_compare(found.record),
+    )
     if isinstance(content, str):
-        return PromptForm(kind="text", text=content, **fields)
+        return replace(form, kind="text", text=content)
     messages = [_message(each) for each in content]
     plain = [each for each in messages if each is not None]
     if len(plain) == len(messages) <= MESSAGES_MAX and plain:
-        return PromptForm(kind="chat", messages=plain, **fields)
-    text = json.dumps(msgspec.json.decode(found.record.content), ensure_ascii=False, indent=2)
-    return PromptForm(kind="json", content=text, **fields)
+        return replace(form, kind="chat", messages=plain)
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    return replace(form, kind="json", content=text)
 
 
 def _message(message: Any) -> MessageField | None:

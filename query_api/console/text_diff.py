@@ -13,6 +13,8 @@ LINES_MAX: Final = 2_000
 """Lines of each text that are compared; later lines are not shown."""
 WORDS_MAX: Final = 400
 """Words of a line that are compared; all of a longer line counts as changed."""
+ALIKE_MIN: Final = 0.4
+"""Share of equal words below which all of a line counts as changed."""
 CONTEXT_LINES: Final = 3
 """Unchanged lines that are shown around a change."""
 _WORDS: Final = re.compile(r"\w+|\s+|[^\w\s]")
@@ -104,9 +106,12 @@ def _words(before: str | None, after: str | None) -> tuple[list[Segment], list[S
     old, new = _WORDS.findall(before), _WORDS.findall(after)
     if max(len(old), len(new)) > WORDS_MAX:
         return ([Segment(before, is_changed=True)], [Segment(after, is_changed=True)])
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.ratio() < ALIKE_MIN:
+        return ([Segment(before, is_changed=True)], [Segment(after, is_changed=True)])
     left: list[Segment] = []
     right: list[Segment] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         is_changed = tag != "equal"
         for words, segments in ((old[i1:i2], left), (new[j1:j2], right)):
             if words:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from query_api.console.search import Field, Search
-from query_api.store.columns import OBSERVATION_COLUMNS, TRACE_COLUMNS
+from query_api.store.columns import TRACE_COLUMNS
 
-_OF_CALLS: Final = {
-    name: replace(OBSERVATION_COLUMNS[name], of_observation=True)
-    for name in ("promptName", "promptVersion")
-}
 TRACE_SEARCH: Final = Search(
-    {**TRACE_COLUMNS, **_OF_CALLS},
+    TRACE_COLUMNS,
     {
         "name": Field("name", "matches", dimension="trace_name"),
         "input": Field("input", "matches"),
@@ -32,7 +27,5 @@ TRACE_SEARCH: Final = Search(
         "observations": Field("observationCount"),
         "errors": Field("errorCount"),
         "metadata": Field("metadata"),
-        "prompt": Field("promptName", dimension="prompt_name"),
-        "prompt_version": Field("promptVersion", dimension="prompt_version"),
     },
 )

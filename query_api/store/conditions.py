@@ -51,9 +51,6 @@ class Column:
     """Whether an index finds the rows with a value, which are few."""
     of_trace: bool = False
     """Whether it is a column of ``traces``, for filters of observations and scores."""
-    of_observation: bool = False
-    """Whether it is a column of ``observations_slim``, for filters of traces. All conditions on
-    such columns must be met by the same observation."""
     is_json: bool = False
     """Whether its texts may be JSON, in which searches find all spellings of a text."""
     join: Join | None = None
@@ -117,25 +114,14 @@ _SEARCHES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def conditions_sql(conditions: tuple[Condition, ...], binder: Binder) -> str:
-    """Return the conditions, each after an ``AND``.
-
-    Conditions on the trace share a subquery, and so do those on an observation of the trace.
-    """
+    """Return the conditions, each after an ``AND``; conditions on the trace share a subquery."""
     positions = tuple(each for each in conditions if each.column.kind is Kind.POSITION)
     others = tuple(each for each in conditions if each.column.kind is not Kind.POSITION)
-    own = [
-        _sql(condition, binder)
-        for condition in others
-        if not condition.column.of_trace and not condition.column.of_observation
-    ]
+    own = [_sql(condition, binder) for condition in others if not condition.column.of_trace]
     of_trace = [_sql(condition, binder) for condition in others if condition.column.of_trace]
-    inside = [_sql(condition, binder) for condition in others if condition.column.of_observation]
     if of_trace:
         inner = " AND ".join((OF_PROJECT, *of_trace))
         own.append(f"trace_id IN (SELECT id FROM traces FINAL WHERE {inner})")
-    if inside:
-        inner = " AND ".join((OF_PROJECT, *inside))
-        own.append(f"id IN (SELECT trace_id FROM observations_slim FINAL WHERE {inner})")
     own += [_position_sql(condition, others, binder) for condition in positions]
     return "".join(f"\n  AND {condition}" for condition in own)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -28,9 +29,10 @@ from query_api.console.text_diff import Diff, side_by_side
 from query_api.console.time_ranges import TimeRange, time_range_of
 from query_api.console.trace_search import term
 from query_api.errors import BadRequestError, NotFoundError
+from query_api.money import PICO_PER_USD
 from query_api.prompts.comparison import VersionOut
 from query_api.prompts.library import FoundVersion
-from query_api.times import iso
+from query_api.times import MILLISECOND_US, iso
 from query_api.v1.prompt_comparison import VERSIONS_MAX, CompareParameters, read_comparison
 from tracemill.clock import now_us
 
@@ -38,6 +40,8 @@ TABS: Final = ("content", "diff", "metrics")
 VIEWS: Final = (*TABS, "move", "remove", "delete", "edit")
 PRESETS: Final = ("24h", "7d", "30d")
 DEFAULT_RANGE: Final = "30d"
+MINUS: Final = "-"
+SCORE_DIGITS: Final = 3
 VERSIONS_SHOWN: Final = 100
 """Newest versions that the page lists, in addition to those with labels."""
 
@@ -105,12 +109,13 @@ async def show_prompt(
         versions=_versions(view, prompt, number),
         labels_of=prompt.labels_of,
         path_of=lambda **parameters: prompt_path(view, name, **parameters),
-        prompt_path=lambda other, **parameters: prompt_path(view, other, **parameters),
+        prompt_path=lambda other, /, **parameters: prompt_path(view, other, **parameters),
         protected=library.protected(view.project_id),
         may_write=view.may("write"),
         faults=faults or {},
         moved=view.parameter("moved"),
         traces=lambda **more: _traces(name, **more),
+        **_formats(view),
         **shown,
     )
 
@@ -180,9 +185,7 @@ async def _compare_texts(view: View, prompt: Prompt, first: int, second: int) ->
         for each in (first, second)
     )
     # Long texts take a while, during which other requests go on.
-    texts = await asyncio.to_thread(
-        side_by_side, text_to_compare(before), text_to_compare(after)
-    )
+    texts = await asyncio.to_thread(side_by_side, text_to_compare(before), text_to_compare(after))
     config = None
     if before.config != after.config:
         config = side_by_side(config_to_compare(before), config_to_compare(after))
@@ -199,7 +202,6 @@ async def _metrics(view: View, prompt: Prompt) -> dict[str, Any]:
         second = next((each for each in newest if each != first), first)
     labelled = [each for each in newest if prompt.labels_of(each)]
     shown = list(dict.fromkeys([first, second, *labelled, *newest]))[:VERSIONS_MAX]
-    compared: tuple[Sequence[VersionOut], Sequence[MetricRow]] = ((), ())
     rows, compared = await asyncio.gather(
         _compared(view, prompt, sorted(shown, reverse=True), time_range),
         _tested(view, prompt, first, second, time_range),
@@ -245,7 +247,9 @@ def _parameters(numbers: Sequence[int], time_range: TimeRange) -> CompareParamet
     if from_us is None and time_range.preset:
         from_us = time_range_of({"range": time_range.preset}, at_us, DEFAULT_RANGE).from_us
     bounds = {"from": from_us, "to": time_range.to_us}
-    given: Mapping[str, str] = {name: iso(each) for name, each in bounds.items() if each is not None}
+    given: Mapping[str, str] = {
+        name: iso(each) for name, each in bounds.items() if each is not None
+    }
     return body_of(CompareParameters, {**given, "versions": ",".join(map(str, numbers))})
 
 
@@ -271,7 +275,22 @@ def _number(view: View, name: str, prompt: Prompt) -> int | None:
     return int(text)
 
 
-def _traces(name: str, **more: object) -> str:
+def _formats(view: View) -> Mapping[str, Callable[[Any], str]]:
+    """Return functions that format means and their differences, which may be negative."""
+    formats = view.formats
+
+    def ms_of(value: float) -> str:
+        return f"{MINUS if value < 0 else ''}{formats.duration(abs(value) * MILLISECOND_US)}"
+
+    return {
+        "usd_of": lambda value: formats.usd(int(Decimal(str(value)) * PICO_PER_USD)),
+        "ms_of": ms_of,
+        "percent_of": formats.percent,
+        "score_of": lambda value: formats.number(round(value, SCORE_DIGITS)),
+    }
+
+
+def _traces(name: str, /, **more: object) -> str:
     """Return the query string of the traces whose calls used a version of a prompt."""
     version = more.pop("version", None)
     terms = [term("prompt", name)]

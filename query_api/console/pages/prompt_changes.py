@@ -21,10 +21,10 @@ async def preview(view: View) -> Response:
     """Show the variables of a prompt while it is written."""
     form = form_of_fields(view.form)
     try:
-        texts, faults = form.texts(), {}
+        texts = form.texts()
     except FormError as error:
-        texts, faults = None, error.faults
-    return view.render("prompt_variables.html", texts=texts, faults=faults)
+        return view.render("prompt_variables.html", texts=None, faults=error.faults)
+    return view.render("prompt_variables.html", texts=texts, faults={})
 
 
 async def create_version(view: View) -> Response:

@@ -77,7 +77,7 @@ async def show(view: View) -> Response:
     )
 
 
-def prompt_path(view: View, name: str, **parameters: object) -> str:
+def prompt_path(view: View, name: str, /, **parameters: object) -> str:
     """Return the path of the page of a prompt."""
     path = f"/project/{quote(view.project_id, safe='')}/prompts/{quote(name, safe='')}"
     return f"{path}?{urlencode(parameters)}" if parameters else path
