@@ -21,7 +21,7 @@ from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
-from query_api.console.routes import console_router
+from query_api.console.routes import FORM_PATHS, console_router
 from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext
 from query_api.decisions.book import DecisionBook
@@ -239,6 +239,7 @@ def create_query_api(
         of_paths=(
             (DOCUMENT_PATHS, "document_body_max_bytes", settings.document_body_max_bytes),
             (PROMPT_PATHS, "prompt_body_max_bytes", settings.prompt_body_max_bytes),
+            (FORM_PATHS, "document_body_max_bytes", settings.document_body_max_bytes),
         ),
         timeout_s=settings.body_timeout_s,
     )

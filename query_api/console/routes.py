@@ -41,6 +41,8 @@ from query_api.responses import json_response
 from tracemill.clock import now_us
 
 PROJECT: Final = "/project/{project_id}"
+FORM_PATHS: Final = ("/project/",)
+"""Beginnings of the paths of forms, which contain prompts and documents."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from producers.documents.kind import DocumentBody
 from producers.documents.record import DocumentKey, DocumentRecord
 from query_api import metrics
 from query_api.documents.counts import DocumentCounts
@@ -78,6 +79,13 @@ class Documents:
         )
         records, total = await self._reading.page(project_id, conditions, offset, limit)
         return [document_of(kind, each) for each in records], total
+
+    async def count(
+        self, kind: type[DocumentBody], project_id: str, *, parent: str, status: str = ""
+    ) -> int:
+        """Return the number of documents of a parent. Raises like ``get``."""
+        conditions = DocumentConditions(kind=kind.kind, parent=parent, status=status)
+        return await self._reading.count(project_id, conditions)
 
     async def all(
         self, kind: type[BodyT], project_id: str, *, parent: str, status: str = ""

@@ -13,6 +13,8 @@ from starlette.responses import Response
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.record import ID_CHARS_MAX
 from query_api.context import AppContext, ProjectId
+from query_api.documents.document import Document
+from query_api.documents.documents import Documents
 from query_api.documents.item_schemas import check_item
 from query_api.errors import NotFoundError
 from query_api.langfuse.dataset_bodies import DatasetItemBody
@@ -62,20 +64,7 @@ def dataset_items_router(context: AppContext) -> APIRouter:
     @router.post("/api/public/dataset-items", summary="Create or change an item", responses=one)
     async def create_item(project_id: ProjectId, body: DatasetItemBody) -> Response:
         """Items are identified by their id, which is unique in the project."""
-        dataset = await found_dataset(documents, project_id, body.dataset_name)
-
-        def changed(before: DatasetItem | None) -> DatasetItem:
-            if before is not None and before.dataset_id != dataset.id:
-                raise NotFoundError(
-                    f"The dataset item with id {body.id} already exists in a dataset other than"
-                    f" {body.dataset_name}"
-                )
-            item = body.applied(before, dataset.id)
-            check_item(dataset.body, item)
-            return item
-
-        item = await documents.change(DatasetItem, project_id, body.id or None, changed)
-        return json_response(dataset_item_out(item))
+        return json_response(dataset_item_out(await put_item(documents, project_id, body)))
 
     @router.get("/api/public/dataset-items", summary="List items", responses=listed)
     async def list_items(
@@ -125,3 +114,29 @@ def dataset_items_router(context: AppContext) -> APIRouter:
         return json_response(ItemDeleted())
 
     return router
+
+
+async def put_item(
+    documents: Documents, project_id: str, body: DatasetItemBody
+) -> Document[DatasetItem]:
+    """Create or change an item of a dataset.
+
+    Raises:
+        NotFoundError: there is no such dataset, or another one has the item.
+        BadRequestError: the item does not meet the schemas of the dataset.
+        ConflictError: the project has too many items.
+        UnavailableError: it was not written in time.
+    """
+    dataset = await found_dataset(documents, project_id, body.dataset_name)
+
+    def changed(before: DatasetItem | None) -> DatasetItem:
+        if before is not None and before.dataset_id != dataset.id:
+            raise NotFoundError(
+                f"The dataset item with id {body.id} already exists in a dataset other than"
+                f" {body.dataset_name}"
+            )
+        item = body.applied(before, dataset.id)
+        check_item(dataset.body, item)
+        return item
+
+    return await documents.change(DatasetItem, project_id, body.id or None, changed)

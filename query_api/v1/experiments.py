@@ -105,18 +105,32 @@ def experiments_router(context: AppContext) -> APIRouter:
         Scores are numeric or boolean; several of one name count with their
         mean. Higher values are better.
         """
-        find, item_ids = await _data(context, project_id, parameters.dataset)
-        runs = []
-        for name in await _names(parameters.runs, find):
-            run = await find(name)
-            if run is None:
-                has_none = "the dataset has no run" if parameters.dataset else "no experiment"
-                raise NotFoundError(f"{has_none} {name[:100]!r}")
-            runs.append(await results_of(context, run))
-        limit = context.settings.experiment_changes_max
-        return json_response(_comparison(parameters.dataset, runs, item_ids, limit))
+        return json_response(await compare_runs(context, project_id, parameters))
 
     return router
+
+
+async def compare_runs(
+    context: AppContext, project_id: str, parameters: CompareParameters
+) -> Comparison:
+    """Compare runs of a dataset, or experiments.
+
+    Raises:
+        NotFoundError: there is no such dataset or run.
+        BadRequestError: there are too many runs, or one of them twice.
+        TooManyError: a run has too many items.
+        UnavailableError, TooCostlyError: the store did not answer in time.
+    """
+    find, item_ids = await _data(context, project_id, parameters.dataset)
+    runs = []
+    for name in await _names(parameters.runs, find):
+        run = await find(name)
+        if run is None:
+            has_none = "the dataset has no run" if parameters.dataset else "no experiment"
+            raise NotFoundError(f"{has_none} {name[:100]!r}")
+        runs.append(await results_of(context, run))
+    limit = context.settings.experiment_changes_max
+    return _comparison(parameters.dataset, runs, item_ids, limit)
 
 
 async def _data(
@@ -151,6 +165,7 @@ def _comparison(
 ) -> Comparison:
     baseline, *others = runs
     changes = [change for run in others for change in score_changes(baseline, run)]
+    changes.sort(key=lambda each: -abs(each.after - each.before))
     lists = (
         [each for each in changes if each.after < each.before],
         [each for each in changes if each.after > each.before],

@@ -283,7 +283,7 @@ def _formats(view: View) -> Mapping[str, Callable[[Any], str]]:
         return f"{MINUS if value < 0 else ''}{formats.duration(abs(value) * MILLISECOND_US)}"
 
     return {
-        "usd_of": lambda value: formats.usd(int(Decimal(str(value)) * PICO_PER_USD)),
+        "usd_of": lambda value: formats.usd(round(Decimal(str(value)) * PICO_PER_USD)),
         "ms_of": ms_of,
         "percent_of": formats.percent,
         "score_of": lambda value: formats.number(round(value, SCORE_DIGITS)),

@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 
+from clickhouse.rows import WindowRow
 from producers.control.keys import new_api_key
 from query_api.console.prompt_texts import names_in, prompt_texts
 from query_api.console.text_diff import CONTEXT_LINES, LINES_MAX, side_by_side
+from streams.core.rollups.sketch import key_of, state_hex
 from tests.query_api.console.browser import HOME, SIGN_IN, browser, csrf_in, signed_in, text_of
 from tests.query_api.harness import NOON_US, PROJECT, Api, observation, trace
 from tracemill.clock import now_us
@@ -52,20 +54,18 @@ async def test_prompts_are_listed_by_folder_with_their_use(api: Api) -> None:
     await with_two_versions(api)
     await create(api, "translate", "x", "production")
     await create(api, "support/eu/answer", "x")
-    calls = [
-        observation(
-            f"t{n}", f"o{n}", at_us + n, type="GENERATION", end_us=at_us + SECOND_US,
-            prompt_name="translate", prompt_version=1, total_cost_pico=10**10,
-            cost_source="computed",
-        )
-        for n in range(4)
-    ]  # fmt: skip
-    await api.insert(*calls)
+    window = WindowRow(
+        project_id=PROJECT, window_s=at_us // SECOND_US // 10 * 10, environment="default",
+        model="m", name="llm", row_version=1, prompt_name="translate", prompt_version="1",
+        observation_count=4, total_cost_pico=4 * 10**10,
+        latency_state_hex=state_hex({key_of(1_000): 4}),
+    )  # fmt: skip
+    await api.insert(window)
     async with signed_in(api) as client:
         page = (await client.get(f"{HOME}/prompts")).text
         shown = text_of(page)
         assert "support/ 2 prompts" in shown
-        assert re.search(r"translate production v1 1 .* 4 \$0\.04", shown)
+        assert re.search(r"translate production v1 1 .* 4 \$0\.04", shown), shown
         assert "answer" not in shown
         folder = (await client.get(f"{HOME}/prompts{link_with(page, 'support/')}")).text
         assert "eu/" in text_of(folder)
@@ -140,7 +140,9 @@ async def test_two_versions_are_compared_by_text_and_by_metrics(api: Api) -> Non
         metrics = (await client.get(f"{ANSWER}?view=metrics&a=1&b=2")).text
         shown = text_of(metrics)
         assert "Version 2 against version 1" in shown
-        assert re.search(r"Cost per call \$0\.010 40 \$0\.020 40 \+\$0\.010 .* 0\.000 worse", shown)
+        assert re.search(
+            r"Cost per call \$0\.010 40 \$0\.020 40 \+\$0\.010 .* 0\.000 worse", shown
+        ), shown
         of_first = link_with(metrics, "40")
         listed = text_of((await client.get(of_first)).text)
         assert "t2-1" in listed
