@@ -1,4 +1,4 @@
-"""Report which field of a form is invalid, and why."""
+"""Report the faults of a form by the names of its fields, and read fields with JSON."""
 
 from __future__ import annotations
 
@@ -6,52 +6,39 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
 from producers.errors import ControlError, ForbiddenError
-from query_api.errors import BadRequestError, QueryApiError
-from query_api.validation_messages import message_of
+from query_api.console import form_bodies
+from query_api.console.form_bodies import Faults, FormError
+from query_api.errors import QueryApiError
 
-ANY: Final = ""
-"""Name of the faults that concern no single field."""
 REFUSALS: Final = (QueryApiError, ForbiddenError, ControlError)
 """Errors that a form shows."""
 BodyT = TypeVar("BodyT", bound=BaseModel)
-Faults = Mapping[str, str]
-"""Messages by the names of fields."""
-
-
-class FormError(Exception):
-    """Fields of a form are invalid."""
-
-    def __init__(self, faults: Faults) -> None:
-        super().__init__("; ".join(faults.values()))
-        self.faults = faults
+_decode: Callable[[str], Any] = msgspec.json.decode
 
 
 def body_of(body: type[BodyT], given: Mapping[str, Any]) -> BodyT:
-    """Return the body of a request of the API from the values of a form.
+    """Return the body of a request; the faults have the names of the fields of a form.
+
+    These are the first parts of the paths of the body, in snake case.
 
     Raises:
         FormError: a value is invalid, as it would be in the API.
     """
     try:
-        return body.model_validate(given)
-    except BadRequestError as error:
-        raise FormError(faults_of(error)) from error
-    except ValidationError as error:
-        faults: dict[str, str] = {}
-        for issue in error.errors():
-            name = to_snake(str(issue["loc"][0])) if issue["loc"] else ANY
-            faults.setdefault(name, message_of(issue))
-        raise FormError(_placed(faults)) from error
+        return form_bodies.body_of(body, given)
+    except FormError as error:
+        raise FormError(_placed(error.faults)) from error
 
 
 def faults_of(error: Exception) -> Faults:
     """Return the message of a refusal by the field that it names."""
-    field = to_snake(getattr(error, "field", "").partition(".")[0])
-    return _placed({field: str(error)})
+    if isinstance(error, QueryApiError):
+        return _placed(form_bodies.faults_of(error))
+    return {"": str(error)}
 
 
 def status_of(error: Exception) -> int:
@@ -83,17 +70,13 @@ def words_of(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-_decode: Callable[[str], Any] = msgspec.json.decode
-
-
 def _placed(faults: Faults) -> Faults:
-    """Return messages without the field at their beginning, by that field."""
-    found: dict[str, str] = {}
-    for name, message in faults.items():
+    """Return messages by the fields of a form; some name their field only in the message."""
+    found: Faults = {}
+    for path, message in faults.items():
+        name, text = to_snake(path.partition(".")[0]), message
         field, separator, rest = message.partition(": ")
-        named = to_snake(field) if separator and field.isidentifier() else ""
-        if named and name in {ANY, named}:
-            found[named] = rest
-        else:
-            found[name] = message
+        if not name and separator and field.isidentifier():
+            name, text = to_snake(field), rest
+        found.setdefault(name, text)
     return found

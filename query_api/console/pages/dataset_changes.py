@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from producers.documents.kinds.dataset_item import DatasetItem
 from query_api.console.dataset_forms import dataset_form_of, item_form_of
-from query_api.console.form_faults import REFUSALS, FormError, faults_of, status_of
+from query_api.console.form_bodies import FormError
+from query_api.console.form_faults import REFUSALS, faults_of, status_of
 from query_api.console.page import Action, View
 from query_api.console.pages.datasets import (
     STATUSES,

@@ -20,7 +20,7 @@ from query_api.console.dataset_forms import (
     form_of_item,
 )
 from query_api.console.experiment_rows import preview_of
-from query_api.console.form_faults import Faults
+from query_api.console.form_bodies import Faults
 from query_api.console.page import Page, View
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.documents.document import Document

@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from producers.control.kinds.prompt import LATEST, PRODUCTION, Prompt
 from producers.control.kinds.prompt_version import PromptVersion
-from query_api.console.form_faults import Faults, body_of
+from query_api.console.form_bodies import Faults
+from query_api.console.form_faults import body_of
 from query_api.console.page import Page, View
 from query_api.console.pages.prompts import prompt_path
 from query_api.console.prompt_forms import PromptForm, form_of_version
@@ -25,9 +26,9 @@ from query_api.console.prompt_texts import (
     prompt_texts,
     text_to_compare,
 )
+from query_api.console.search import term
 from query_api.console.text_diff import Diff, side_by_side
 from query_api.console.time_ranges import TimeRange, time_range_of
-from query_api.console.trace_search import term
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.money import PICO_PER_USD
 from query_api.prompts.comparison import VersionOut
@@ -114,7 +115,7 @@ async def show_prompt(
         may_write=view.may("write"),
         faults=faults or {},
         moved=view.parameter("moved"),
-        traces=lambda **more: _traces(name, **more),
+        calls=lambda **more: _calls(name, **more),
         **_formats(view),
         **shown,
     )
@@ -290,12 +291,14 @@ def _formats(view: View) -> Mapping[str, Callable[[Any], str]]:
     }
 
 
-def _traces(name: str, /, **more: object) -> str:
-    """Return the query string of the traces whose calls used a version of a prompt."""
-    version = more.pop("version", None)
+def _calls(name: str, /, **more: object) -> str:
+    """Return the query string of the calls that used a version of a prompt."""
+    version, level = more.pop("version", None), more.pop("level", "")
     terms = [term("prompt", name)]
     if version is not None:
-        terms.append(term("prompt_version", str(version)))
+        terms.append(term("promptversion", str(version)))
+    if level:
+        terms.append(term("level", str(level)))
     return f"?{urlencode({'q': ' '.join(terms), **more})}"
 
 

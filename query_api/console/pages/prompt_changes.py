@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from query_api.console.form_faults import REFUSALS, FormError, body_of, faults_of, status_of
+from query_api.console.form_bodies import FormError
+from query_api.console.form_faults import REFUSALS, body_of, faults_of, status_of
 from query_api.console.page import Action, View
 from query_api.console.pages.prompt import show_form, show_prompt
 from query_api.console.pages.prompts import prompt_path

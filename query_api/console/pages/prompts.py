@@ -17,7 +17,7 @@ from query_api.console.prompt_data import (
     chosen,
     use_of,
 )
-from query_api.console.trace_search import term
+from query_api.console.search import term
 from query_api.errors import BadRequestError
 
 ROWS: Final = 50
@@ -55,8 +55,8 @@ async def show(view: View) -> Response:
         wanted = {**given, "order": "" if order == ORDERS[0] else order} | changed
         return f"?{urlencode({name: each for name, each in wanted.items() if each})}"
 
-    def traces(name: str) -> str:
-        """Return the query string of the traces whose calls used a prompt."""
+    def calls(name: str) -> str:
+        """Return the query string of the calls that used a prompt."""
         return f"?{urlencode({'range': f'{USE_DAYS}d', 'q': term('prompt', name)})}"
 
     return view.render(
@@ -66,7 +66,7 @@ async def show(view: View) -> Response:
         rows=rows,
         order=order,
         url=url,
-        traces=traces,
+        calls=calls,
         path_of=lambda name: prompt_path(view, name),
         parents=_parents(choice.folder),
         use_days=USE_DAYS,
