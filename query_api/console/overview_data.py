@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from producers.token_sides import tokens_of
+from query_api.console.dimension_filters import NO_FILTERS, Filters
 from query_api.console.time_ranges import PRESETS, TimeRange
 from query_api.context import AppContext
 from query_api.errors import BadRequestError
 from query_api.money import pico_of
 from query_api.query.answers import AnswerRow, answer_of
 from query_api.times import SECOND_US, iso
+from query_api.v1.caches import Caches, CacheTotals
 from query_api.v1.query_bodies import QueryBody
 from tracemill.clock import now_us
 
@@ -24,15 +26,40 @@ STEPS: Final[Mapping[str, str]] = MappingProxyType(
 """Steps of the charts by preset."""
 RANGE_MAX_S: Final = 92 * 86_400
 """Maximum length of the range."""
-_STEPS_OF_LENGTHS: Final = ((3_600, "1m"), (21_600, "5m"), (172_800, "15m"), (1_209_600, "1h"))
+_STEPS_OF_LENGTHS: Final = (
+    (600, "10s"), (3_600, "1m"), (21_600, "5m"), (172_800, "15m"), (1_209_600, "1h"),
+)  # fmt: skip
 """Maximum lengths in seconds of ranges without a preset, with their steps; longer ones: a day."""
 BUCKET_US: Final = 900 * SECOND_US
 """Spend by user is stored in buckets of this length."""
-TOP: Final = 8
-"""Models and users that are shown; the others are combined."""
+TOP: Final = 6
+"""Models, users, names and prompts that are shown; the others are combined."""
+TOPS: Final = ("model", "user_id", "trace_name", "prompt_name")
 CALLS: Final = ("GENERATION", "EMBEDDING")
-_TOTALS: Final = ("cost_usd", "count", "errors", "tokens")
-_LATENCIES: Final = ("count", "latency_ms.p50", "latency_ms.p95", "ttft_ms.p95")
+Measure = Literal["cost", "observations", "errors"]
+MEASURES: Final[Mapping[str, str]] = MappingProxyType(
+    {"cost": "cost_usd", "observations": "count", "errors": "errors"}
+)
+"""Measures by which tops are chosen, by their names in the query string."""
+_SUMS: Final = (
+    "cost_usd", "count", "errors", "tokens", "cache_exact", "cache_semantic", "cache_miss",
+    "prompt_cache_saved_usd", "app_cache_saved_usd",
+)  # fmt: skip
+_TIMES: Final = (
+    "count", "latency_ms.p50", "latency_ms.p95", "latency_ms.p99", "ttft_ms.p50", "ttft_ms.p95",
+)  # fmt: skip
+_STEP_TIMES: Final = ("latency_ms.p50", "latency_ms.p95", "latency_ms.p99")
+_OF_SPEND: Final = frozenset({"user_id", "trace_name"})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the query string of the page selects."""
+
+    range: TimeRange
+    filters: Filters = NO_FILTERS
+    measure: str = "cost"
+    """A key of ``MEASURES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +69,24 @@ class Totals:
     cost_pico: int
     observations: int
     errors: int
+    tokens_in: int
+    tokens_out: int
     tokens: int
+    caches: Caches
     calls: int
-    latency_p50_us: float | None
-    latency_p95_us: float | None
-    ttft_p95_us: float | None
+    traces: int
+    latency_us: Mapping[str, float | None]
+    """Percentiles by name, such as ``p95``."""
+    ttft_us: Mapping[str, float | None]
 
     @property
     def error_rate(self) -> float | None:
         return self.errors / self.observations if self.observations else None
+
+    @property
+    def saved_pico(self) -> int:
+        prompt, application = self.caches.prompt, self.caches.application
+        return pico_of(prompt.saved_usd) + pico_of(application.saved_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +98,25 @@ class Point:
     cost_pico: int
     observations: int
     errors: int
-    latency_p95_us: float
-    """Zero: no call ended in the step."""
+    tokens: tuple[int, int, int]
+    """Of the input, of the output, and others."""
+    latency_us: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A model or a user, and its part of the cost."""
+    """A model, user, name or prompt, and its part of the measure by which it was chosen."""
 
     name: str
     cost_pico: int
+    observations: int
+    errors: int
     is_other: bool
+
+    def value(self, measure: str) -> int:
+        return {
+            "cost": self.cost_pico, "observations": self.observations, "errors": self.errors
+        }[measure]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,86 +126,174 @@ class Overview:
     now: Totals
     before: Totals
     points: Sequence[Point]
-    models: Sequence[Share]
-    users: Sequence[Share]
     from_us: int
     to_us: int
+    step: str
     fresh_until_us: int | None
     """All events that were accepted before this time are included; None: unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class _CacheAmounts:
+    tokens: Mapping[str, int]
+    cache_exact: int
+    cache_semantic: int
+    cache_miss: int
+    cached_saved_usd: str
+    app_saved_usd: str
+
+
 async def read_overview(
-    context: AppContext, project_id: str, time_range: TimeRange, zone: str
+    context: AppContext, project_id: str, question: Question, zone: str
 ) -> Overview:
     """Read the totals, the charts and the largest shares of a range.
 
+    Totals of the range that are sums are those of the steps. Percentiles are queried for the whole
+    range, because those of steps cannot be combined.
+
     Raises:
-        BadRequestError: the range is empty or too long.
+        BadRequestError: the range is empty or too long, or a filter does not fit.
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
     at_us = now_us()
+    from_us, to_us = bounds_us(question.range, at_us)
+    step = STEPS.get(question.range.preset) or _step_of((to_us - from_us) // SECOND_US)
+    filters = question.filters.by_name
+
+    def rows(measures: Sequence[str], **more: Any) -> Awaitable[list[AnswerRow]]:
+        given = {"from": iso(from_us), "to": iso(to_us), "time_zone": zone, "filter": filters}
+        return _rows(context, project_id, {"measures": list(measures), **given, **more})
+
+    of_calls = filters | {"type": list(filters.get("type", CALLS))}
+    is_of_traces = question.filters.is_of_traces and "level" not in filters
+    of_traces = {_OF_TRACES.get(name, name): values for name, values in filters.items()}
+    traces = (
+        rows(("count",), view="traces", compare_with="previous", filter=of_traces)
+        if is_of_traces
+        else rows(("traces",), compare_with="previous")
+    )
+    earlier = {"from": iso(2 * from_us - to_us), "to": iso(from_us)}
+    steps, before, times, step_times, counts = await asyncio.gather(
+        rows(_SUMS, step=step),
+        rows(_SUMS, **earlier),
+        rows(_TIMES, compare_with="previous", filter=of_calls),
+        rows(_STEP_TIMES, step=step, filter=of_calls),
+        traces,
+    )
+    return Overview(
+        _totals([row.values for row in steps], times[0].values, counts[0].values),
+        _totals([row.values for row in before], times[0].previous or {}, counts[0].previous or {}),
+        _points(steps, step_times),
+        from_us,
+        to_us,
+        step,
+        context.query_engine.fresh_until_us(),
+    )
+
+
+async def read_tops(
+    context: AppContext, project_id: str, question: Question
+) -> Mapping[str, Sequence[Share]]:
+    """Read the largest shares of a measure by each dimension of ``TOPS``.
+
+    Raises:
+        BadRequestError, TooCostlyError, UnavailableError: as ``read_overview``.
+    """
+    from_us, to_us = bounds_us(question.range, now_us())
+    order = MEASURES[question.measure]
+    measures = [order, *(each for each in MEASURES.values() if each != order)]
+
+    def top(dimension: str) -> Awaitable[list[AnswerRow]]:
+        # Whole buckets of spend answer faster than observations.
+        unit_us = BUCKET_US if dimension in _OF_SPEND else SECOND_US
+        body = {
+            "measures": measures,
+            "group_by": [dimension],
+            "top": TOP,
+            "from": iso(from_us // unit_us * unit_us),
+            "to": iso(-(-to_us // unit_us) * unit_us),
+            "filter": question.filters.by_name,
+        }
+        return _rows(context, project_id, body)
+
+    found = await asyncio.gather(*(top(each) for each in TOPS))
+    return {
+        dimension: _shares(rows, dimension, question.measure)
+        for dimension, rows in zip(TOPS, found, strict=True)
+    }
+
+
+async def _rows(context: AppContext, project_id: str, body: Mapping[str, Any]) -> list[AnswerRow]:
+    request = QueryBody.model_validate(body).request(project_id, now_us(), context.settings)
+    return (await answer_of(context.query_engine, request)).rows
+
+
+_OF_TRACES: Final = MappingProxyType({"trace_name": "name"})
+"""Names of dimensions in the view of traces, where they differ."""
+
+
+def bounds_us(time_range: TimeRange, at_us: int) -> tuple[int, int]:
+    """Return the bounds of a range; by default, the day before ``at_us``.
+
+    Raises:
+        BadRequestError: the range is empty or too long.
+    """
     to_us = at_us if time_range.to_us is None else time_range.to_us
     from_us = to_us - 86_400 * SECOND_US if time_range.from_us is None else time_range.from_us
     if not 0 < to_us - from_us <= RANGE_MAX_S * SECOND_US:
         days = RANGE_MAX_S // 86_400
         message = f"from: must be before `to`, and at most {days} days earlier"
         raise BadRequestError(message, field="from")
-    step = STEPS.get(time_range.preset) or _step_of((to_us - from_us) // SECOND_US)
-
-    async def rows(measures: Sequence[str], **more: Any) -> list[AnswerRow]:
-        given = {"from": iso(from_us), "to": iso(to_us), "time_zone": zone, **more}
-        body = QueryBody.model_validate({"measures": list(measures), **given})
-        request = body.request(project_id, at_us, context.settings)
-        return (await answer_of(context.query_engine, request)).rows
-
-    whole_buckets = {
-        "from": iso(from_us // BUCKET_US * BUCKET_US),
-        "to": iso(-(-to_us // BUCKET_US) * BUCKET_US),
-    }
-    of_calls = {"filter": {"type": list(CALLS)}}
-    totals, latencies, steps, latency_steps, models, users = await asyncio.gather(
-        rows(_TOTALS, compare_with="previous"),
-        rows(_LATENCIES, compare_with="previous", **of_calls),
-        rows(("cost_usd", "count", "errors"), step=step),
-        rows(("latency_ms.p95",), step=step, **of_calls),
-        rows(("cost_usd",), group_by=["model"], top=TOP),
-        rows(("cost_usd",), group_by=["user_id"], top=TOP, **whole_buckets),
-    )
-    return Overview(
-        _totals(totals[0].values, latencies[0].values),
-        _totals(totals[0].previous or {}, latencies[0].previous or {}),
-        _points(steps, latency_steps),
-        _shares(models, "model"),
-        _shares(users, "user_id"),
-        from_us,
-        to_us,
-        context.query_engine.fresh_until_us(),
-    )
+    return from_us, to_us
 
 
 def _step_of(length_s: int) -> str:
     return next((step for limit_s, step in _STEPS_OF_LENGTHS if length_s <= limit_s), "1d")
 
 
-def _totals(sums: Mapping[str, Any], latencies: Mapping[str, Any]) -> Totals:
-    def micros(name: str) -> float | None:
-        value = latencies.get(name)
-        return None if value is None else value * 1_000
+def _totals(
+    sums: Sequence[Mapping[str, Any]], times: Mapping[str, Any], counts: Mapping[str, Any]
+) -> Totals:
+    def of(name: str) -> int:
+        return sum(each.get(name) or 0 for each in sums)
 
+    caches = CacheTotals.of(_cache_amounts(each) for each in sums)
+    sides = [tokens_of(each.get("tokens") or {}) for each in sums]
     return Totals(
-        pico_of(sums.get("cost_usd") or "0"),
-        sums.get("count") or 0,
-        sums.get("errors") or 0,
-        tokens_of(sums.get("tokens") or {})[2],
-        latencies.get("count") or 0,
-        micros("latency_ms.p50"),
-        micros("latency_ms.p95"),
-        micros("ttft_ms.p95"),
+        sum(pico_of(each.get("cost_usd") or "0") for each in sums),
+        of("count"),
+        of("errors"),
+        sum(each[0] for each in sides),
+        sum(each[1] for each in sides),
+        sum(each[2] for each in sides),
+        caches.shown(),
+        times.get("count") or 0,
+        counts.get("count") or counts.get("traces") or 0,
+        _micros(times, "latency_ms", ("p50", "p95", "p99")),
+        _micros(times, "ttft_ms", ("p50", "p95")),
     )
 
 
-def _points(steps: Sequence[AnswerRow], latency_steps: Sequence[AnswerRow]) -> list[Point]:
-    latencies = {row.start_s: row.values["latency_ms.p95"] for row in latency_steps}
+def _cache_amounts(values: Mapping[str, Any]) -> _CacheAmounts:
+    return _CacheAmounts(
+        values.get("tokens") or {},
+        values.get("cache_exact") or 0,
+        values.get("cache_semantic") or 0,
+        values.get("cache_miss") or 0,
+        values.get("prompt_cache_saved_usd") or "0",
+        values.get("app_cache_saved_usd") or "0",
+    )
+
+
+def _micros(
+    values: Mapping[str, Any], measure: str, names: Sequence[str]
+) -> Mapping[str, float | None]:
+    found = {name: values.get(f"{measure}.{name}") for name in names}
+    return {name: None if each is None else each * 1_000 for name, each in found.items()}
+
+
+def _points(steps: Sequence[AnswerRow], times: Sequence[AnswerRow]) -> list[Point]:
+    by_start = {row.start_s: row.values for row in times}
     return [
         Point(
             (row.start_s or 0) * SECOND_US,
@@ -169,19 +301,36 @@ def _points(steps: Sequence[AnswerRow], latency_steps: Sequence[AnswerRow]) -> l
             pico_of(row.values["cost_usd"] or "0"),
             row.values["count"] or 0,
             row.values["errors"] or 0,
-            (latencies.get(row.start_s) or 0) * 1_000,
+            _by_side(row.values["tokens"] or {}),
+            _micros(by_start.get(row.start_s, {}), "latency_ms", ("p50", "p95", "p99")),
         )
         for row in steps
     ]
 
 
-def _shares(rows: Sequence[AnswerRow], dimension: str) -> list[Share]:
+def _by_side(usage: Mapping[str, int]) -> tuple[int, int, int]:
+    tokens_in, tokens_out, total = tokens_of(usage)
+    return tokens_in, tokens_out, total - tokens_in - tokens_out
+
+
+def _shares(rows: Sequence[AnswerRow], dimension: str, measure: str) -> list[Share]:
     shares = [
-        Share(row.group.get(dimension, ""), pico_of(row.values["cost_usd"] or "0"), row.is_other)
+        Share(
+            row.group.get(dimension, ""),
+            pico_of(row.values["cost_usd"] or "0"),
+            row.values["count"] or 0,
+            row.values["errors"] or 0,
+            row.is_other,
+        )
         for row in rows
     ]
-    found = [each for each in shares if each.cost_pico]
-    return sorted(found, key=lambda each: (each.is_other, -each.cost_pico))
+    found = [each for each in shares if each.value(measure)]
+    return sorted(found, key=lambda each: (each.is_other, -each.value(measure)))
 
 
 assert STEPS.keys() == PRESETS.keys()  # every preset has a step
+
+
+def largest(shares: Sequence[Share], measure: str) -> int:
+    """Return the largest value of shares that are not combined, at least one."""
+    return max((each.value(measure) for each in shares if not each.is_other), default=1) or 1

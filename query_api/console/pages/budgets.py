@@ -72,7 +72,7 @@ class BudgetRow:
 async def show_list(view: View) -> Response:
     """Show a page of budgets with their status."""
     page = record_page(view, RESOURCE, ROWS)
-    rows = await asyncio.gather(*(_row(view, each) for each in page.records))
+    rows = await asyncio.gather(*(row_of(view, each) for each in page.records))
     return view.render("budgets.html", rows=rows, page=page)
 
 
@@ -83,7 +83,7 @@ async def show_one(view: View) -> Response:
     if preset not in PREVIEW_RANGES:
         preset = RANGE_OF_PERIOD.get(budget.period, "30d")
     row, past, (alerts, _) = await asyncio.gather(
-        _row(view, budget),
+        row_of(view, budget),
         _past(view, preset, budget_id=budget.id),
         read_alerts(
             view.context, view.project_id, AlertParameters(budget_id=budget.id, limit=HISTORY)
@@ -199,7 +199,7 @@ async def _form(
     )
 
 
-async def _row(view: View, budget: Budget) -> BudgetRow:
+async def row_of(view: View, budget: Budget) -> BudgetRow:
     at_us = now_us()
     status = optional(await status_of(view.context, budget, None, GROUPS, at_us))
     limits = status["limits"] or [Optional({**status, "period": budget.period, "name": ""})]

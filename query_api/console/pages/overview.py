@@ -1,40 +1,137 @@
-"""Show the cost, latency and errors of a project, and the models and users that cost most."""
+"""Show the cost, latency and errors of a project, and what contributes most to them."""
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+import asyncio
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
-from query_api.console.overview_data import read_overview
-from query_api.console.page import Page, View
-from query_api.console.search import term
+from query_api.console.dimension_filters import (
+    NAMES,
+    Filters,
+    checked_name,
+    filters_of,
+    list_address,
+    query_text,
+)
+from query_api.console.overview_charts import charts_of
+from query_api.console.overview_data import (
+    MEASURES,
+    TOPS,
+    Question,
+    bounds_us,
+    largest,
+    read_overview,
+    read_tops,
+)
+from query_api.console.page import Page, View, registered
+from query_api.console.responses import see_other
 from query_api.console.time_ranges import PRESETS, time_range_of
-from query_api.times import iso
+from query_api.errors import BadRequestError
+from query_api.v1.alerts import AlertParameters, read_alert_states
 from tracemill.clock import now_us
 
-DEFAULT_RANGE = "24h"
+DEFAULT_RANGE: Final = "24h"
+FIRING: Final = 5
+"""Firing alerts that are shown."""
+_FIRING: Final = AlertParameters(state="firing", limit=FIRING)
 
 
 async def show(view: View) -> Response:
-    """Show totals with those of the period before, charts, and the largest shares of the cost."""
-    time_range = time_range_of(view.request.query_params, now_us(), DEFAULT_RANGE)
+    """Show totals with those of the period before, charts, and the largest shares."""
+    question = _question(view)
+    if name := view.parameter("add"):
+        value = view.request.query_params.get("value", "")
+        return see_other(_address(question, question.filters.with_pair(checked_name(name), value)))
     zone = view.preferences.zone_name or "UTC"
-    found = await read_overview(view.context, view.project_id, time_range, zone)
-
-    def traces(from_us: int = found.from_us, to_us: int = found.to_us, **search: str) -> str:
-        """Return the query string of the page with the traces of a range."""
-        q = " ".join(term(field, value) for field, value in search.items())
-        return "?" + urlencode({"from": iso(from_us), "to": iso(to_us)} | ({"q": q} if q else {}))
-
+    found, (firing, _) = await asyncio.gather(
+        read_overview(view.context, view.project_id, question, zone),
+        read_alert_states(view.context, view.project_id, _FIRING),
+    )
+    listed = _listed(view, question, (found.from_us, found.to_us))
     return view.render(
         "overview.html",
-        range=time_range,
+        question=question,
         presets=tuple(PRESETS),
         found=found,
-        traces=traces,
+        charts=charts_of(view, found, listed),
+        listed=listed,
+        url=lambda **changed: _url(question, **changed),
+        names=NAMES,
+        has_alerts_page=_has_alerts_page(),
+        firing=firing,
         at_us=now_us(),
     )
 
 
-REGISTERED = (Page("", show, title="Overview", place=10),)
+async def show_tops(view: View) -> Response:
+    """Show the largest shares, which the overview loads after the page."""
+    question = _question(view)
+    tops = await read_tops(view.context, view.project_id, question)
+    return view.render(
+        "overview_tops.html" if view.is_part else "overview_tops_page.html",
+        question=question,
+        tops=tops,
+        listed=_listed(view, question, bounds_us(question.range, now_us())),
+        url=lambda **changed: _url(question, **changed),
+        measures=tuple(MEASURES),
+        top_names=TOPS,
+        largest=largest,
+    )
+
+
+def _listed(view: View, question: Question, range_us: tuple[int, int]) -> Callable[..., str]:
+    base = f"/project/{quote(view.project_id, safe='')}"
+
+    def listed(
+        bounds: tuple[int, int] = range_us, order: str = "", more: str = "", **filters: str
+    ) -> str:
+        """Return the address of the traces or observations of a range."""
+        pairs = question.filters
+        for dimension, value in filters.items():
+            pairs = pairs.with_pair(dimension, value)
+        return list_address(base, bounds, pairs, order=order, more=more)
+
+    return listed
+
+
+def _has_alerts_page() -> bool:
+    return any(each.path == "/alerts" for each in registered())
+
+
+def _question(view: View) -> Question:
+    parameters = view.request.query_params
+    measure = view.parameter("by") or "cost"
+    if measure not in MEASURES:
+        allowed = tuple(MEASURES)
+        message = f"by: {measure[:20]!r} is not one of {', '.join(allowed)}"
+        raise BadRequestError(message, field="by", allowed=allowed)
+    time_range = time_range_of(parameters, now_us(), DEFAULT_RANGE)
+    return Question(time_range, filters_of(parameters), measure)
+
+
+def _url(
+    question: Question, *, preset: str = "", by: str = "", filters: Filters | None = None
+) -> str:
+    """Return the query string of the page with a part changed."""
+    times = {"range": preset} if preset else question.range.parameters
+    measure = by or question.measure
+    pairs = [
+        *((name, value) for name, value in times.items() if value != DEFAULT_RANGE),
+        *(question.filters if filters is None else filters).parameters,
+        *([("by", measure)] if measure != "cost" else []),
+    ]
+    return query_text(pairs)
+
+
+def _address(question: Question, filters: Filters) -> str:
+    return _url(question, filters=filters)
+
+
+REGISTERED = (
+    Page("", show, title="Overview", place=10),
+    Page("/overview/tops", show_tops),
+)

@@ -37,22 +37,84 @@ async def test_the_overview_compares_with_the_period_before(api: Api) -> None:
         page = await client.get(DAY)
         assert page.status_code == 200, text_of(page.text)
         shown = text_of(page.text)
-        assert "Cost $4.00 ▲ 100%" in shown
-        assert "Calls 2 ▲ 100%" in shown
-        assert "Tokens 57" in shown
+        assert re.search(r"Cost ▲ \+ 100% \$4\.00", shown)
+        assert re.search(r"Traces 0", shown)
+        assert "2 calls of models" in shown
+        assert re.search(r"Tokens 57 50 in, 7 out", shown)
         assert "Error rate 33%" in shown
-        assert re.search(r"Latency p95 [\d.]+ m?s", shown)
-        assert re.search(r"m-1 \$3\.00", shown)
-        assert MARKUP in shown
-        assert "<script>alert" not in page.text
+        assert "1 of 3 observations" in shown
+        assert re.search(r"Latency p95 (. .? ?\d+% )?[\d.]+ m?s", shown)
         assert "secret" not in page.text
-        assert len(re.findall(r'class="column"', page.text)) > 3 * 90
-        steps = re.findall(r'href="([^"]+)"><title>[^<]*: \$3\.00|\$4\.00</title>', page.text)
-        assert steps
-        linked = re.search(r'href="(/project[^"]*)"[^>]*><title>[^<]*\$4\.00', page.text)
-        assert linked
-        assert "from=2026-11-21T12%3A00" in unescape(linked[1])
-        assert (await client.get(unescape(linked[1]))).status_code == 200
+        # The tables that the script draws have a row for each quarter of an hour.
+        rows = re.findall(
+            r'<tr data-from="\d+" data-to="\d+"><th[^>]*><a href="([^"]+)">', page.text
+        )
+        assert len(rows) == 4 * 96
+        dearest = re.search(r'<a href="([^"]+)">[^<]*</a></th><td[^>]*>\$4\.00</td>', page.text)
+        assert dearest
+        assert "from=2026-11-21T12%3A00" in unescape(dearest[1])
+        assert (await client.get(unescape(dearest[1]))).status_code == 200
+
+
+async def test_the_largest_shares_are_a_part_of_the_overview_and_a_page(api: Api) -> None:
+    await api.insert(
+        window(NOON_S, 2_000_000, total_cost_pico=30 * 10**11, prompt_name="greet"),
+        window(NOON_S, 1_000_000, model=MARKUP, total_cost_pico=10**12, error_count=1),
+        window(NOON_S, 1_000, project_id="globex", model="secret", total_cost_pico=10**15),
+    )
+    async with signed_in(api) as client:
+        path = DAY.replace("?", "/overview/tops?")
+        part = await client.get(path, headers={"hx-request": "true"})
+        assert part.status_code == 200, text_of(part.text)
+        assert "<html" not in part.text
+        shown = text_of(part.text)
+        assert re.search(r"m-1 \$3\.00 <script>alert\(1\)</script> \$1\.00", shown)
+        assert "greet $3.00" in shown
+        assert "<script>alert" not in part.text
+        assert "secret" not in part.text
+        page = await client.get(f"{path}&by=errors")
+        assert "<html" in page.text
+        assert re.search(r"Model <script>alert\(1\)</script> 1 User", text_of(page.text))
+        unknown = await client.get(f"{path}&by=beauty")
+        assert unknown.status_code == 400
+        assert "by: 'beauty' is not one of cost, observations, errors" in unescape(unknown.text)
+
+
+async def test_filters_narrow_the_overview_and_are_kept_in_its_links(api: Api) -> None:
+    await api.insert(
+        window(NOON_S, 2_000_000, total_cost_pico=30 * 10**11, environment="staging"),
+        window(NOON_S, 1_000_000, total_cost_pico=10**12),
+    )
+    async with signed_in(api) as client:
+        added = await client.get(f"{DAY}&add=environment&value=staging")
+        assert added.status_code == 303
+        address = added.headers["location"]
+        assert "filter=environment%3Astaging" in address
+        page = await client.get(f"{HOME}{address}")
+        assert page.status_code == 200, text_of(page.text)
+        assert "Cost $3.00" in text_of(page.text)
+        assert "Environment staging" in text_of(page.text)
+        links = [unescape(each) for each in re.findall(r'href="([^"]*/traces\?[^"]*)"', page.text)]
+        assert links
+        assert all("env%3Astaging" in each for each in links)
+        removed = re.search(r'<a href="(\?[^"]*)" aria-label="Remove the filter', page.text)
+        assert removed
+        assert "Cost $4.00" in text_of((await client.get(HOME + unescape(removed[1]))).text)
+        for wrong in ("filter=color:red", "add=color&value=red", "filter=environment"):
+            refused = await client.get(f"{DAY}&{wrong}")
+            assert refused.status_code == 400, wrong
+            assert "is not one of environment, user_id" in unescape(refused.text)
+
+
+async def test_budgets_of_the_overview_show_their_spend(api: Api) -> None:
+    body = {"name": "Everything", "period": "day", "limit_usd": "10", "thresholds": [0.5]}
+    assert (await api.client.post("/v1/budgets", json=body)).status_code == 201
+    async with signed_in(api) as client:
+        part = await client.get(f"{HOME}/overview/budgets", headers={"hx-request": "true"})
+        assert "Everything per day" in text_of(part.text)
+        assert "$0.00 / $10.00" in text_of(part.text)
+        page = await client.get(f"{HOME}/overview/budgets")
+        assert page.headers["location"] == f"{HOME}/budgets"
 
 
 async def test_a_project_without_calls_is_shown_as_such(api: Api) -> None:
