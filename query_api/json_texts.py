@@ -54,15 +54,17 @@ def members(text: str) -> dict[str, msgspec.Raw]:
     return {key: _unquoted(value) for key, value in found.items() if not key.startswith(EXPERIMENT)}
 
 
-def parameters(text: str) -> Shown | dict[str, msgspec.Raw]:
+def parameters(text: str, *, as_sent: bool = False) -> Shown | dict[str, msgspec.Raw]:
     """Return model parameters: numbers and strings as they are, other values as their JSON text.
 
-    The text has no spaces, as in Langfuse.
+    The text has no spaces, as in Langfuse. With ``as_sent``, other values are unchanged as well.
     """
     try:
         found = _object.decode(text)
     except _FAILURES:
         return shown(text)
+    if as_sent:
+        return found
     return {key: _parameter(value) for key, value in found.items()}
 
 

@@ -22,9 +22,10 @@ from producers.gateway.http.context import GatewayContext
 from producers.gateway.http.endpoint import Endpoint
 from producers.gateway.http.request import Call
 from producers.gateway.http.response import JSON_TYPE, Response
-from producers.gateway.mapping import Refusal, Sdk, map_in_slices
+from producers.gateway.mapping import Refusal, map_in_slices
 from producers.gateway.otlp import Export, ExportLimits, RefusedSpan, decode_export
 from producers.gateway.otlp.refused_spans import INVALID_SPAN, TOO_LARGE
+from producers.langfuse_sdk import sdk_of
 from tracemill.contract import Observation, encode_event
 
 PROTOBUF_TYPE: Final = b"application/x-protobuf"
@@ -83,7 +84,7 @@ class Traces(_Otlp):
             metrics.LIMIT_REACHED.labels(limit).inc(count)
         batch = self.context.publisher.batch(call.principal.quota_key, call.principal.public_key)
         refusals = [self._set_aside_undecoded(batch, span, call) for span in export.refused]
-        project_id, sdk = call.principal.project_id, _sdk_of(call.headers)
+        project_id, sdk = call.principal.project_id, sdk_of(call.headers)
         for mapped in map_in_slices(export, project_id, call.received_us, sdk):
             for refusal in (*mapped.refusals, *_add(batch, mapped.observations)):
                 payload = refusal.payload or _payload_of(refusal.observation)
@@ -126,16 +127,6 @@ def _check_ingestion_version(headers: Mapping[bytes, bytes]) -> None:
         raise BodyError(
             f"x-langfuse-ingestion-version: must be a number up to {INGESTION_VERSION_MAX}"
         )
-
-
-def _sdk_of(headers: Mapping[bytes, bytes]) -> Sdk:
-    """Return the SDK in the headers, whose names have hyphens or underscores."""
-
-    def header(field: bytes) -> str:
-        hyphens = headers.get(b"x-langfuse-sdk-" + field)
-        return (hyphens or headers.get(b"x_langfuse_sdk_" + field, b"")).decode("latin-1")
-
-    return Sdk(header(b"name"), header(b"version"))
 
 
 def _add(batch: EventBatch, observations: Iterable[Observation]) -> list[Refusal]:

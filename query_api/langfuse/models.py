@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from producers.control.kinds.price import Price
+from producers.langfuse_sdk import is_python_before, sdk_of
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.langfuse.model_bodies import ModelBody
@@ -31,6 +33,9 @@ from query_api.quota import Quota
 from query_api.responses import Responses, json_response
 from query_api.settings import limit_setting
 from tracemill.clock import now_us
+
+CONDITIONS_SINCE: Final = (4, 15)
+"""Version of the Python SDK that can parse conditions of model parameters and metadata."""
 
 ModelId = Annotated[str, Path(min_length=1, max_length=255, examples=[MODEL_EXAMPLE["id"]])]
 
@@ -59,10 +64,13 @@ def models_router(context: AppContext) -> APIRouter:
         responses={200: context.documented.response(ModelList, "A page of models.", page)},
     )
     async def list_models(
-        project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
+        request: Request, project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
     ) -> Response:
         """Return the models of the project, then of the installation, then the shipped ones."""
-        return json_response(models.page(project_id, parameters))
+        found = models.page(project_id, parameters)
+        for each in found.data:
+            _fit(each, request)
+        return json_response(found)
 
     @router.post("/api/public/models", summary="Create a model", responses=one)
     async def create_model(project_id: ProjectId, body: ModelBody) -> Response:
@@ -71,8 +79,8 @@ def models_router(context: AppContext) -> APIRouter:
         return json_response(await models.create(project_id, record_id, body))
 
     @router.get("/api/public/models/{model_id:path}", summary="Get a model", responses=one)
-    async def get_model(project_id: ProjectId, model_id: ModelId) -> Response:
-        return json_response(models.get(project_id, model_id))
+    async def get_model(request: Request, project_id: ProjectId, model_id: ModelId) -> Response:
+        return json_response(_fit(models.get(project_id, model_id), request))
 
     @router.put(
         "/api/public/models/{model_id:path}", summary="Create or replace a model", responses=one
@@ -182,6 +190,14 @@ class _Models:
             if id_of_default(price) == model_id:
                 return model_of_default(price)
         return None
+
+
+def _fit(model: Model, request: Request) -> Model:
+    """Remove the tiers that an old SDK cannot parse: those with conditions other than usage."""
+    sdk = sdk_of(dict(request.headers.raw))
+    if is_python_before(sdk, *CONDITIONS_SINCE):
+        model.pricing_tiers = [each for each in model.pricing_tiers if each.depends_on_usage_only]
+    return model
 
 
 def _shown(price: Price | DefaultPrice) -> Model:

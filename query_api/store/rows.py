@@ -102,6 +102,8 @@ OBSERVATION_KEY: Final = (
     "row_version",
     "is_deleted",
 )
+OBSERVATION_PARAMETERS: Final = ("model_parameters", "scope_name")
+"""Model parameters, and what sent them."""
 OBSERVATION_TEXTS: Final = ("input", "output")
 OBSERVATION_TOOLS: Final = ("tool_definitions", "tool_calls", "tool_call_names")
 OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -120,7 +122,7 @@ OBSERVATION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "time": (*_FIRST_TOKENS, _INSERTED),
         "io": (*OBSERVATION_TEXTS, *OBSERVATION_TOOLS),
         "metadata": ("metadata",),
-        "model": ("model", "price_id", "model_parameters"),
+        "model": ("model", "price_id", *OBSERVATION_PARAMETERS),
         "usage": (
             "usage",
             "reported_usage",
@@ -162,7 +164,6 @@ OBSERVATION_IN_TREE: Final = (
     "app_root",
 )
 OBSERVATION_METADATA: Final = ("metadata",)
-OBSERVATION_PARAMETERS: Final = ("model_parameters",)
 OBSERVATION_WHOLE: Final = (
     *OBSERVATION_NUMBERS,
     *OBSERVATION_TEXTS,

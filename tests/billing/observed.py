@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from producers.gateway.mapping import Sdk, map_in_slices
+from producers.gateway.mapping import map_in_slices
 from producers.gateway.otlp import Export, ExportedSpan, SpanGroup
 from producers.gateway.otlp.export import Origin
+from producers.langfuse_sdk import Sdk
 from streams.core.pricing.price_book import PriceBook, Priced
 from tracemill.contract import Observation
 

@@ -16,10 +16,11 @@ from genai_prices.types import ModelPrice
 from producers.control.kinds.price import Price as PriceRecord
 from producers.gateway.langfuse.contract_events import Times
 from producers.gateway.langfuse.ingestion_events import event_of, read_event
-from producers.gateway.mapping import Sdk, map_in_slices
+from producers.gateway.mapping import map_in_slices
 from producers.gateway.otlp import Export, ExportedSpan, SpanGroup
 from producers.gateway.otlp.export import Origin
 from producers.gateway.values.usage import usage_of_object
+from producers.langfuse_sdk import Sdk
 from producers.usage_units import unit_of
 from streams.core.pricing.price_book import PriceBook, Priced, total_of_given
 from tests.billing.rows import Price, Row, Table, billed, rows

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from clickhouse.rows import TraceRow
-from producers.gateway.mapping import Sdk, map_in_slices
+from producers.gateway.mapping import map_in_slices
 from producers.gateway.otlp import Export, ExportedSpan, SpanGroup
 from producers.gateway.otlp.export import Origin
+from producers.langfuse_sdk import Sdk
 from streams.core.dead_letters.limit import DeadLetterLimit
 from streams.core.observations.fold import FoldLimits, ObservationsFold
 from streams.core.observations.reading import SourceRecord, read

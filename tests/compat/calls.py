@@ -43,7 +43,6 @@ SIGNS: Final = {
     "works": "works",
     "not in the SDK": "–",
     "not served": "not served",
-    "answer refused": "answer refused",
 }
 """How the document shows each state."""
 _INTRODUCTION: Final = f"""# Calls of Langfuse's SDKs
@@ -53,8 +52,6 @@ answer is compared, in `{TEST}`. `make docs` writes this file.
 
 * works: the call has its effect, and the SDK accepts the answer
 * –: this version of the SDK has no such call
-* answer refused: the call has its effect, but this version expects an answer that Langfuse does not
-  give any more
 * not served: tracemill has no such route; the SDK gets a 404
 
 JavaScript 6 is not on npm yet. What it sends is what Python 5 sends: compressed OTLP, lists of

@@ -26,7 +26,8 @@ def test_the_calls_of_an_sdk_have_the_documented_states(
     else:
         source = HERE / "javascript_programs" / sdk.requirement
         command = node_environments.command(source, program)
-    found = json.loads(run_program(installation, command))
+    answer = run_program(installation, command, ADMIN_SECRET_KEY=installation.admin_secret_key)
+    found = json.loads(answer)
     assert found == read_states()[sdk.label]
 
 

@@ -81,3 +81,16 @@ async def test_model_parameters_are_numbers_and_texts(api: Api) -> None:
         "seed": 7,
         "user": "u",
     }
+
+
+@pytest.mark.parametrize("scope", ["langfuse-python", "langfuse-js"])
+async def test_model_parameters_of_python_2_and_javascript_3_are_as_they_were_sent(
+    api: Api, scope: str
+) -> None:
+    sent = {"temperature": "0.2", "stream": True, "stop": ["a", "b"]}
+    text = msgspec.json.encode(sent).decode()
+    found = await shown(api, model_parameters=text, scope_name=scope)
+    assert found["modelParameters"] == sent
+    params = {"fields": "core,model"}
+    (second,) = (await api.client.get("/api/public/v2/observations", params=params)).json()["data"]
+    assert second["modelParameters"] == sent

@@ -215,3 +215,16 @@ async def test_what_cannot_be_honoured_is_refused_by_its_name(
         assert issue["path"][: len(path)] == path
         assert reason in issue["message"]
     assert api.control.view[Price] == {}
+
+
+@pytest.mark.parametrize(("version", "names"), [("4.14.3", ["Base", "Long"]), ("4.15.0", None)])
+async def test_an_old_python_sdk_gets_no_tiers_that_it_cannot_parse(
+    api: Api, version: str, names: list[str] | None
+) -> None:
+    model = await created(api, TIERED)
+    headers = {"X-Langfuse-Sdk-Name": "python", "X-Langfuse-Sdk-Version": version}
+    one = (await api.client.get(f"{MODELS}/{model['id']}", headers=headers)).json()
+    listed = (await api.client.get(MODELS, headers=headers, params={"limit": 1})).json()["data"][0]
+    for found in (one, listed):
+        tiers = [each["name"] for each in found["pricingTiers"]]
+        assert tiers == (names or [each["name"] for each in model["pricingTiers"]])

@@ -51,7 +51,9 @@ from producers.gateway.values.json_text import (
     is_utf8,
     without_lone_surrogates,
 )
+from producers.langfuse_sdk import scope_of_ingestion, sdk_of
 from producers.settings import GatewaySettings
+from tracemill.contract import Observation
 
 INVALID: Final = "Invalid request data"
 _ENVELOPE_DEPTH: Final = 4
@@ -171,6 +173,7 @@ def _add_events(
     kinds: Counter[str] = Counter()
     project_id = call.principal.project_id
     traces = BatchTraces((event for _, event in read), project_id, recent)
+    scope = scope_of_ingestion(sdk_of(call.headers))
     for raw, event in read:
         try:
             is_unplaced, trace_id = False, None
@@ -178,6 +181,8 @@ def _add_events(
                 trace_id = traces.trace_of(event)
                 is_unplaced = trace_id is None
             entry = event_of(event, times, context.score_configs, project_id, trace_id)
+            if scope is not None and isinstance(entry, Observation):
+                entry.scope_name, entry.scope_version = scope
             if entry is not None:
                 published.add(entry, is_unplaced=is_unplaced)
                 kinds[type(entry).__name__.lower()] += 1

@@ -30,9 +30,14 @@ from producers.gateway.langfuse.score_events import score_of
 from producers.gateway.score_configs import ScoreConfigs
 from producers.gateway.values.json_size import DEPTH_MAX, check_inline, check_json_values, cut_deep
 from producers.gateway.values.json_text import check_raw, without_lone_surrogates
+from producers.langfuse_sdk import Sdk, is_python_before, sdk_of
+from producers.notifications.event_type import iso_time
+from tracemill.contract import Score
 
 INVALID: Final = "Invalid request data"
 ERRORS_MAX: Final = 100
+WHOLE_SCORE_BEFORE: Final = (2, 39)
+"""Version of the Python SDK before which the answer to a new score had to be the score."""
 
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_score = msgspec.json.Decoder(ScoreBody).decode
@@ -45,8 +50,8 @@ class _Scores:
 
     batch: EventBatch
     is_list: bool
-    score_id: str | None = None
-    """Id of the score, if the body is not a list."""
+    single: Score | None = None
+    """The score, if the body is not a list."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -67,8 +72,8 @@ class Scores(Endpoint):
         scores = await self.context.admission.run(call.principal.quota_key, len(call.body), read)
         await self.publish(call, scores.batch)
         metrics.EVENTS_IN.labels("score").inc(scores.batch.event_count)
-        if scores.score_id is not None:
-            return Response(200, _encode({"id": scores.score_id}))
+        if scores.single is not None:
+            return Response(200, _encode(_created(scores.single, sdk_of(call.headers))))
         if not scores.is_list:
             raise BodyError(scores.faults[0])
         if not scores.faults:
@@ -94,7 +99,7 @@ class Scores(Endpoint):
         for index, raw in enumerate(raws):
             prefix = f"[{index}]: " if is_list else ""
             try:
-                score_id = _add_score(
+                score = _add_score(
                     scores.batch, raw, call, self.context.score_configs, is_list=is_list
                 )
             except BatchTooLargeError:
@@ -108,7 +113,7 @@ class Scores(Endpoint):
                 detail = self._add_dead_letter(scores.batch, raw, call, error)
                 scores.faults.append(f"{prefix}{detail}")
             else:
-                scores.score_id = None if is_list else score_id
+                scores.single = None if is_list else score
         return scores
 
     def _add_dead_letter(
@@ -148,8 +153,8 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
 
 def _add_score(
     batch: EventBatch, raw: msgspec.Raw, call: Call, configs: ScoreConfigs, *, is_list: bool
-) -> str:
-    """Add a score to the batch; return its id, which is new if the client sent none."""
+) -> Score:
+    """Add a score to the batch and return it; its id is new if the client sent none."""
     check_raw(raw)
     try:
         body = _decode_score(raw)
@@ -165,7 +170,25 @@ def _add_score(
         must_have_name_of_config=not is_list,
     )
     batch.add(score)
-    return score.id
+    return score
+
+
+def _created(score: Score, sdk: Sdk) -> dict[str, Any]:
+    """Return the answer to a single score: its id, and for old SDKs the score."""
+    if not is_python_before(sdk, *WHOLE_SCORE_BEFORE):
+        return {"id": score.id}
+    return {
+        "id": score.id,
+        "traceId": score.trace_id,
+        "observationId": score.observation_id,
+        "name": score.name,
+        "value": score.value,
+        "stringValue": score.string_value,
+        "dataType": score.data_type,
+        "source": score.source,
+        "timestamp": iso_time(score.ts_us),
+        "comment": score.comment,
+    }
 
 
 def _issue(fault: str) -> dict[str, Any]:

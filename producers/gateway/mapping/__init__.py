@@ -1,6 +1,6 @@
 """Map spans of every convention to observations of the event contract."""
 
 from producers.gateway.mapping.mapper import Mapped, Refusal, map_in_slices
-from producers.gateway.mapping.origin import Sdk, normalise_environment
+from producers.gateway.mapping.origin import normalise_environment
 
-__all__ = ["Mapped", "Refusal", "Sdk", "map_in_slices", "normalise_environment"]
+__all__ = ["Mapped", "Refusal", "map_in_slices", "normalise_environment"]

@@ -12,11 +12,12 @@ from producers import metrics
 from producers.bounded_cache import BoundedCache, size_of
 from producers.gateway.failures import PROCESSING_FAILED, describe_failure
 from producers.gateway.mapping.metadata import observation_metadata
-from producers.gateway.mapping.origin import OriginFacts, Sdk, facts_of
+from producers.gateway.mapping.origin import OriginFacts, facts_of
 from producers.gateway.mapping.plan import Description, Fields, Plan, plans_of
 from producers.gateway.mapping.values import attribute_text
 from producers.gateway.otlp import Export, ExportedSpan, Origin
 from producers.gateway.values.reported_usage import reported_text
+from producers.langfuse_sdk import Sdk
 from tracemill.contract import Observation, TraceAttributes
 from tracemill.reconciliation import Reconciled
 

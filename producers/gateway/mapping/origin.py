@@ -11,6 +11,7 @@ import msgspec
 from producers.bounded_cache import BoundedCache
 from producers.gateway.mapping.values import attribute_text, encode_json
 from producers.gateway.otlp import AttributeValue, Origin
+from producers.langfuse_sdk import Sdk
 from tracemill.contract import DEFAULT_ENVIRONMENT
 from tracemill.environments import normal_environment
 from tracemill.reconciliation import Dialect as UsageDialect
@@ -89,17 +90,6 @@ class OriginFacts:
     """``resourceAttributes`` and ``scope`` as JSON."""
     metadata_text: str
     """``metadata`` as the JSON text of one object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sdk:
-    """The Langfuse SDK that sent a request (headers ``x-langfuse-sdk-name`` and ``-version``).
-
-    Both are empty for other clients.
-    """
-
-    name: str = ""
-    version: str = ""
 
 
 _environments: BoundedCache[str, str] = BoundedCache("cached_environments_max_bytes", 1024 * 1024)

@@ -29,6 +29,10 @@ class PricingTier(msgspec.Struct, rename="camel", kw_only=True):
     conditions: list[Any]
     prices: dict[str, float]
 
+    @property
+    def depends_on_usage_only(self) -> bool:
+        return all("usageDetailPattern" in each for each in self.conditions)
+
 
 class Model(msgspec.Struct, rename="camel", kw_only=True):
     id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from producers.langfuse_sdk import INGESTION_SCOPES
 from query_api.json_texts import Shown, members, parameters, shown
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation
@@ -111,7 +112,7 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         level=row.level,
         status_message=row.status_message or None,
         model=row.model or None,
-        model_parameters=parameters(row.model_parameters),
+        model_parameters=shown_parameters(row),
         model_id=row.price_id or None,
         prompt_id=row.prompt_id,
         prompt_name=row.prompt_name or None,
@@ -136,6 +137,11 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
         user_id=row.user_id or None,
         session_id=row.session_id or None,
     )
+
+
+def shown_parameters(row: StoredObservation) -> Shown | dict[str, msgspec.Raw]:
+    """Return model parameters as the SDK expects that sent them: see ``parameters``."""
+    return parameters(row.model_parameters, as_sent=row.scope_name in INGESTION_SCOPES)
 
 
 def first_token_us(row: StoredObservation) -> int:

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from query_api.json_texts import Shown, members, parameters
+from query_api.json_texts import Shown, members
 from query_api.langfuse.shapes.observation_v1 import (
     first_token_us,
     seconds_between,
     sent_first_token_us,
+    shown_parameters,
 )
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation, StoredTrace
@@ -165,7 +166,7 @@ def _model(row: StoredObservation, _trace: StoredTrace | None) -> dict[str, Any]
         "provided_model_name": row.model or None,
         "internal_model_id": row.price_id or None,
         "model_id": row.price_id or None,
-        "model_parameters": parameters(row.model_parameters),
+        "model_parameters": shown_parameters(row),
         "input_price": None,
         "output_price": None,
         "total_price": None,

@@ -1,11 +1,13 @@
 """Make the calls that the generated clients of Python's SDKs share."""
 
 import base64
+import functools
 import hashlib
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from recording import AnswerRefused, call, eventually, has, not_served
+from api_records import record_calls
+from recording import call, eventually, has, not_served
 
 HOUR = timedelta(hours=1)
 CONTENT = b"an image"
@@ -18,21 +20,14 @@ def api_calls(api, server, made):
     reads(api, made, since)
     scores(api, made)
     comments_and_media(api, made)
-    models_and_configs(api, prefix)
+    record_calls(api, server, made)
+    prompts_and_datasets(api, prefix)
     missing(api)
 
     @call("api.trace.delete", there=has(api, "trace", "delete"))
     def _():
         api.trace.delete(made["trace"])
-        eventually(lambda: gone(server, made["trace"]))
-
-
-def gone(server, trace_id):
-    try:
-        server.get(f"/api/public/traces/{trace_id}")
-    except httpx.HTTPStatusError as error:
-        return error.response.status_code == 404
-    return False
+        eventually(lambda: server.is_gone(f"/api/public/traces/{made['trace']}"))
 
 
 def reads(api, made, since):
@@ -100,25 +95,20 @@ def reads(api, made, since):
 def scores(api, made):
     trace_id = made["trace"]
     given = {"NUMERIC": 0.5, "BOOLEAN": 1, "CATEGORICAL": "good", "TEXT": "well put"}
+    given["CORRECTION"] = "a better answer"
     writer = getattr(api, "score", None) or getattr(api, "scores", None)
     types = made["score_types"] if has(writer, "create") else ()
     for data_type, value in given.items():
 
         @call(f"api.scores.create {data_type}", there=data_type in types)
         def _(data_type=data_type, value=value):
-            name = f"api {data_type.lower()}"
+            name = "output" if data_type == "CORRECTION" else f"api {data_type.lower()}"
             score = {"trace_id": trace_id, "name": name, "value": value, "data_type": data_type}
-            refused = None
-            try:
-                if made["major"] == 4:
-                    writer.create(**score)
-                else:
-                    writer.create(request=made["score_request"](score))
-            except ValueError as error:  # a model of the SDK does not fit
-                refused = error
+            if made["major"] == 4:
+                writer.create(**score)
+            else:
+                writer.create(request=made["score_request"](score))
             eventually(lambda: made["scores"](name))
-            if refused is not None:
-                raise AnswerRefused
 
     @call("api.scores.get_many", there=has(api, "scores", "get_many"))
     def _():
@@ -135,6 +125,23 @@ def scores(api, made):
     @call("api.scores_v3.get_many_v3", there=has(api, "scores_v3", "get_many_v3"))
     def _():
         assert api.scores_v3.get_many_v3(trace_id=trace_id).data
+        of_run = api.scores_v3.get_many_v3(experiment_id=made["experiment"](), fields="subject")
+        assert {each.subject.kind for each in of_run.data} == {"experiment"}
+
+    @call("api.score.get_by_id", there=has(api, "score", "get_by_id"))
+    def _():
+        (score,) = made["scores"]("trace score")
+        assert api.score.get_by_id(score["id"]).value == 0.5
+
+    @call("api.score_v_2.get_by_id", there=has(api, "score_v_2", "get_by_id"))
+    def _():
+        (score,) = made["scores"]("trace score")
+        assert api.score_v_2.get_by_id(score["id"]).value == 0.5
+
+    @call("api.scores.get_by_id", there=has(api, "scores", "get_by_id"))
+    def _():
+        (score,) = made["scores"]("trace score")
+        assert api.scores.get_by_id(score["id"]).value == 0.5
 
     @call("api.scores.delete", there=has(writer, "delete"))
     def _():
@@ -187,16 +194,7 @@ def comments_and_media(api, made):
         assert httpx.get(api.media.get(found.media_id).url).content == content
 
 
-def models_and_configs(api, prefix):
-    @call("api.models", there=has(api, "models", "create"))
-    def _():
-        listed = api.models.list(limit=10).data
-        assert api.models.get(listed[0].id).id == listed[0].id
-
-    @call("api.score_configs", there=has(api, "score_configs", "get"))
-    def _():
-        assert api.score_configs.get().meta.page == 1
-
+def prompts_and_datasets(api, prefix):
     @call("api.prompts.list", there=has(api, "prompts", "list"))
     def _():
         name = f"{prefix}/greeting"
@@ -215,14 +213,20 @@ def models_and_configs(api, prefix):
 
 def missing(api):
     """Call what the server does not have."""
-    for group, name in (
-        ("annotation_queues", "list_queues"),
-        ("llm_connections", "list"),
-        ("blob_storage_integrations", "get_blob_storage_integrations"),
-        ("organizations", "get_organization_projects"),
-        ("scim", "get_service_provider_config"),
-        ("evaluators", "list"),
-        ("evaluation_rules", "list"),
+    feedback = {"target_type": "docs", "target": "x", "feedback": "y"}
+    for group, name, fields in (
+        ("annotation_queues", "list_queues", {}),
+        ("llm_connections", "list", {}),
+        ("blob_storage_integrations", "get_blob_storage_integrations", {}),
+        ("organizations", "get_organization_projects", {}),
+        ("scim", "get_service_provider_config", {}),
+        ("evaluators", "list", {}),
+        ("evaluation_rules", "list", {}),
+        ("feedback", "submit", feedback),
+        ("unstable.dashboards", "list", {}),
+        ("unstable.skills", "list", {}),
     ):
-        there = has(api, group, name)
-        not_served(f"api.{group}", getattr(getattr(api, group, None), name, None), there=there)
+        path = (*group.split("."), name)
+        there = has(api, *path)
+        function = functools.reduce(getattr, path, api) if there else None
+        not_served(f"api.{group}", functools.partial(function or missing, **fields), there=there)

@@ -296,6 +296,17 @@ def _():
     assert trace_id in langfuse.get_trace_url(trace_id=trace_id)
 
 
+def experiment():
+    found = server.get("/api/public/v2/scores", name="mean")["data"]
+    return next(each["datasetRunId"] for each in found if each["datasetRunId"])
+
+
+def send_trace(id_):
+    context = {"trace_id": id_, "parent_span_id": "a" * 16}
+    langfuse.start_observation(name="to delete", trace_context=context).end()
+    langfuse.flush()
+
+
 def score_request(score):
     if major == 3:
         return types.CreateScoreRequest(**score)
@@ -318,7 +329,9 @@ api_calls(
         "observations": 5,
         "session": session,
         "scores": scores_named,
-        "score_types": ("NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT"),
+        "experiment": experiment,
+        "send_trace": send_trace,
+        "score_types": ("NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION"),
         "score_request": score_request,
         "comment_request": getattr(types, "CreateCommentRequest", None),
         "media_request": getattr(types, "GetMediaUploadUrlRequest", None),

@@ -198,6 +198,11 @@ def scores_named(wanted):
     return server.get("/api/public/v2/scores", name=wanted, traceId=trace.id)["data"]
 
 
+def send_trace(id_):
+    langfuse.trace(id=id_, name="to delete")
+    langfuse.flush()
+
+
 api_calls(
     langfuse.client,
     server,
@@ -210,6 +215,7 @@ api_calls(
         "observations": 3,
         "session": session,
         "scores": scores_named,
+        "send_trace": send_trace,
         "score_types": ("NUMERIC",) if is_old else ("NUMERIC", "BOOLEAN", "CATEGORICAL"),
         "score_source": {"source": types.ScoreSource.API} if is_old else {},
         "score_request": lambda score: types.CreateScoreRequest(**score),

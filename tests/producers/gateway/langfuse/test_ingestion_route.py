@@ -91,6 +91,7 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
             type="GENERATION", name="llm", model="gpt-4o", level="WARNING",
             start_us=1_732_157_121_000_000, input='[{"role":"user"}]',
             model_parameters='{"max_tokens":"inf"}', api_key="pk-tm-dev",
+            scope_name="langfuse-python", scope_version="2.60.10",
         ),
         Observation(
             project_id="default", trace_id="t1", id="g1", ts_us=NOW_US + 1, partial=True,
@@ -98,6 +99,7 @@ async def test_a_trace_with_a_generation_becomes_statements_of_the_contract(
             usage={"input": 6, "output": 5, "total": 15, "input_cached_tokens": 4},
             reported_usage="{}", usage_uncertain="",
             cost={"input": 100_000_000_000}, api_key="pk-tm-dev",
+            scope_name="langfuse-python", scope_version="2.60.10",
         ),
     ]  # fmt: skip
 
@@ -321,3 +323,23 @@ async def test_a_number_out_of_range_in_metadata_stays_the_text_that_was_sent(
     ]
     assert {"a": "1e309", "b": ["1e309", 2]} in metadata
     assert {"metadata": "1e309"} in metadata
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "scope"),
+    [
+        ("python", "2.60.10", "langfuse-python"),
+        ("langfuse-js", "3.39.2", "langfuse-js"),
+        ("python", "3.15.0", None),
+        ("javascript", "5.11.1", None),
+        ("python", "", None),
+    ],
+)
+async def test_observations_of_sdks_that_send_them_to_the_ingestion_api_have_their_scope(
+    client: httpx.AsyncClient, log: Log, name: str, version: str, scope: str | None
+) -> None:
+    headers = {"x_langfuse_sdk_name": name, "x_langfuse_sdk_version": version}
+    await send(client, event("span-create", {"id": "s1", "traceId": "t1"}), headers=headers)
+    (kept,) = await log.events()
+    assert isinstance(kept, Observation)
+    assert (kept.scope_name, kept.scope_version) == (scope, version if scope else None)

@@ -237,3 +237,27 @@ class TestLimits:
         assert [entry["id"] for entry in mixed.json()["successes"]] == ["small"]
         assert [entry["id"] for entry in mixed.json()["errors"]] == ["large"]
         assert [letter["reason"] for letter in await log.dead_letters()] == ["event_too_large"]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_whole"), [("2.27.3", True), ("2.38.2", True), ("2.39.0", False), ("3.1", False)]
+)
+async def test_a_python_sdk_before_2_39_is_answered_with_the_score(
+    client: httpx.AsyncClient, version: str, *, is_whole: bool
+) -> None:
+    headers = {"X-Langfuse-Sdk-Name": "python", "X-Langfuse-Sdk-Version": version}
+    sent = score(timestamp="2024-11-21T02:45:22.921Z")
+    found = (await client.post(URL, json=sent, headers=headers)).json()
+    whole = {
+        "id": "s1",
+        "traceId": "t1",
+        "observationId": None,
+        "name": "quality",
+        "value": 0.9,
+        "stringValue": None,
+        "dataType": "NUMERIC",
+        "source": "API",
+        "timestamp": "2024-11-21T02:45:22.921Z",
+        "comment": None,
+    }
+    assert found == (whole if is_whole else {"id": "s1"})

@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.gateway.mapping import Mapped, Sdk
+from producers.gateway.mapping import Mapped
 from producers.gateway.mapping.io_sources import INPUT_OUTPUT
 from producers.gateway.mapping.tables import OBSERVATION_FIELDS, PROMPT_FIELDS, TRACE_FIELDS
 from producers.gateway.otlp import ExportLimits, decode_export
+from producers.langfuse_sdk import Sdk
 from tests.fixtures.exports import map_export
 from tests.producers.gateway.mapping.compact import PARENT_ID, RECEIVED_US, json_body, protobuf_body
 from tracemill.contract import decode_event, encode_event

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from producers.gateway.mapping import Mapped, Sdk
+from producers.gateway.mapping import Mapped
 from producers.gateway.mapping.values import TAGS_MAX
 from producers.gateway.otlp import ExportLimits, decode_export
+from producers.langfuse_sdk import Sdk
 from tests.fixtures.exports import map_export
 from tests.producers.gateway.conftest import times_reached
 from tests.producers.gateway.mapping.compact import (

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.gateway.mapping import Sdk
 from producers.gateway.otlp import ExportLimits, decode_export
+from producers.langfuse_sdk import Sdk
 from tests.fixtures.exports import map_export
 from tests.producers.gateway.mapping.compact import RECEIVED_US, json_body, protobuf_body
 from tracemill.contract import Observation
