@@ -16,6 +16,7 @@ from producers.gateway.otlp import AttributeValue, ExportedSpan
 _OBSERVATION: Final = "langfuse.observation.metadata"
 _TRACE: Final = "langfuse.trace.metadata"
 _SHARED: Final = ("langfuse.metadata", "ai.telemetry.metadata")
+_OTHER: Final = "metadata"
 _EXPERIMENT: Final = "langfuse.experiment."
 _FRACTION_LENGTH_MAX: Final = 25
 _CONSTANTS: Final[Mapping[str, AttributeValue]] = MappingProxyType(
@@ -31,7 +32,7 @@ class MetadataPlan:
     """The attributes of a ``Shape`` that are metadata, and their names in the metadata."""
 
     whole: tuple[str, ...]
-    """Keys of whole metadata objects; the last one that is not empty is used."""
+    """Keys of whole metadata; the last one that is not empty is used."""
     entries: tuple[tuple[str, str], ...]
     """Pairs of a key and its name in the metadata."""
     experiment: tuple[str, ...]
@@ -104,10 +105,21 @@ def observation_metadata(span: ExportedSpan, plan: MetadataPlan, facts: OriginFa
 def _own_metadata(attributes: dict[str, AttributeValue], plan: MetadataPlan) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key in plan.whole:
-        found = object_of(attributes[key]) or found
+        found = _whole(attributes[key], plan.read) or found
     for key, name in plan.entries:
         found[name] = plan.read(attributes[key])
     return found
+
+
+def _whole(
+    value: AttributeValue, read: Callable[[AttributeValue], AttributeValue]
+) -> dict[str, Any]:
+    """Return metadata that are one value; that which is no object is the member ``metadata``."""
+    found = object_of(value)
+    if found:
+        return found
+    other = read(value)
+    return {} if other is None or other in ("", {}) else {_OTHER: other}
 
 
 def _decode_nested(value: AttributeValue) -> AttributeValue:

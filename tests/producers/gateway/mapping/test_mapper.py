@@ -191,6 +191,32 @@ def test_the_users_own_metadata_wins_over_what_is_added() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "sent", "value"),
+    [
+        ("3.15.0", "[1, 2]", [1, 2]),
+        ("3.15.0", "hello", "hello"),
+        ("3.15.0", "true", True),
+        ("3.15.0", ["a", "b"], ["a", "b"]),
+        ("5.0.4", '"hello"', "hello"),
+    ],
+)
+def test_metadata_that_are_no_object_are_the_member_metadata(
+    version: str, sent: Any, value: object
+) -> None:
+    attributes = {"langfuse.observation.metadata": sent, "langfuse.trace.metadata": sent}
+    found = one(
+        attributes,
+        scope="langfuse-sdk",
+        version=version,
+        resource={"telemetry.sdk.language": "python"},
+    )
+    assert metadata_of(found)["metadata"] == value
+    assert found.trace is not None
+    assert found.trace.metadata is not None
+    assert json.loads(found.trace.metadata) == {"metadata": value}
+
+
+@pytest.mark.parametrize(
     ("language", "version", "value"),
     [
         ("python", "4.18.0", '"x"'),
