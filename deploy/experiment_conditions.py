@@ -48,7 +48,7 @@ def failed_conditions(comparison: Mapping[str, Any], conditions: Sequence[Condit
     """Return a line for each condition that holds for the last run of a comparison.
 
     A condition about a measure that the run does not have holds, too, so that a gate fails if the
-    measure disappears. So does one about a number that is not known, because lists are cut.
+    measure disappears. So does one about a number that is not known, because the list is cut.
     """
     lines = []
     for text, function, measure, sign, threshold in conditions:
@@ -57,8 +57,8 @@ def failed_conditions(comparison: Mapping[str, Any], conditions: Sequence[Condit
             lines.append(f"{text}: the run has no {function}({measure})")
         elif _COMPARISONS[sign](value, threshold):
             lines.append(f"{text}: {function}({measure}) is {value:g}")
-        elif function in _COUNTS and comparison.get("truncated"):
-            lines.append(f"{text}: {function}() is at least {value:g}, because the lists are cut")
+        elif function in _COUNTS and comparison["left_out"][function]:
+            lines.append(f"{text}: {function}() is at least {value:g}, because the list is cut")
     return lines
 
 

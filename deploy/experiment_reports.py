@@ -74,7 +74,7 @@ def _tables(comparison: Mapping[str, Any]) -> Iterator[Table]:
     for name in ("regressions", "improvements"):
         if comparison[name]:
             yield (
-                name.capitalize(),
+                _titled(comparison, name, name.capitalize()),
                 ["run", "item", "score", "from", "to"],
                 [
                     [
@@ -86,16 +86,22 @@ def _tables(comparison: Mapping[str, Any]) -> Iterator[Table]:
             )  # fmt: skip
     if comparison["missing"]:
         yield (
-            "Missing items",
+            _titled(comparison, "missing", "Missing items"),
             ["run", "item", "reason"],
             [[each["run"], each["item_id"], each["reason"]] for each in comparison["missing"]],
         )
     if comparison["failed"]:
         yield (
-            "Failed items",
+            _titled(comparison, "failed", "Failed items"),
             ["run", "item", "trace"],
             [[each["run"], each["item_id"], each["trace_id"]] for each in comparison["failed"]],
         )
+
+
+def _titled(comparison: Mapping[str, Any], name: str, title: str) -> str:
+    """Return the title of a list, with the number of entries that it lacks."""
+    left_out = comparison["left_out"][name]
+    return f"{title} (and {left_out:,} more)" if left_out else title
 
 
 def _mean(score: Mapping[str, Any] | None) -> str:

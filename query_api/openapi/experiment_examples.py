@@ -65,6 +65,7 @@ COMPARISON_EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
     "truncated": False,
+    "left_out": {"regressions": 0, "improvements": 0, "missing": 0, "failed": 0},
 }
 IMPORT_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "dataset": "support/billing",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -28,6 +28,7 @@ from query_api.experiments.comparison import (
     score_changes,
     summary_of,
 )
+from query_api.experiments.fair_cut import fair_cut
 from query_api.experiments.reading import results_of
 from query_api.experiments.runs import Run, experiment_named, run_named
 from query_api.money import usd_text
@@ -73,6 +74,15 @@ class ComparedItem(msgspec.Struct, kw_only=True):
     """By the names of the runs that have the item."""
 
 
+class LeftOut(msgspec.Struct, kw_only=True):
+    """Entries beyond `experiment_changes_max`. Each run keeps an equal part of a list."""
+
+    regressions: int
+    improvements: int
+    missing: int
+    failed: int
+
+
 class Comparison(msgspec.Struct, kw_only=True):
     dataset: str | None
     runs: list[RunSummary]
@@ -85,7 +95,8 @@ class Comparison(msgspec.Struct, kw_only=True):
     failed: list[Failed]
     items: list[ComparedItem]
     truncated: bool
-    """Whether a list has only its first `experiment_changes_max` entries."""
+    """Whether entries of a list are left out."""
+    left_out: LeftOut
 
 
 def experiments_router(context: AppContext) -> APIRouter:
@@ -164,27 +175,25 @@ def _comparison(
     dataset: str | None, runs: list[RunResults], item_ids: list[str], limit: int
 ) -> Comparison:
     baseline, *others = runs
-    changes = [change for run in others for change in score_changes(baseline, run)]
-    changes.sort(key=lambda each: -abs(each.after - each.before))
-    lists = (
-        [each for each in changes if each.after < each.before],
-        [each for each in changes if each.after > each.before],
-        [each for run in runs for each in missing_of(run, item_ids)],
-        [each for run in runs for each in failed_of(run)],
-    )
-    truncated = any(len(each) > limit for each in lists)
+    changes = [score_changes(baseline, run) for run in others]
+    of_runs: dict[str, Sequence[Sequence[Any]]] = {
+        "regressions": [[e for e in found if e.after < e.before] for found in changes],
+        "improvements": [[e for e in found if e.after > e.before] for found in changes],
+        "missing": [missing_of(run, item_ids) for run in runs],
+        "failed": [failed_of(run) for run in runs],
+    }
+    kept = {name: fair_cut(lists, limit) for name, lists in of_runs.items()}
+    for name in ("regressions", "improvements"):
+        kept[name].sort(key=lambda each: -abs(each.after - each.before))
+    left_out = {name: sum(map(len, lists)) - len(kept[name]) for name, lists in of_runs.items()}
+    truncated = any(left_out.values())
     if truncated:
         metrics.LIMITS_REACHED.labels("experiment_changes_max").inc()
-    regressions, improvements, missing, failed = lists
     known = dict.fromkeys([*item_ids, *(each for run in runs for each in run.items)])
     return Comparison(
         dataset=dataset,
         runs=[summary_of(each) for each in runs],
         differences=[each for run in others for each in differences(baseline, run)],
-        regressions=regressions[:limit],
-        improvements=improvements[:limit],
-        missing=missing[:limit],
-        failed=failed[:limit],
         items=[
             ComparedItem(
                 item_id=each,
@@ -193,6 +202,8 @@ def _comparison(
             for each in known
         ],
         truncated=truncated,
+        left_out=LeftOut(**left_out),
+        **kept,
     )
 
 

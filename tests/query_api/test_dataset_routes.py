@@ -373,6 +373,27 @@ async def test_runs_are_compared_by_the_traces_and_scores_of_their_items(api: Ap
     assert [each["name"] for each in alone["runs"]] == ["one,two"]
 
 
+async def test_lists_of_a_comparison_are_cut_fairly_and_say_how_much_is_left_out(
+    clickhouse_url: str, shared_database: str
+) -> None:
+    settings = QuerySettings(experiment_changes_max=4)
+    async with opened(clickhouse_url, shared_database, settings) as api:
+        await dataset(api, "d")
+        for name in ("a", "b", "c", "d"):
+            await item(api, "d", id=name)
+        for run in ("one", "two", "three"):
+            body = {"runName": run, "datasetItemId": "a", "traceId": "nowhere"}
+            assert (await api.client.post(RUN_ITEMS, json=body)).is_success
+        parameters = {"dataset": "d", "runs": "one,two,three"}
+        answer = await api.client.get("/v1/experiments/compare", params=parameters)
+    found = answer.json()
+    assert [each["run"] for each in found["missing"]] == ["one", "two", "three", "three"]
+    assert found["truncated"]
+    assert found["left_out"] == {
+        "regressions": 0, "improvements": 0, "missing": 8, "failed": 0,
+    }  # fmt: skip
+
+
 async def test_many_items_are_imported_and_refused_ones_are_named(api: Api) -> None:
     path = "/v1/datasets/items"
     given = [{"id": "a", "input": "x"}, {"id": "b", "input": 1}, {"input": "y"}]
