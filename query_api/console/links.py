@@ -9,8 +9,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from query_api import metrics
+from producers.control.auth import Authenticator
+from producers.control.kinds.api_key import ApiKey
 from query_api.console.signatures import Signer
+from query_api.console.spent_tokens import SpentTokens
 from tracemill.clock import now_us as system_now_us
 
 SIGN_IN: Final = "/console/sign-in"
@@ -35,40 +37,37 @@ def link_path(signing: Sequence[str], public_key: str) -> str:
 
 
 class Links:
-    """Redeems links. Each process remembers which links it has redeemed until they expire.
-
-    Links from before the start of the process are refused, because they may have been used.
-    """
+    """Redeems links, each once, whatever process redeems it."""
 
     def __init__(
         self,
         signing: Sequence[str],
+        authenticator: Authenticator,
+        spent: SpentTokens,
         *,
         valid_s: int,
-        used_max: int,
         now_us: Callable[[], int],
     ) -> None:
         """Accept links of the secrets ``signing``."""
         self._signer = Signer(signing, _PURPOSE)
+        self._authenticator = authenticator
+        self._spent = spent
         self._valid_us = valid_s * _SECOND_US
-        self._used_max = used_max
         self._now_us = now_us
-        self._started_us = now_us()
-        self._used: dict[str, int] = {}
-        """When each used link expires, in microseconds, by its id."""
 
-    def redeem(self, token: str) -> str | None:
-        """Return the public key of a link, and mark it as used; None if it is not valid."""
-        now_us = self._now_us()
-        for used in [each for each, until_us in self._used.items() if until_us <= now_us]:
-            del self._used[used]
+    async def redeem(self, token: str) -> ApiKey | None:
+        """Return the key of a link, and mark the link as used; None if it is not valid.
+
+        Raises:
+            ConflictError: the project has too many tokens that are spent and not expired.
+            ControlUnavailableError: the control log does not respond.
+        """
         link = self._signer.value(token, _Link)
-        if link is None or link.id in self._used or link.created_us < self._started_us:
+        if link is None:
             return None
-        if not link.created_us <= now_us < link.created_us + self._valid_us:
+        expires_us = link.created_us + self._valid_us
+        key = self._authenticator.usable_key(link.public_key)
+        if key is None or not link.created_us <= self._now_us() < expires_us:
             return None
-        if len(self._used) >= self._used_max:
-            metrics.LIMITS_REACHED.labels("links_used_max").inc()
-            return None
-        self._used[link.id] = link.created_us + self._valid_us
-        return link.public_key
+        is_first = await self._spent.spend("link", link.id, key.project_id, expires_us)
+        return key if is_first else None

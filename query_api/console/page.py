@@ -18,7 +18,7 @@ from query_api.console import pages as pages_package
 from query_api.console.formats import Formats
 from query_api.console.preferences import Preferences
 from query_api.console.responses import is_part
-from query_api.console.sessions import Session
+from query_api.console.sessions import Session, Sessions
 from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext
 
@@ -31,6 +31,7 @@ class View:
     context: AppContext
     settings: ConsoleSettings
     session: Session
+    sessions: Sessions
     preferences: Preferences
     rendered: Callable[..., Response]
     """Renders a template for this view; see ``render``."""

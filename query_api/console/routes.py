@@ -34,6 +34,7 @@ from query_api.console.responses import (
 from query_api.console.sessions import Session, Sessions
 from query_api.console.settings import ConsoleSettings
 from query_api.console.sign_in import SignIn
+from query_api.console.spent_tokens import SpentTokens
 from query_api.console.static_files import PREFIX, serve_static
 from query_api.context import AppContext
 from query_api.errors import NotFoundError, QueryApiError, UnavailableError
@@ -50,9 +51,12 @@ def console_router(context: AppContext, settings: ConsoleSettings) -> APIRouter:
     """Return all routes of the console."""
     router = APIRouter(include_in_schema=False)
     signing = settings.secrets()
-    sessions = Sessions(context.authenticator, signing, hours_max=settings.session_h, now_us=now_us)
+    spent = SpentTokens(context.control, context.settings, now_us)
+    sessions = Sessions(
+        context.authenticator, signing, spent, hours_max=settings.session_h, now_us=now_us
+    )
     console = Console(context, settings, sessions)
-    sign_in = SignIn(context, sessions, settings, signing)
+    sign_in = SignIn(context, sessions, settings, signing, spent)
 
     def add(path: str, method: str, endpoint: Endpoint) -> None:
         router.add_api_route(path, endpoint, methods=[method], response_model=None)
@@ -94,7 +98,7 @@ class Console:
                 if page.for_programs is None:
                     raise NotFoundError(f"no such route: GET {shown_path(request.scope)[:200]}")
                 return page.for_programs(request)
-            session = self._sessions.of(request)
+            session = self._sessions.of(request, request.path_params["project_id"])
             if session is None:
                 return secured(request, _ended() if is_part(request) else _to_sign_in(request))
             return await self._answer(request, session, page)
@@ -103,7 +107,7 @@ class Console:
 
     def _of_action(self, action: Action) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            session = self._sessions.of(request)
+            session = self._sessions.of(request, request.path_params["project_id"])
             public_url = self._context.settings.public_url
             if session is None and is_part(request):
                 return secured(request, _ended())
@@ -122,7 +126,7 @@ class Console:
 
     def _of_data(self, data: Data) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            session = self._sessions.of(request)
+            session = self._sessions.of(request, request.path_params["project_id"])
             if session is None:
                 raise ForbiddenError("sign in to the console")
             return await self._answer(request, session, data)
@@ -141,6 +145,7 @@ class Console:
             self._context,
             self._settings,
             session,
+            self._sessions,
             preferences_of(request),
             self._rendered,
             form or {},
@@ -188,9 +193,16 @@ class Console:
             base=f"/project/{quote(view.project_id, safe='')}",
             navigation=navigation(view.session.principal),
             csrf=view.session.csrf_token,
+            projects=self._projects(view.request),
             address=address_of(view.request),
             **values,
         )
+
+    def _projects(self, request: Request) -> list[tuple[str, str]]:
+        """Return ids and names of the projects in which the browser is signed in."""
+        projects = self._context.control.view[Project]
+        ids = [each.project_id for each in self._sessions.all_of(request)]
+        return [(each, projects[each].name if each in projects else each) for each in ids]
 
 
 def _ended() -> Response:

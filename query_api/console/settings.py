@@ -8,6 +8,8 @@ from typing import Final
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from query_api.console.client_addresses import networks_of
+
 SECRET_MIN_CHARS: Final = 32
 
 
@@ -26,9 +28,6 @@ class ConsoleSettings(BaseSettings):
     if the secret with which it started is no longer valid after a rotation."""
     link_valid_s: int = Field(default=600, ge=10, le=86_400)
     """Time for which a link to sign in is valid. It can be used once."""
-    links_used_max: int = Field(default=1_000, ge=1)
-    """Maximum number of used links that a process remembers until they expire; at it, further links
-    are refused."""
     sign_in_attempts_max: int = Field(default=10, ge=1)
     """Maximum number of failed attempts to sign in from an address; above it: 429."""
     sign_in_window_s: int = Field(default=60, ge=1, le=86_400)
@@ -36,6 +35,10 @@ class ConsoleSettings(BaseSettings):
     sign_in_clients_max: int = Field(default=10_000, ge=1)
     """Maximum number of addresses whose failed attempts are remembered; at it, the oldest one is
     forgotten."""
+    trusted_proxies: str = ""
+    """Addresses and networks of proxies, separated by commas, such as `10.0.0.0/8`. A request that
+    comes from one of them is counted for the last address in `X-Forwarded-For` that is not one of
+    them. Empty: the header is ignored."""
     text_chars_max: int = Field(default=20_000, ge=100)
     """Maximum number of characters of an input or output that a page shows; the rest is loaded on
     demand."""
@@ -55,6 +58,12 @@ class ConsoleSettings(BaseSettings):
                     f"each secret must have {SECRET_MIN_CHARS} ASCII characters or more, no spaces"
                 )
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, texts: str) -> str:
+        networks_of(texts)
+        return texts
 
     def secrets(self) -> list[str]:
         """Return the secrets, the one that signs first; a random one if none is set."""

@@ -15,7 +15,6 @@ from query_api.console.preferences import (
     known_zone,
 )
 from query_api.console.responses import is_https, local_path, see_other
-from query_api.console.sessions import end
 from query_api.console.translations import LOCALES
 
 
@@ -35,10 +34,10 @@ async def change_preferences(view: View) -> Response:
     return response
 
 
-async def sign_out(_: View) -> Response:
-    """End the session in this browser."""
+async def sign_out(view: View) -> Response:
+    """End the sessions of this browser, for all processes."""
     response = see_other(SIGN_IN)
-    end(response)
+    await view.sessions.end(view.request, response)
     return response
 
 

@@ -12,16 +12,19 @@ import pytest
 
 from deploy.price_explanations import BilledPrices
 from producers.control.auth import Authenticator
+from producers.control.kinds.spent_token import SpentToken
 from query_api.app import create_query_api
 from query_api.console.attempts import Attempts
 from query_api.console.links import Links, link_path
 from query_api.console.responses import local_path
 from query_api.console.sessions import COOKIE
 from query_api.console.settings import ConsoleSettings
+from query_api.console.spent_tokens import SpentTokens
+from query_api.errors import ConflictError
 from query_api.settings import QuerySettings
-from tests.query_api.console.browser import HTML, SIGN_IN, browser, signed_in
+from tests.query_api.console.browser import HTML, SIGN_IN, browser, csrf_in, signed_in
 from tests.query_api.counting import reached
-from tests.query_api.harness import ADMIN_KEY, PROJECT, Api, ControlInMemory
+from tests.query_api.harness import ADMIN_KEY, OTHER, PROJECT, Api, ControlInMemory
 
 OLD, NEW = "o" * 32, "n" * 32
 KEYS = {"public_key": f"pk-{PROJECT}", "secret_key": f"sk-{PROJECT}"}
@@ -78,29 +81,107 @@ async def test_links_of_others_and_of_revoked_keys_are_refused(refusing_api: Api
             assert (await client.get(path)).status_code == 403
 
 
-async def test_a_link_expires_and_ends_at_a_restart(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock = [10**15]
+async def test_a_link_signs_in_once_whatever_process_redeems_it(refusing_api: Api) -> None:
+    path = link_path([NEW], f"pk-{PROJECT}")
+    async with (
+        client_of(refusing_api.control, secret=NEW) as one,
+        client_of(refusing_api.control, secret=NEW) as another,
+    ):
+        answers = await asyncio.gather(*(each.get(path) for each in (one, another, one, another)))
+        assert sorted(each.status_code for each in answers) == [303, 403, 403, 403]
+    async with client_of(refusing_api.control, secret=NEW) as restarted:
+        assert (await restarted.get(path)).status_code == 403
 
-    def links() -> Links:
-        return Links([NEW], valid_s=60, used_max=1, now_us=lambda: clock[0])
+
+async def test_a_link_expires_and_is_then_forgotten(
+    refusing_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = refusing_api.control
+    clock = [10**15]
+    monkeypatch.setattr("query_api.console.links.system_now_us", lambda: clock[0])
+
+    def now_us() -> int:
+        return clock[0]
+
+    limited = QuerySettings(spent_tokens_per_project_max=len(spent_in(control)) + 2)  # type: ignore[call-arg]
+    spent = SpentTokens(control, limited, now_us)  # type: ignore[arg-type]
+    links = Links([NEW], Authenticator(control), spent, valid_s=60, now_us=now_us)  # type: ignore[arg-type]
 
     def token() -> str:
-        monkeypatch.setattr("query_api.console.links.system_now_us", lambda: clock[0])
-        return link_path([NEW], "pk").partition("token=")[2]
+        return link_path([NEW], f"pk-{PROJECT}").partition("token=")[2]
 
-    running = links()
-    first, late = token(), token()
-    assert running.redeem(first) == "pk"
-    before = reached("links_used_max")
-    assert running.redeem(token()) is None, "no more links are remembered"
-    assert reached("links_used_max") > before
-    clock[0] += 1
-    assert links().redeem(late) is None, "it may have been used before the restart"
+    first, late, third = token(), token(), token()
+    assert await links.redeem(first) is not None
+    assert await links.redeem(third) is not None
+    before = reached("spent_tokens_per_project_max")
+    with pytest.raises(ConflictError):
+        await links.redeem(token())
+    assert reached("spent_tokens_per_project_max") > before
+    held = len(spent_in(control))
     clock[0] += 60 * 10**6
-    assert running.redeem(late) is None
-    assert running.redeem(token()) == "pk"
+    assert await links.redeem(late) is None
+    assert await links.redeem(token()) is not None, "expired ones make room"
+    assert len(spent_in(control)) == held - 1
+    clock[0] -= 60 * 10**6
+    assert await links.redeem(first) is not None, "nothing but its time refuses it any more"
+
+
+def spent_in(control: ControlInMemory) -> list[SpentToken]:
+    return list(control.view.in_project(SpentToken, PROJECT).values())
+
+
+async def test_a_link_waits_while_the_log_does_not_answer(refusing_api: Api) -> None:
+    path = link_path([NEW], f"pk-{PROJECT}")
+    async with client_of(refusing_api.control, secret=NEW) as client:
+        refusing_api.control.broken = True
+        try:
+            assert (await client.get(path)).status_code == 503
+        finally:
+            refusing_api.control.broken = False
+        assert (await client.get(path)).status_code == 303
+
+
+async def test_signing_out_ends_the_session_in_every_process(refusing_api: Api) -> None:
+    home = f"/project/{PROJECT}/webhooks/new"
+    async with client_of(refusing_api.control, secret=NEW) as client:
+        await client.post(SIGN_IN, data=KEYS)
+        page = await client.get(home)
+        kept = dict(client.cookies)
+        form = {"csrf": csrf_in(page.text)}
+        answer = await client.post(f"/project/{PROJECT}/sign-out", data=form)
+        assert answer.headers["location"] == SIGN_IN
+        assert COOKIE not in client.cookies
+    for _ in range(2):
+        async with client_of(refusing_api.control, secret=NEW) as another:
+            another.cookies.update(kept)
+            assert (await another.get(home)).status_code == 303
+
+
+async def test_a_browser_is_signed_in_to_several_projects(refusing_api: Api) -> None:
+    homes = [f"/project/{each}/webhooks/new" for each in (PROJECT, OTHER)]
+    other = {"public_key": f"pk-{OTHER}", "secret_key": f"sk-{OTHER}"}
+    async with client_of(refusing_api.control, secret=NEW) as client:
+        await client.post(SIGN_IN, data=KEYS)
+        assert (await client.get(homes[1])).status_code == 404
+        assert (await client.get(f"{SIGN_IN}?more=1")).status_code == 200
+        answer = await client.post(SIGN_IN, data=other)
+        assert answer.headers["location"] == f"/project/{OTHER}"
+        tokens = set()
+        for home in homes:
+            page = await client.get(home)
+            assert page.status_code == 200
+            assert PROJECT.title() in page.text
+            assert OTHER.title() in page.text
+            tokens.add(csrf_in(page.text))
+        assert len(tokens) == 2, "each session has a token of its own"
+        await client.post(SIGN_IN, data=KEYS)
+        assert client.cookies[COOKIE].count("~") == 1, "one session of a project"
+        kept = dict(client.cookies)
+        form = {"csrf": csrf_in((await client.get(homes[0])).text)}
+        await client.post(f"/project/{PROJECT}/sign-out", data=form)
+        client.cookies.update(kept)
+        for home in homes:
+            assert (await client.get(home)).status_code == 303
 
 
 async def test_the_secret_can_be_replaced_without_ending_sessions(refusing_api: Api) -> None:
@@ -164,6 +245,36 @@ async def test_guessing_is_limited_by_address(refusing_api: Api) -> None:
         assert [each.status_code for each in refused] == [429, 429]
         assert 0 < int(refused[0].headers["retry-after"]) <= 60
         assert reached("sign_in_attempts_max") > before
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "limited"),
+    [
+        ("", ["1.1.1.1", "2.2.2.2"], True),
+        ("127.0.0.1", ["1.1.1.1", "2.2.2.2"], False),
+        ("127.0.0.0/8, 10.0.0.1", ["9.9.9.9, 1.1.1.1, 10.0.0.1", "8.8.8.8, 1.1.1.1:443"], True),
+        ("127.0.0.1", ["[2001:db8::1]:9", "2001:db8::2"], False),
+        ("127.0.0.1", ["x", "'); --"], True),
+        ("127.0.0.1", ["", ", ,"], True),
+        ("10.0.0.0/8", ["1.1.1.1", "2.2.2.2"], True),
+    ],
+)
+async def test_behind_a_proxy_attempts_are_counted_by_the_address_that_it_names(
+    refusing_api: Api, trusted: str, forwarded: list[str], limited: bool
+) -> None:
+    settings = {"sign_in_attempts_max": 1, "trusted_proxies": trusted}
+    wrong = {**KEYS, "secret_key": "wrong"}
+    async with client_of(refusing_api.control, **settings) as client:
+        answers = [
+            await client.post(SIGN_IN, data=wrong, headers={"x-forwarded-for": each})
+            for each in forwarded
+        ]
+    assert [each.status_code for each in answers] == [403, 429 if limited else 403]
+
+
+async def test_a_proxy_that_is_no_address_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="x"):
+        ConsoleSettings(trusted_proxies="10.0.0.1, x")
 
 
 async def test_attempts_that_wait_for_their_body_are_limited_too(refusing_api: Api) -> None:
