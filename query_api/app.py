@@ -81,6 +81,7 @@ from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
 from query_api.v1.deliveries import deliveries_router
 from query_api.v1.experiments import experiments_router
+from query_api.v1.exports import exports_router
 from query_api.v1.late_events import late_events_router
 from query_api.v1.owner_totals import owner_totals_router
 from query_api.v1.owners import owners_router
@@ -135,6 +136,7 @@ ROUTERS: Final = (
     cache_router,
     dataset_imports_router,
     experiments_router,
+    exports_router,
     late_events_router,
     alerts_router,
     dead_letters_router,

@@ -55,6 +55,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Time limit of one query in the store."""
     answer_grace_s: float = Field(default=2.0, gt=0)
     """Additional time for a response of the store, in case it hangs; after it: 503."""
+    export_rows_max: int = Field(default=1_000_000, ge=1)
+    """Maximum number of rows of an export."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
     """Maximum number of rows that one query reads in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)

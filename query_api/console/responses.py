@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from query_api.console.preferences import preferences_of
 from query_api.console.rendering import render
@@ -38,6 +38,8 @@ def secured(request: Request, response: Response) -> Response:
     """Add the security headers, and compress the body if the client accepts that."""
     for name, value in SECURITY_HEADERS.items():
         response.headers[name] = value
+    if isinstance(response, StreamingResponse):
+        return response
     body = bytes(response.body)
     accepts = "gzip" in request.headers.get("accept-encoding", "")
     if accepts and len(body) >= _COMPRESSED_FROM_BYTES:

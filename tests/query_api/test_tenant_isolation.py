@@ -217,6 +217,8 @@ async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Res
         "/api/public/prompts": {"name": "p"},
         "/v1/prompts/p/assign": {"key": "u"},
         "/v1/prices/resolve": {"model": "m"},
+        "/v1/export/traces": {name: RANGE[name] for name in ("from", "to")},
+        "/v1/export/observations": {name: RANGE[name] for name in ("from", "to")},
         "/v1/late-events": {name: RANGE[name] for name in ("from", "to")},
         "/v1/prices/unpriced": {name: RANGE[name] for name in ("from", "to")},
         "/v1/users/u/cost": {name: RANGE[name] for name in ("from", "to")},

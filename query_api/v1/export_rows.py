@@ -1,0 +1,241 @@
+"""Read all traces or observations that meet conditions, page by page, for exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import msgspec
+
+from query_api import metrics
+from query_api.context import AppContext
+from query_api.errors import TooCostlyError
+from query_api.money import usd_text
+from query_api.query.fields import View
+from query_api.store.columns import OBSERVATION_COLUMNS, TRACE_COLUMNS
+from query_api.store.conditions import Column, Condition
+from query_api.store.queries.observations import (
+    CountObservations,
+    FindObservations,
+    Position,
+    ReadObservations,
+)
+from query_api.store.queries.traces import CountTraces, FindTraces
+from query_api.store.rows import OBSERVATION_WHOLE, TRACE_WHOLE, StoredObservation, StoredTrace
+from query_api.store.trace_reading import (
+    IdOfTrace,
+    fill_io_from_root_observation,
+    read_observations,
+    read_traces,
+)
+from query_api.times import iso
+
+PAGE_ROWS: Final = 500
+"""Rows that are read, and kept in memory, at a time."""
+Format = Literal["jsonl", "csv"]
+MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
+    {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
+)
+
+Row = dict[str, Any]
+Pages = Callable[[AppContext, str, tuple[Condition, ...]], AsyncIterator[list[Row]]]
+
+
+class _Total(msgspec.Struct):
+    total: int
+
+
+class _Key(msgspec.Struct):
+    start_us: int
+    trace_id: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What can be exported: how it is counted, filtered and read, newest rows first."""
+
+    view: View
+    fields: tuple[str, ...]
+    columns: Mapping[str, Column]
+    start: str
+    """The column of the start."""
+    count: Callable[[str, tuple[Condition, ...]], CountTraces | CountObservations]
+    pages: Pages
+
+
+async def count_rows(
+    context: AppContext, project_id: str, table: Table, conditions: tuple[Condition, ...]
+) -> int:
+    """Return the number of rows of an export.
+
+    Raises:
+        TooCostlyError: there are more than ``export_rows_max``.
+        UnavailableError: as ``Reader.rows``.
+    """
+    (found,) = await context.reader.rows(table.count(project_id, conditions), _Total)
+    limit = context.settings.export_rows_max
+    if found.total > limit:
+        metrics.LIMITS_REACHED.labels("export_rows_max").inc()
+        raise TooCostlyError(
+            f"the export has {found.total} rows, and at most {limit} are allowed"
+            " (export_rows_max); reduce the range or add filters"
+        )
+    return found.total
+
+
+async def lines_of(
+    pages: AsyncIterator[list[Row]], fields: Sequence[str], form: Format
+) -> AsyncIterator[bytes]:
+    """Return the rows as lines of a format, a page at a time.
+
+    In CSV, the first line has the names of the fields, and lists and objects are JSON texts.
+    """
+    if form == "csv":
+        yield _csv([fields])
+    async for page in pages:
+        if form == "csv":
+            yield _csv([[_cell(row[field]) for field in fields] for row in page])
+        else:
+            yield b"".join(msgspec.json.encode(row) + b"\n" for row in page)
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+async def _trace_pages(
+    context: AppContext, project_id: str, conditions: tuple[Condition, ...]
+) -> AsyncIterator[list[Row]]:
+    after: tuple[int, str] | None = None
+    while True:
+        query = FindTraces(project_id, conditions, limit=PAGE_ROWS, after=after)
+        ids = [each.id for each in await context.reader.rows(query, IdOfTrace)]
+        found = await read_traces(context.reader, project_id, ids, TRACE_WHOLE)
+        traces = [found[each] for each in ids if each in found]
+        await fill_io_from_root_observation(context.reader, traces)
+        yield [_trace_row(each) for each in traces]
+        # A row that was deleted between both queries has no position.
+        if len(ids) < PAGE_ROWS or not traces:
+            return
+        after = (traces[-1].start_us, traces[-1].id)
+
+
+async def _observation_pages(
+    context: AppContext, project_id: str, conditions: tuple[Condition, ...]
+) -> AsyncIterator[list[Row]]:
+    below: Position | None = None
+    while True:
+        query = FindObservations(project_id, conditions, PAGE_ROWS, below=below)
+        keys = await context.reader.rows(query, _Key)
+        if keys:
+            read = ReadObservations(
+                project_id,
+                trace_ids=tuple(dict.fromkeys(each.trace_id for each in keys)),
+                ids=tuple(dict.fromkeys(each.id for each in keys)),
+                from_us=keys[-1].start_us,
+                to_us=keys[0].start_us,
+                columns=OBSERVATION_WHOLE,
+            )
+            rows = await read_observations(context.reader, read)
+            found = {(row.trace_id, row.id): row for row in rows}
+            wanted = ((each.trace_id, each.id) for each in keys)
+            yield [_observation_row(found[key]) for key in wanted if key in found]
+        if len(keys) < PAGE_ROWS:
+            return
+        last = keys[-1]
+        below = Position(last.start_us, last.trace_id, last.id)
+
+
+def _trace_row(row: StoredTrace) -> Row:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "start": iso(row.start_us),
+        "end": iso(row.end_us) if row.end_us >= row.start_us else None,
+        "latency_ms": _ms(row.start_us, row.end_us),
+        "user_id": row.user_id,
+        "session_id": row.session_id,
+        "environment": row.environment,
+        "release": row.release,
+        "version": row.version,
+        "tags": list(row.tags),
+        "level": row.level,
+        "observations": row.observation_count,
+        "errors": row.error_count,
+        "cost_usd": usd_text(row.total_cost_pico),
+        "tokens": dict(row.usage),
+        "input": row.input,
+        "output": row.output,
+        "metadata": row.metadata,
+    }
+
+
+def _observation_row(row: StoredObservation) -> Row:
+    return {
+        "id": row.id,
+        "trace_id": row.trace_id,
+        "parent_id": row.parent_id,
+        "type": row.type,
+        "name": row.name,
+        "model": row.model,
+        "start": iso(row.start_us),
+        "end": iso(row.end_us) if row.end_us >= row.start_us else None,
+        "latency_ms": _ms(row.start_us, row.end_us),
+        "ttft_ms": _ms(row.start_us, row.completion_start_us),
+        "level": row.level,
+        "status_message": row.status_message,
+        "user_id": row.user_id,
+        "session_id": row.session_id,
+        "environment": row.environment,
+        "version": row.version,
+        "prompt_name": row.prompt_name,
+        "prompt_version": row.prompt_version or None,
+        "cost_usd": usd_text(row.total_cost_pico),
+        "cost_source": row.cost_source,
+        "tokens": dict(row.usage),
+        "input": row.input,
+        "output": row.output,
+        "metadata": row.metadata,
+    }
+
+
+def _ms(start_us: int, end_us: int) -> float | None:
+    return (end_us - start_us) / 1_000 if end_us >= start_us else None
+
+
+TABLES: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "traces": Table(
+            "traces",
+            tuple(_trace_row(StoredTrace(project_id="", id="", start_us=0, row_version=0))),
+            TRACE_COLUMNS,
+            "timestamp",
+            CountTraces,
+            _trace_pages,
+        ),
+        "observations": Table(
+            "observations",
+            tuple(
+                _observation_row(
+                    StoredObservation(project_id="", trace_id="", id="", start_us=0, row_version=0)
+                )
+            ),
+            OBSERVATION_COLUMNS,
+            "startTime",
+            CountObservations,
+            _observation_pages,
+        ),
+    }
+)

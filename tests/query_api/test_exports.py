@@ -1,0 +1,137 @@
+"""``/v1/export`` returns all rows of a range, page by page, as lines of JSON or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from query_api.settings import QuerySettings
+from query_api.v1 import export_rows
+from tests.query_api.console.browser import signed_in
+from tests.query_api.harness import NOON_US, PROJECT, Api, make_api, observation, trace
+from tracemill.clock import now_us
+
+DAY = {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z"}
+NUMBER = 25
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_rows, "PAGE_ROWS", 10)
+
+
+async def fill(api: Api, start_us: int = NOON_US) -> None:
+    rows = [
+        trace(
+            f"t{n:02}", start_us - n, name='say "hi",\n=1+1', user_id="ada" if n % 2 else "三月",
+            total_cost_pico=n * 10**12 + 1, usage={"input": n}, tags=("a,b",),
+            input="" if n == 3 else f"question {n}",
+        )
+        for n in range(NUMBER)
+    ]  # fmt: skip
+    calls = [
+        # Several observations of a page start at the same time.
+        observation(f"t{n:02}", "o", start_us - n // 7, model="m", end_us=start_us + 1_000,
+                    input=f"call {n}", completion_start_us=0)
+        for n in range(NUMBER)
+    ]  # fmt: skip
+    others = [trace("x", start_us, project_id="globex"), trace("y", start_us - 10**12)]
+    await api.insert(*rows, *calls, *others)
+
+
+async def test_every_trace_of_the_range_is_one_line_with_exact_amounts(api: Api) -> None:
+    await fill(api)
+    answer = await api.client.get("/v1/export/traces", params=DAY)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["tracemill-rows"] == str(NUMBER)
+    assert "attachment" in answer.headers["content-disposition"]
+    rows = [json.loads(line) for line in answer.text.splitlines()]
+    assert [row["id"] for row in rows] == [f"t{n:02}" for n in range(NUMBER)]
+    assert rows[5]["cost_usd"] == "5.000000000001"
+    assert rows[5]["tokens"]["input"] == 5
+    assert rows[4]["user_id"] == "三月"
+    assert rows[3]["input"] == ""
+
+
+async def test_csv_has_the_same_rows(api: Api) -> None:
+    await fill(api)
+    answer = await api.client.get("/v1/export/traces", params={**DAY, "format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert [row["id"] for row in rows] == [f"t{n:02}" for n in range(NUMBER)]
+    assert rows[0]["name"] == 'say "hi",\n=1+1'
+    assert json.loads(rows[0]["tags"]) == ["a,b"]
+    assert rows[0]["cost_usd"] == "0.000000000001"
+
+
+async def test_every_observation_is_there_once_although_several_start_together(api: Api) -> None:
+    await fill(api)
+    answer = await api.client.get("/v1/export/observations", params=DAY)
+    rows = [json.loads(line) for line in answer.text.splitlines()]
+    assert sorted(row["trace_id"] for row in rows) == [f"t{n:02}" for n in range(NUMBER)]
+    assert answer.headers["tracemill-rows"] == str(NUMBER)
+    assert rows[0]["latency_ms"] >= 1
+    assert rows[0]["ttft_ms"] is None
+
+
+async def test_filters_are_those_of_queries(api: Api) -> None:
+    await fill(api)
+    filters = [{"field": "user_id", "operator": "=", "value": "三月"}]
+    answer = await api.client.get(
+        "/v1/export/traces", params={**DAY, "filters": json.dumps(filters)}
+    )
+    assert len(answer.text.splitlines()) == int(answer.headers["tracemill-rows"]) == 13
+
+
+async def test_an_export_without_rows_is_empty_and_csv_has_the_names(api: Api) -> None:
+    assert (await api.client.get("/v1/export/traces")).text == ""
+    answer = await api.client.get("/v1/export/observations", params={"format": "csv"})
+    assert answer.text.startswith("id,trace_id,parent_id,type")
+    assert answer.text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "field"),
+    [
+        ("traces", {"format": "xml"}, "format"),
+        ("traces", {"from": "2026-11-21T00:00:00Z", "to": "2026-11-20T00:00:00Z"}, "from"),
+        ("traces", {"filters": "{}"}, "filters"),
+        ("traces", {"filters": "["}, "filters"),
+        ("traces", {"filters": '[{"field":"no","operator":"=","value":"1"}]'}, "filters.0.field"),
+        ("traces", {"filters": '[{"field":"name"}]'}, "filters.0.operator"),
+        ("traces", {"filters": '[{"field":"name","operator":"=","x":1}]'}, "filters.0.x"),
+        ("traces", {"limit": "1"}, "limit"),
+    ],
+)
+async def test_what_cannot_be_exported_is_named(
+    refusing_api: Api, path: str, parameters: dict[str, str], field: str
+) -> None:
+    answer = await refusing_api.client.get(f"/v1/export/{path}", params=parameters)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["field"] == field
+
+
+async def test_an_export_with_too_many_rows_is_refused_before_it_begins(api: Api) -> None:
+    await fill(api)
+    small, clients = make_api(api.store, QuerySettings(export_rows_max=NUMBER - 1))
+    answer = await small.client.get("/v1/export/traces", params=DAY)
+    for client in clients:
+        await client.aclose()
+    assert answer.status_code == 422
+    assert f"{NUMBER} rows" in answer.json()["error"]["message"]
+
+
+async def test_the_console_downloads_what_its_list_shows(api: Api) -> None:
+    await fill(api, now_us() - 10**9)
+    async with signed_in(api) as client:
+        page = await client.get(f"/project/{PROJECT}/traces?q=user:ada")
+        assert f"/console/project/{PROJECT}/export?q=user%3Aada" in page.text
+        path = f"/console/project/{PROJECT}/export"
+        answer = await client.get(path, params={"list": "traces", "format": "csv", "q": "user:ada"})
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        assert {row["user_id"] for row in rows} == {"ada"}
+        assert len(rows) == 12
