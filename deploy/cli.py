@@ -16,6 +16,7 @@ from deploy.directories import absolute, default_data_dir
 from deploy.examples import add_examples
 from deploy.experiments_cli import experiments
 from deploy.limits_cli import limits
+from deploy.measures_cli import measures
 from deploy.notifications_cli import channels, webhooks
 from deploy.output import safe_output
 from deploy.prices_unpriced_cli import prices
@@ -370,17 +371,11 @@ def settings() -> None:
 
 
 app.command()(console)
-app.add_typer(projects)
-app.add_typer(keys)
-app.add_typer(webhooks)
-app.add_typer(channels)
-app.add_typer(limits)
-app.add_typer(prices)
-app.add_typer(quarantine)
-app.add_typer(alerts)
-app.add_typer(datasets)
-app.add_typer(experiments)
-app.add_typer(prompts)
+app.command()(measures)
+for group in (projects, keys, webhooks, channels, limits, prices, quarantine):
+    app.add_typer(group)
+for group in (alerts, datasets, experiments, prompts):
+    app.add_typer(group)
 add_examples(app)
 
 

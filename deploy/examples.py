@@ -23,6 +23,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "broker": "tracemill broker --port 9092",
     "store": "tracemill store --port 8123",
     "settings": "tracemill settings",
+    "measures": "tracemill measures cost_usd latency_ms.p95 --by model --last 7d --step 1d",
     "projects create": 'tracemill projects create support-chat --name "Support chat"',
     "projects list": "tracemill projects list --json",
     "projects show": "tracemill projects show support-chat",

@@ -1,0 +1,110 @@
+"""Print the rows of a query as a table or as CSV, and the explanation of a query."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from deploy.record_output import print_record, print_records
+
+OTHER: Final = "(others)"
+_DIGITS: Final = 6
+
+Row = Mapping[str, Any]
+
+
+def print_table(rows: Sequence[Row], meta: Row) -> None:
+    """Print rows as a table, and on standard error where they are from."""
+    columns, records = _records(rows, meta)
+    shown = [{name: _shown(value) for name, value in each.items()} for each in records]
+    print_records(shown, False, columns, always=columns)
+    about = [f"from {meta['from']} to {meta['to']}", f"sources: {', '.join(meta['sources'])}"]
+    if meta.get("fresh_until"):
+        about.append(f"complete until {meta['fresh_until']}")
+    if meta.get("has_more"):
+        about.append("there are more rows (--limit)")
+    print("; ".join(about), file=sys.stderr)
+
+
+def print_csv(rows: Sequence[Row], meta: Row) -> None:
+    """Print rows as CSV; lists and objects are JSON."""
+    columns, records = _records(rows, meta)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for each in records:
+        writer.writerow([_cell(each.get(name)) for name in columns])
+
+
+def print_explanation(found: Row, *, as_json: bool) -> None:
+    """Print which source would answer a query, why not a cheaper one, and what it would read."""
+    if as_json:
+        print_record(dict(found), True, ())
+        return
+    shown = {
+        "source": found["source"],
+        "read_from": found["sources"],
+        **{
+            f"not_{each['source']}": "; ".join(each["reasons"])
+            for each in found.get("excluded", ())
+        },
+        **{f"seconds_of_{name}": str(number) for name, number in found.get("seconds", {}).items()},
+    }
+    print_record(shown, False, list(shown))
+    tables = [dict(each) for each in found["tables"]]
+    if tables:
+        print()
+        print_records(tables, False, list(tables[0]))
+
+
+def _records(rows: Sequence[Row], meta: Row) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the columns, and the rows by column."""
+    columns: dict[str, None] = {}
+    records = []
+    for row in rows:
+        record = dict(_columns_of(row, meta))
+        columns |= dict.fromkeys(record)
+        records.append(record)
+    return list(columns), records
+
+
+def _columns_of(row: Row, meta: Row) -> Iterator[tuple[str, Any]]:
+    if row["start"] is not None:
+        yield "start", row["start"]
+    for at, name in enumerate(meta["group_by"]):
+        yield name, (OTHER if at == 0 else "") if row["is_other"] else row["group"][name]
+    previous, change = row.get("previous") or {}, row.get("change") or {}
+    for name, value in row["values"].items():
+        yield name, value
+        if name in previous:
+            yield f"{name} before", previous[name]
+        if name in change:
+            yield f"{name} change", change[name]
+
+
+def _shown(value: Any) -> Any:
+    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else value
+
+
+def _cell(value: Any) -> str:
+    """Return a value for CSV; a text that a spreadsheet would run as a formula is quoted."""
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    text = str(value)
+    is_number = not isinstance(value, str) or _is_number(text)
+    return text if is_number or not text.startswith(_FORMULA) else f"'{text}"
+
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
