@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -95,6 +96,18 @@ async def test_without_budgets_the_list_says_how_to_make_one(api: Api) -> None:
         page = await other.get(f"/project/{OTHER}/budgets")
         assert "No budgets yet" in text_of(page.text)
         assert f"/project/{OTHER}/budgets/new" in page.text
+
+
+@pytest.mark.parametrize("path", ["budgets", "alert-rules"])
+async def test_every_message_of_a_preview_has_its_place_in_the_form(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    page = (await client.get(f"{HOME}/{path}/new")).text
+    form = {"csrf": csrf_in(page)}
+    answer = await client.post(f"{HOME}/{path}/preview", data=form, headers={"hx-request": "true"})
+    places = set(re.findall(r'id="(fault-[^"]*)"', page))
+    assert set(re.findall(r'id="(fault-[^"]*)" hx-swap-oob', answer.text)) <= places
+    assert "hx-swap-oob" in answer.text
 
 
 async def test_the_preview_shows_what_the_form_would_have_done(client: httpx.AsyncClient) -> None:
