@@ -16,7 +16,8 @@ class Optional(dict[str, Any]):
 
 def optional(shape: Any) -> Any:
     """Return a shape as plain values whose objects are ``Optional``."""
-    return _converted(msgspec.to_builtins(shape))
+    # By JSON, because shapes contain parts that are JSON already.
+    return _converted(msgspec.json.decode(msgspec.json.encode(shape)))
 
 
 def _converted(value: Any) -> Any:

@@ -19,6 +19,7 @@ from tests.e2e.console.chromium import (
     Screen,
     is_installed,
 )
+from tests.e2e.console.definitions import define, fire_alert
 from tests.e2e.console.shop import fill
 from tests.e2e.console.tenants import Tenant, new_tenant
 from tests.e2e.console.visit import Visit, visiting
@@ -59,7 +60,9 @@ def screen(request: pytest.FixtureRequest) -> Screen:
 
 @pytest.fixture(scope="session")
 def shop(chromium: Browser, installation: Server) -> Tenant:
-    """A project with the traces of a day."""
+    """A project with the traces of a day, and a record of every kind."""
     tenant = new_tenant(installation, "shop", "Northwind")
     fill(tenant)
+    define(tenant)
+    fire_alert(tenant)
     return tenant

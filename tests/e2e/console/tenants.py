@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -64,6 +65,15 @@ class Tenant:
         until(
             lambda: self.send("GET", "/api/public/traces?limit=1")["meta"]["totalItems"] >= number,
             f"{number} traces of {self.id}",
+        )
+
+    def wait_for_observation(self, observation_id: str) -> None:
+        """Wait until an observation can be read."""
+        auth = (self.public_key, self.secret_key)
+        path = f"/api/public/observations/{quote(observation_id, safe='')}"
+        until(
+            lambda: httpx.get(f"{self.url}{path}", auth=auth, timeout=60).status_code == 200,
+            f"observation {observation_id} of {self.id}",
         )
 
 

@@ -72,12 +72,18 @@ class Visit:
         """Return the text of the content."""
         return await self.page.locator("main").inner_text()
 
+    async def settled(self) -> None:
+        """Wait until scripts have drawn the page: a frame later, nothing is requested any more."""
+        await self.page.wait_for_load_state("networkidle")
+        await self.page.evaluate("new Promise(requestAnimationFrame)")
+
     async def shot(self, name: str) -> None:
-        """Keep a screenshot; nothing may be wider than the screen."""
+        """Keep a screenshot; it is a fault if anything is wider than the screen."""
         sideways = await self.page.evaluate(SIDEWAYS)
-        assert sideways <= 0, f"{self.page.url} is {sideways} px wider than {self.screen}"
-        path = self._screenshots / f"{name}-{self.screen}.png"
-        await self.page.screenshot(path=path, full_page=False)
+        if sideways > 0:
+            self.faults.append(f"{self.page.url} is {sideways} px wider than {self.screen}")
+        path = self._screenshots / f"{name[:100]}-{self.screen}.png"
+        await self.page.screenshot(path=path)
 
     async def tab_to(self, target: Locator) -> None:
         """Move the focus with the keyboard."""
@@ -89,7 +95,9 @@ class Visit:
         raise AssertionError(f"{target} cannot be reached with Tab on {self.page.url}")
 
     def _of_console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        # htmx logs as an error that a newer request has replaced an older one.
+        is_replaced = message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
+        if message.type in {"error", "warning"} and not is_replaced:
             self.faults.append(f"{self.page.url}: {message.text}")
 
     def _of_request(self, request: Request) -> None:
@@ -124,8 +132,12 @@ async def visiting(
                 [{"name": name, "value": value, "url": tenant.url} for name, value in cookies]
             )
         visit = Visit(await context.new_page(), tenant, screen, screenshots)
-        yield visit
-        assert visit.faults == []
+        try:
+            yield visit
+        except BaseException:
+            await visit.shot("failed")
+            raise
+        assert not visit.faults, "\n".join(visit.faults)
     finally:
         await context.close()
 

@@ -1,0 +1,82 @@
+"""Follow the links of the console from its first page to every page that is registered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.routing import compile_path
+
+from query_api.console.page import Page, registered
+from query_api.console.routes import path_of
+from tests.e2e.console.visit import Visit
+
+PAGES = tuple(each for each in registered() if isinstance(each, Page))
+PARTS = frozenset(("/overview/tops", "/overview/budgets"))
+"""Pages that are parts of others, which load them by a script."""
+_PATTERNS = [(compile_path(path_of(each))[0], each) for each in PAGES]
+SAME_TEXTS = frozenset(("cursor", "order", "from", "to", "range"))
+"""Parameters that choose other rows of a page, which are shown in the same way."""
+TABS = frozenset(("tab", "view", "show"))
+"""Parameters that choose what a page shows."""
+# Links of charts are of SVG, whose `href` is no text.
+LINKS = """Array.from(
+    document.querySelectorAll('a[href]'),
+    link => new URL(link.getAttribute('href'), document.baseURI).href,
+)"""
+VISITS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A page that was opened, with what matters of its query string."""
+
+    page: Page
+    parameters: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """The name of a file for this page."""
+        words = [self.page.path, *sorted(self.parameters)]
+        return re.sub(r"\W+", "-", "-".join(words)).strip("-") or "overview"
+
+
+async def crawl(viewer: Visit) -> AsyncIterator[Opened]:
+    """Follow links; wait for the scripts of each page, which may load parts that are pages, too.
+
+    Each page is opened once for each set of names in query strings that lead to it.
+    """
+    waiting = [viewer.tenant.home]
+    found: set[Opened] = set()
+    for path in waiting:
+        opened = opened_by(path)
+        if opened is None or opened in found:
+            continue
+        found.add(opened)
+        assert len(found) <= VISITS_MAX, found
+        answer = await viewer.page.goto(f"{viewer.tenant.url}{path}", wait_until="load")
+        assert answer is not None
+        assert answer.ok, f"{answer.status} {path}"
+        await viewer.settled()
+        yield opened
+        # The loop goes on with what is appended to its list.
+        waiting += [
+            url.removeprefix(viewer.tenant.url)
+            for url in await viewer.page.evaluate(LINKS)
+            if url.startswith(f"{viewer.tenant.url}/")
+        ]
+
+
+def opened_by(url: str) -> Opened | None:
+    """Return the page that an address opens; None if it opens none."""
+    parts = urlsplit(url)
+    for pattern, page in _PATTERNS:
+        if pattern.match(parts.path):
+            names = {
+                f"{name}={value}" if name in TABS else name
+                for name, value in parse_qsl(parts.query, keep_blank_values=True)
+            }
+            return Opened(page, frozenset(names - SAME_TEXTS))
+    return None
