@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from clickhouse.store import Store
 from producers.control.auth import Authenticator
+from producers.control.kinds.score_config import ScoreConfig
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor
 from producers.encoded_slashes import KeepEncodedSlashes
@@ -23,7 +24,7 @@ from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
 from query_api.console.routes import FORM_PATHS, console_router
 from query_api.console.settings import ConsoleSettings
-from query_api.context import AppContext
+from query_api.context import AppContext, SendScores
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
 from query_api.documents.log import NO_DOCUMENTS, DocumentLog
@@ -63,8 +64,9 @@ from query_api.prometheus.routes import prometheus_router
 from query_api.prometheus.sketches import SketchCounts, no_counts
 from query_api.prompts.library import PromptLibrary
 from query_api.query.engine import FreshUntil, QueryEngine, never_known
+from query_api.quota import Quota
 from query_api.responses import Documented
-from query_api.settings import QuerySettings
+from query_api.settings import QuerySettings, limit_setting
 from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys
 from query_api.tenants.projects import Projects
@@ -187,6 +189,7 @@ def create_query_api(
     s3: S3Access | None = None,
     fresh_until_us: FreshUntil = never_known,
     console: ConsoleSettings | None = None,
+    send_scores: SendScores | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -214,6 +217,12 @@ def create_query_api(
         media=media_store_of(settings, control, disk, s3 or S3Access()),
         decisions=decisions,
         query_engine=QueryEngine(store, reader, settings, fresh_until_us),
+        score_config_quota=Quota(
+            ScoreConfig.plural,
+            limit_setting(ScoreConfig),
+            getattr(settings, limit_setting(ScoreConfig)),
+        ),
+        send_scores=send_scores,
     )
     app = FastAPI(
         title="tracemill",

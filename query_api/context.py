@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -33,12 +33,24 @@ from query_api.prices.explained import PriceExplainer
 from query_api.prometheus.sketches import SketchCounts
 from query_api.prompts.library import PromptLibrary
 from query_api.query.engine import QueryEngine
+from query_api.quota import Quota
 from query_api.responses import Documented
 from query_api.settings import QuerySettings
 from query_api.store.reader import Reader
 from query_api.tenants.keys import Keys
 from query_api.tenants.projects import Projects
 from query_api.tenants.tiers import Tiers
+
+
+class SendScores(Protocol):
+    """Send scores as a caller, like ``POST /api/public/scores``.
+
+    Raises:
+        RequestError: the scores are refused, or a limit of the project is reached.
+        OverloadedError, UndeliveredError: they were not accepted; the caller may repeat them.
+    """
+
+    async def __call__(self, principal: Principal, body: bytes) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,9 @@ class AppContext:
     decisions: DecisionBook | None
     """None: this process does not decide about calls."""
     query_engine: QueryEngine
+    score_config_quota: Quota
+    send_scores: SendScores | None
+    """Sends the body of ``POST /api/public/scores``; None: this process cannot."""
     _shared: dict[Hashable, Any] = field(default_factory=dict)
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -186,20 +186,20 @@ async def _serve(
         await stack.enter_async_context(KeyUses(control, authenticator, keys).running())
         usage = UsageLog(kafka, limits.usage_interval_s)
         await stack.enter_async_context(usage.running())
+        # Processes that only answer queries send the scores of the console's annotations.
+        sender = create_gateway(
+            kafka,
+            GatewaySettings(),
+            control,
+            disk,
+            limits,
+            authenticator=authenticator,
+            usage=usage.counts,
+        )
+        await stack.enter_async_context(sender.running())
         if ingestion:
-            gateway_app = create_gateway(
-                kafka,
-                GatewaySettings(),
-                control,
-                disk,
-                limits,
-                authenticator=authenticator,
-                usage=usage.counts,
-            )
-            await stack.enter_async_context(gateway_app.running())
-            clock = gateway_app.publisher.clock
-            probes["broker"] = broker_answers(gateway_app.publisher)
-            probes["clock"] = clock.fault
+            gateway_app, clock = sender, sender.publisher.clock
+            probes |= {"broker": broker_answers(sender.publisher), "clock": clock.fault}
         if queries:
             settings = QuerySettings()
             tiers = await _followed(TierLog(kafka, disk), stack)
@@ -236,6 +236,7 @@ async def _serve(
                 s3=s3_access_of(TieringSettings()),
                 fresh_until_us=watch.stored_until_us,
                 console=ConsoleSettings(),
+                send_scores=sender.send_scores,
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from producers.control.auth import Authenticator
+from producers.control.auth import Authenticator, Principal
 from producers.control.log import ControlLog
 from producers.disk import DiskFloor, DiskSettings
 from producers.encoded_slashes import routed, shown_path
@@ -67,6 +67,7 @@ class Gateway:
             score_configs=configs_of(control.view),
         )
         traces, deletions = Traces(context), TraceDeletions(context)
+        self._scores = Scores(context)
         native_deletions = NativeTraceDeletions(context)
         self._app = Starlette(
             routes=[
@@ -75,7 +76,7 @@ class Gateway:
                 Route("/v1/traces", traces, methods=["POST"]),
                 Route("/api/public/otel/v1/metrics", Metrics(context), methods=["POST"]),
                 Route("/api/public/ingestion", Ingestion(context), methods=["POST"]),
-                Route("/api/public/scores", Scores(context), methods=["POST"]),
+                Route("/api/public/scores", self._scores, methods=["POST"]),
                 Route(
                     "/api/public/scores/{scoreId:path}",
                     ScoreDeletion(context),
@@ -112,6 +113,15 @@ class Gateway:
         finally:
             self._admission.close()
             await self.publisher.stop()
+
+    async def send_scores(self, principal: Principal, body: bytes) -> None:
+        """Accept the body of ``POST /api/public/scores`` from a caller that is authenticated.
+
+        Raises:
+            RequestError: the scores are refused, or a limit of the project is reached.
+            OverloadedError, UndeliveredError: they were not accepted; the caller may repeat them.
+        """
+        await self._scores.serve_from_console(principal, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(routed(scope), receive, send)

@@ -24,9 +24,7 @@ from query_api.openapi.score_config_examples import (
     SCORE_CONFIG_LIST_EXAMPLE,
 )
 from query_api.pages import PageMeta, page_meta
-from query_api.quota import Quota
 from query_api.responses import Responses, json_response
-from query_api.settings import limit_setting
 from query_api.times import iso
 from tracemill.clock import now_us
 
@@ -66,9 +64,7 @@ class ScoreConfigList(msgspec.Struct):
 
 def score_configs_router(context: AppContext) -> APIRouter:
     router = APIRouter(tags=["scores"])
-    control, documented = context.control, context.documented
-    setting = limit_setting(ScoreConfig)
-    quota = Quota(ScoreConfig.plural, setting, getattr(context.settings, setting))
+    documented = context.documented
     one: Responses = {
         200: documented.response(ScoreConfigOut, "The score config.", SCORE_CONFIG_EXAMPLE)
     }
@@ -86,11 +82,7 @@ def score_configs_router(context: AppContext) -> APIRouter:
         project_id: ProjectId, parameters: Annotated[PageParameters, Query()]
     ) -> Response:
         """Newest first, including archived ones."""
-        configs = sorted(
-            control.view.in_project(ScoreConfig, project_id).values(),
-            key=lambda each: each.position,
-            reverse=True,
-        )
+        configs = configs_of(context, project_id)
         page = configs[parameters.offset : parameters.offset + parameters.limit]
         meta = page_meta(parameters.page, parameters.limit, len(configs))
         return json_response(ScoreConfigList([_shown(each) for each in page], meta))
@@ -98,22 +90,7 @@ def score_configs_router(context: AppContext) -> APIRouter:
     @router.post(_ALL, summary="Create a score config", responses=one)
     async def create_score_config(project_id: ProjectId, body: ScoreConfigBody) -> Response:
         """Create a score config. Scores refer to it by `configId`, and must meet it."""
-        at_us = now_us()
-        config = ScoreConfig(
-            id=f"sco_{secrets.token_hex(12)}",
-            project_id=project_id,
-            name=body.name,
-            data_type=body.data_type,
-            categories=categories_of(body.data_type, body.categories),
-            min_value=body.min_value,
-            max_value=body.max_value,
-            description=body.description,
-            created_us=at_us,
-            updated_us=at_us,
-        )
-        with quota.taken_by(config, control.view.in_project(ScoreConfig, project_id)):
-            await control.create(config)
-        return json_response(_shown(config))
+        return json_response(_shown(await create_config(context, project_id, body)))
 
     @router.get(_ONE, summary="Get a score config", responses=one)
     async def get_score_config(project_id: ProjectId, config_id: ScoreConfigId) -> Response:
@@ -127,16 +104,64 @@ def score_configs_router(context: AppContext) -> APIRouter:
 
         The data type cannot be changed. Configs cannot be deleted, because scores refer to them.
         """
-        held = _find(context, project_id, config_id)
-        _changed(held, body)  # refuses a change that does not fit, before it is written
-        written = await context.control.update(
-            ScoreConfig, held.id, lambda config: _changed(config, body)
-        )
-        if written is None:
-            raise NotFoundError(_NOT_FOUND)
-        return json_response(_shown(written))
+        return json_response(_shown(await change_config(context, project_id, config_id, body)))
 
     return router
+
+
+async def create_config(context: AppContext, project_id: str, body: ScoreConfigBody) -> ScoreConfig:
+    """Create a score config.
+
+    Raises:
+        ConflictError: the project has too many.
+        UnavailableError: it was not written in time.
+    """
+    at_us = now_us()
+    config = ScoreConfig(
+        id=f"sco_{secrets.token_hex(12)}",
+        project_id=project_id,
+        name=body.name,
+        data_type=body.data_type,
+        categories=categories_of(body.data_type, body.categories),
+        min_value=body.min_value,
+        max_value=body.max_value,
+        description=body.description,
+        created_us=at_us,
+        updated_us=at_us,
+    )
+    held = context.control.view.in_project(ScoreConfig, project_id)
+    with context.score_config_quota.taken_by(config, held):
+        await context.control.create(config)
+    return config
+
+
+async def change_config(
+    context: AppContext, project_id: str, config_id: str, body: ScoreConfigChangeBody
+) -> ScoreConfig:
+    """Change or archive a score config.
+
+    Raises:
+        NotFoundError: there is none.
+        BadRequestError: a field does not fit the data type.
+        UnavailableError: it was not written in time.
+    """
+    held = _find(context, project_id, config_id)
+    _changed(held, body)  # refuses a change that does not fit, before it is written
+    written = await context.control.update(
+        ScoreConfig, held.id, lambda config: _changed(config, body)
+    )
+    if written is None:
+        raise NotFoundError(_NOT_FOUND)
+    return written
+
+
+def configs_of(context: AppContext, project_id: str) -> list[ScoreConfig]:
+    """Return the score configs of a project, the newest first, including archived ones."""
+    return sorted(
+        context.control.view.in_project(ScoreConfig, project_id).values(),
+        key=lambda each: each.position,
+        reverse=True,
+    )
 
 
 def _find(context: AppContext, project_id: str, config_id: str) -> ScoreConfig:

@@ -130,6 +130,24 @@ class Endpoint(ABC):
                 )
                 return await self.serve(call)
 
+    async def serve_from_console(self, principal: Principal, body: bytes) -> Response:
+        """Serve the body of a caller that is authenticated already, with all limits of a request.
+
+        Raises as ``serve``, and:
+            ForbiddenError: the credential lacks the scope.
+            TooManyRequestsError: the project exceeds a limit.
+        """
+        context = self.context
+        principal.require(*self.scopes)
+        context.disk.refuse_when_low()
+        context.publisher.refuse_when_full()
+        meter = context.limits.meter_of(principal)
+        if meter is not None:
+            meter.check(1, len(body))
+        with context.in_flight.lease(principal.quota_key) as lease:
+            lease.take(len(body))
+            return await self.serve(Call(principal, {}, body, now_us(), meter))
+
     async def publish(self, call: Call, batch: EventBatch) -> None:
         """Publish the events of a call if they are within the project's limits.
 

@@ -72,3 +72,33 @@ class ListScoreIds(StoreQuery):
             f"{conditions_sql((NOT_CORRECTIONS,), binder)}\n"
             "GROUP BY trace_id"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DistributeScores(StoreQuery):
+    """Select how the values of scores are distributed, by name and type, the most frequent first.
+
+    ``bins`` are the bounds and heights of a histogram of numbers. ``texts`` are the most frequent
+    categories, or ``true`` and ``false``, with their approximate numbers.
+    """
+
+    name: ClassVar[str] = "distribute_scores"
+    conditions: tuple[Condition, ...] = ()
+    limit: int = 12
+    bins: int = 16
+    texts_max: int = 8
+
+    def write(self, binder: Binder) -> str:
+        text = "if(data_type = 'BOOLEAN', if(value = 0, 'false', 'true'), string_value)"
+        return (
+            "SELECT name, data_type, count() AS count,\n"
+            "  ifNull(avg(value), 0) AS mean,\n"
+            f"  histogram({int(self.bins)})(ifNull(value, 0)) AS bins,\n"
+            "  arrayMap(found -> (found.1, found.2),"
+            f" topK({int(self.texts_max)}, 3, 'counts')({text})) AS texts\n"
+            f"FROM scores FINAL\nWHERE {OF_PROJECT}"
+            f"{conditions_sql(self.conditions, binder)}\n"
+            "GROUP BY name, data_type\n"
+            "ORDER BY count DESC, name, data_type\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+        )

@@ -1,0 +1,212 @@
+"""List scores with the distribution of their values, and manage score configs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from starlette.responses import Response
+
+from producers.control.kinds.score_config import ScoreConfig
+from query_api.console.form_bodies import Faults, FormError, lines_of, pairs_of
+from query_api.console.form_faults import REFUSALS, body_of, faults_of, status_of
+from query_api.console.listing import ROWS, Listing, RowPosition, default_listing, listing_of
+from query_api.console.page import Action, Page, View
+from query_api.console.responses import see_other
+from query_api.console.score_data import SCORE_SEARCH, Distribution, read_distributions
+from query_api.console.time_ranges import ALL, PRESETS
+from query_api.errors import BadRequestError
+from query_api.langfuse.score_config_bodies import ScoreConfigBody, ScoreConfigChangeBody
+from query_api.langfuse.score_configs import change_config, configs_of, create_config
+from query_api.store.columns import SCORE_COLUMNS
+from query_api.store.queries.scores import FindScores
+from query_api.store.rows import StoredScore
+
+ORDERS: Final = ("timestamp",)
+DATA_TYPES: Final = ("NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """A score as the list shows it; ``path`` leads to what is scored."""
+
+    score: StoredScore
+    path: str
+    target: str
+    kind: str
+    """What is scored: ``trace``, ``observation``, ``session`` or ``run``."""
+
+
+async def show(view: View) -> Response:
+    """Show a page of scores, the newest first, and how their values are distributed."""
+    fault, rows, following = "", list[ScoreLine](), ""
+    distributions: list[Distribution] = []
+    listing = default_listing(view, ORDERS)
+    try:
+        listing = listing_of(view, ORDERS)
+        (rows, following), distributions = await _read(view, listing)
+    except BadRequestError as error:
+        fault = error.message
+    return view.render(
+        "scores.html",
+        status=422 if fault else 200,
+        listing=listing,
+        rows=rows,
+        following=following,
+        distributions=distributions,
+        fault=fault,
+        presets=(*PRESETS, ALL),
+        starts=SCORE_SEARCH.starts(),
+        may_annotate=view.may("scores"),
+    )
+
+
+async def show_configs(view: View) -> Response:
+    """Show the score configs of the project, and the form of a new one."""
+    return _configs(view, {}, {})
+
+
+async def create(view: View) -> Response:
+    """Create a score config; a refused one is shown with the faults."""
+    try:
+        body = body_of(ScoreConfigBody, _values(view))
+        await create_config(view.context, view.project_id, body)
+    except FormError as error:
+        return _configs(view, dict(view.form), error.faults, 422)
+    except REFUSALS as error:
+        return _configs(view, dict(view.form), faults_of(error), status_of(error))
+    return see_other(configs_path(view))
+
+
+async def archive(view: View) -> Response:
+    """Archive a score config, or restore it."""
+    body = ScoreConfigChangeBody.model_validate({"isArchived": bool(view.form.get("archived"))})
+    await change_config(view.context, view.project_id, view.form.get("config", ""), body)
+    return see_other(configs_path(view))
+
+
+def configs_path(view: View) -> str:
+    """Return the path of the page of score configs."""
+    return f"/project/{quote(view.project_id, safe='')}/score-configs"
+
+
+async def _read(
+    view: View, listing: Listing
+) -> tuple[tuple[list[ScoreLine], str], list[Distribution]]:
+    position = listing.position
+    conditions = (
+        *listing.in_range(SCORE_COLUMNS["timestamp"]),
+        *SCORE_SEARCH.conditions_of(listing.search),
+    )
+    query = FindScores(
+        view.project_id,
+        conditions,
+        ROWS + 1,
+        below=(position.at_us, position.id) if position else None,
+    )
+    found, distributions = await asyncio.gather(
+        view.context.reader.rows(query, StoredScore),
+        read_distributions(view.context, view.project_id, conditions),
+    )
+    rows, following = found[:ROWS], ""
+    if len(found) > ROWS:
+        following = listing.after(RowPosition(rows[-1].event_us, rows[-1].id))
+    return ([_line(each) for each in rows], following), distributions
+
+
+def _line(score: StoredScore) -> ScoreLine:
+    base = f"/project/{quote(score.project_id, safe='')}"
+    if score.trace_id:
+        path = f"{base}/traces/{quote(score.trace_id, safe='')}"
+        if score.observation_id:
+            path += f"?observation={quote(score.observation_id, safe='')}"
+            return ScoreLine(score, path, score.observation_id, "observation")
+        return ScoreLine(score, path, score.trace_id, "trace")
+    if score.session_id:
+        path = f"{base}/sessions/{quote(score.session_id, safe='')}"
+        return ScoreLine(score, path, score.session_id, "session")
+    path = f"{base}/experiments?{urlencode({'runs': score.dataset_run_id})}"
+    return ScoreLine(score, path, score.dataset_run_id, "run")
+
+
+def _configs(view: View, values: dict[str, str], faults: Faults, status: int = 200) -> Response:
+    configs = configs_of(view.context, view.project_id)
+    return view.render(
+        "score_configs.html",
+        status=status,
+        configs=sorted(configs, key=lambda each: each.is_archived),
+        allowed_of=allowed_of,
+        values={"data_type": DATA_TYPES[0], **values},
+        faults=faults,
+        types=DATA_TYPES,
+        may_write=view.may("write"),
+    )
+
+
+def allowed_of(config: ScoreConfig) -> str:
+    """Return the allowed values of a config as a text, empty if all are."""
+    if config.data_type == "CATEGORICAL":
+        return ", ".join(each.label for each in config.categories)
+    if config.data_type != "NUMERIC":
+        return ""
+    low, high = (
+        "" if each is None else f"{each:g}" for each in (config.min_value, config.max_value)
+    )
+    if low and high:
+        return f"{low} – {high}"
+    return f"≥ {low}" if low else f"≤ {high}" if high else ""
+
+
+def _values(view: View) -> dict[str, Any]:
+    """Return the fields of the body of a new config.
+
+    Raises:
+        FormError: a number is not one, or a line of categories is invalid.
+    """
+    form = view.form
+    given: dict[str, Any] = {
+        "name": form.get("name", "").strip(),
+        "dataType": form.get("data_type", ""),
+        "description": form.get("description", "").strip() or None,
+    }
+    for name, field in (("min_value", "minValue"), ("max_value", "maxValue")):
+        text = form.get(name, "").strip()
+        if text and given["dataType"] == "NUMERIC":
+            given[field] = number_of(text, name)
+    if given["dataType"] == "CATEGORICAL":
+        given["categories"] = _categories(form.get("categories", ""))
+    return given
+
+
+def number_of(text: str, field: str) -> float:
+    """Return the number in a field.
+
+    Raises:
+        FormError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError as error:
+        raise FormError({field: f"{text[:64]!r} is not a number"}) from error
+
+
+def _categories(text: str) -> list[dict[str, Any]]:
+    """Return categories from lines such as `friendly = 1`, or from labels, which are numbered."""
+    if "=" in text:
+        pairs = pairs_of(text, "categories")
+        return [
+            {"label": label, "value": number_of(value, "categories")}
+            for label, value in pairs.items()
+        ]
+    lines = lines_of(text, "categories")
+    return [{"label": label, "value": float(number)} for number, label in enumerate(lines)]
+
+
+REGISTERED = (
+    Page("/scores", show, title="Scores", group="improve", place=30),
+    Page("/score-configs", show_configs),
+    Action("/score-config-creations", create),
+    Action("/score-config-states", archive),
+)
