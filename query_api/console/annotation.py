@@ -32,9 +32,26 @@ class Given:
         return f"score.{self.config.id}"
 
     @property
+    def allowed(self) -> str:
+        return allowed_of(self.config)
+
+    @property
     def choices(self) -> list[tuple[str, str]]:
         """Return the categories, each as its value and its title."""
         return [(each.label, each.label) for each in self.config.categories]
+
+
+def allowed_of(config: ScoreConfig) -> str:
+    """Return the allowed values of a config as a text, empty if all are."""
+    if config.data_type == "CATEGORICAL":
+        return ", ".join(each.label for each in config.categories)
+    if config.data_type != "NUMERIC":
+        return ""
+    bounds = (config.min_value, config.max_value)
+    low, high = ("" if each is None else f"{each:g}" for each in bounds)
+    if low and high:
+        return f"{low} – {high}"
+    return f"≥ {low}" if low else f"≤ {high}" if high else ""
 
 
 def score_id_of(config_id: str, trace_id: str, author: str) -> str:

@@ -25,7 +25,7 @@ from deploy.budget_backtests import StreamBudgetBacktester
 from deploy.default_prices import ShippedPrices
 from deploy.price_explanations import BilledPrices
 from deploy.sketches import sketch_counts
-from producers.control.auth import Authenticator
+from producers.control.auth import Authenticator, Principal
 from producers.control.keys import new_api_key
 from producers.control.kinds.project import Project
 from producers.control.record import Change, ControlRecord, Tombstone
@@ -169,6 +169,20 @@ class DocumentsInMemory:
         return won
 
 
+class SentScores:
+    """The bodies of scores that were sent, with the public keys of their senders."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[str, Any]] = []
+        self.error: Exception | None = None
+
+    async def __call__(self, principal: Principal, body: bytes) -> None:
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        self.bodies.append((principal.public_key, msgspec.json.decode(body)))
+
+
 @dataclass
 class Api:
     """A client per project, the store behind it, and what it is ready for."""
@@ -181,6 +195,7 @@ class Api:
     admin: httpx.AsyncClient
     decisions: DecisionBook
     missing: dict[str, str] = field(default_factory=dict)
+    sent: SentScores = field(default_factory=SentScores)
 
     async def insert(self, *rows: msgspec.Struct) -> None:
         """Rows as the sink would bring them: one insert per table."""
@@ -227,6 +242,7 @@ def make_api(
         )
         control.keep(key)
     missing: dict[str, str] = {}
+    sent = SentScores()
 
     async def probe() -> str | None:
         return missing.get("store")
@@ -256,6 +272,7 @@ def make_api(
         documents=DocumentsInMemory(),
         decisions=decisions,
         s3=s3,
+        send_scores=sent,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
@@ -266,7 +283,7 @@ def make_api(
 
     projects = [client(f"pk-{each}", f"sk-{each}") for each in (PROJECT, OTHER)]
     clients = (*projects, client(), client("admin", ADMIN_KEY))
-    return Api(store, control, *clients, decisions, missing=missing), clients
+    return Api(store, control, *clients, decisions, missing=missing, sent=sent), clients
 
 
 Kept = Callable[[Iterable[msgspec.Struct]], str]

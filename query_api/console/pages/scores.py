@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
-from producers.control.kinds.score_config import ScoreConfig
+from query_api.console.annotation import allowed_of
 from query_api.console.form_bodies import Faults, FormError, lines_of, pairs_of
 from query_api.console.form_faults import REFUSALS, body_of, faults_of, status_of
 from query_api.console.listing import ROWS, Listing, RowPosition, default_listing, listing_of
@@ -143,20 +143,6 @@ def _configs(view: View, values: dict[str, str], faults: Faults, status: int = 2
         types=DATA_TYPES,
         may_write=view.may("write"),
     )
-
-
-def allowed_of(config: ScoreConfig) -> str:
-    """Return the allowed values of a config as a text, empty if all are."""
-    if config.data_type == "CATEGORICAL":
-        return ", ".join(each.label for each in config.categories)
-    if config.data_type != "NUMERIC":
-        return ""
-    low, high = (
-        "" if each is None else f"{each:g}" for each in (config.min_value, config.max_value)
-    )
-    if low and high:
-        return f"{low} – {high}"
-    return f"≥ {low}" if low else f"≤ {high}" if high else ""
 
 
 def _values(view: View) -> dict[str, Any]:

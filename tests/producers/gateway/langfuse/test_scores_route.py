@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from producers.control.auth import Principal
+from producers.errors import BodyError, ForbiddenError
+from producers.gateway.app import Gateway
 from producers.settings import GatewaySettings
 from tests.producers.gateway.conftest import DELIVERY_TIMEOUT_S, Log
 from tracemill.contract import Score
@@ -261,3 +265,18 @@ async def test_a_python_sdk_before_2_39_is_answered_with_the_score(
         "comment": None,
     }
     assert found == (whole if is_whole else {"id": "s1"})
+
+
+async def test_scores_of_the_console_have_all_checks_of_a_request(
+    gateway: Gateway, log: Log
+) -> None:
+    scores = Principal("default", frozenset({"scores"}), "pk-tm-dev")
+    await gateway.send_scores(scores, msgspec.json.encode(score(source="ANNOTATION")))
+
+    (found,) = await kept(log)
+    assert (found.project_id, found.id, found.source) == ("default", "s1", "ANNOTATION")
+    with pytest.raises(BodyError, match="set exactly one"):
+        await gateway.send_scores(scores, msgspec.json.encode(score(traceId=None)))
+    reader = Principal("default", frozenset({"read"}), "pk-tm-dev")
+    with pytest.raises(ForbiddenError, match="scores"):
+        await gateway.send_scores(reader, msgspec.json.encode(score()))
