@@ -191,6 +191,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     media_references_max: int = Field(default=500, ge=1)
     """Maximum number of references to media that a list of dataset items resolves; the others
     remain texts."""
+    media_lookups_timeout_s: float = Field(default=2.0, gt=0)
+    """Time in which such a list looks up which media are uploaded; the others remain texts."""
     items_per_request_max: int = Field(default=500, ge=1)
     """Maximum number of items in one ``POST /v1/datasets/items``."""
     comment_object_wait_s: float = Field(default=2.0, ge=0)

@@ -13,6 +13,7 @@ from producers.documents.kinds.media import Media
 from query_api import metrics
 from query_api.context import AppContext
 from query_api.documents.document import Document, document_of
+from query_api.media.lookups import uploaded_media
 
 REFERENCE: Final = re.compile(r"@@@langfuseMedia:([^@]+)@@@")
 
@@ -38,7 +39,8 @@ async def media_references_of(
 ) -> dict[str, list[MediaReference]]:
     """Return the references to uploaded media of each item that has some, by the item's id.
 
-    At most ``media_references_max`` are resolved; the others remain texts.
+    At most ``media_references_max`` are resolved; the others remain texts. So do those of which the
+    store of media does not answer within ``media_lookups_timeout_s``.
 
     Raises:
         UnavailableError, TooCostlyError: the store did not answer in time.
@@ -54,8 +56,11 @@ async def media_references_of(
     ids = dict.fromkeys(_id_of(text) for _, _, _, text in found[:limit])
     records = await context.documents.records(Media, project_id, ids)
     media: dict[str, ReferencedMedia] = {}
-    for media_id, record in records.items():
-        if record.is_deleted or not await store.has(project_id, media_id):
+    live = {media_id: record for media_id, record in records.items() if not record.is_deleted}
+    timeout_s = context.settings.media_lookups_timeout_s
+    uploaded = await uploaded_media(store, project_id, live, timeout_s)
+    for media_id, record in live.items():
+        if media_id not in uploaded:
             continue
         body = document_of(Media, record).body
         media[media_id] = ReferencedMedia(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -12,11 +13,14 @@ import httpx
 import pytest
 from botocore.config import Config
 
+from producers.documents.kinds.media import Media
+from query_api.media.lookups import LOOKUPS_AT_ONCE_MAX, uploaded_media
 from query_api.media.s3_signing import S3Access, presigned_url
 from query_api.settings import QuerySettings
 from tests.fixtures.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from tests.fixtures.s3 import s3_server as s3_server  # noqa: PLC0414  a fixture
 from tests.query_api.harness import PROJECT, Api, opened
+from tests.query_api.test_dataset_routes import dataset, item
 from tests.query_api.test_media_routes import CONTENT, HASH, ID, MEDIA, body
 
 
@@ -93,6 +97,48 @@ async def test_a_bucket_that_is_away_is_a_503(clickhouse_url: str, shared_databa
         answer = await api.client.post(MEDIA, json=body())
         assert answer.status_code == 503
         assert "bucket" in answer.json()["message"]
+
+
+async def test_items_are_listed_without_their_media_while_the_bucket_is_away(
+    clickhouse_url: str, shared_database: str
+) -> None:
+    settings = QuerySettings(media_url="s3://absent")
+    nowhere = S3Access("http://127.0.0.1:9", REGION, ACCESS_KEY, SECRET_KEY)
+    async with opened(clickhouse_url, shared_database, settings, nowhere) as api:
+        await api.empty()
+        await dataset(api, "d")
+        media = Media(content_type="image/png", content_length=1, sha256=HASH)
+        context = api.client._transport.app.state.context  # type: ignore[attr-defined]
+        await context.documents.create(PROJECT, media, id_=ID)
+        text = f"@@@langfuseMedia:type=image/png|id={ID}|source=bytes@@@"
+        await item(api, "d", id="a", input=text)
+        answer = await api.client.get("/api/public/dataset-items?datasetName=d")
+    assert answer.status_code == 200, answer.text
+    (shown,) = answer.json()["data"]
+    assert (shown["input"], shown["mediaReferences"]) == (text, [])
+
+
+class SlowStore:
+    """Answers at once about some media, and never about others."""
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+
+    async def has(self, _: str, media_id: str) -> bool:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await (asyncio.Event().wait() if media_id == "slow" else asyncio.sleep(0))
+        finally:
+            self.running -= 1
+        return True
+
+
+async def test_media_are_looked_up_concurrently_up_to_a_limit_and_a_time() -> None:
+    store = SlowStore()
+    ids = ["slow", *map(str, range(100))]
+    assert await uploaded_media(store, PROJECT, ids, 0.5) == set(ids) - {"slow"}  # type: ignore[arg-type]
+    assert (store.most, store.running) == (LOOKUPS_AT_ONCE_MAX, 0)
 
 
 @pytest.mark.parametrize("endpoint", ["https://s3.example.com", "http://127.0.0.1:9000"])
