@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query_api.query.engine import QueryEngine
+from query_api.query.page_groups import with_groups_of_page
 from query_api.query.planned_query import (
     START_COLUMN,
     PlannedQuery,
@@ -63,8 +64,9 @@ async def answer_of(engine: QueryEngine, request: QueryRequest) -> Answer:
         UnavailableError: the store does not respond.
     """
     fresh_until_us = engine.fresh_until_us()
-    now = await plan_query(engine, request)
     statistics = Statistics()
+    planned = await plan_query(engine, request)
+    now = await with_groups_of_page(engine.reader, planned, statistics)
     found = await _rows(engine, now, statistics)
     rows, cursor = _page(now, found, engine)
     before = await plan_earlier(engine, now)
@@ -98,7 +100,8 @@ async def sources_of(engine: QueryEngine, aggregate: Aggregate) -> list[str]:
         return [*(["stream"] if levels.windows else []), *(["rollup"] if is_rolled_up else [])]
     if aggregate.source == "spend":
         return ["rollup"]
-    return await engine.volumes(aggregate.table, aggregate.from_us, aggregate.to_us)
+    volumes = await engine.volumes(aggregate.table, aggregate.from_us, aggregate.to_us)
+    return ["rollup", *volumes] if aggregate.of_traces else volumes
 
 
 async def _rows(engine: QueryEngine, each: PlannedQuery, statistics: Statistics) -> list[Raw]:

@@ -43,14 +43,24 @@ def _experiment_join(trace_column: str) -> str:
     )
 
 
-JOINS: Final[Mapping[Join, str]] = MappingProxyType(
+def join_sql(join: Join, of_traces: str = "") -> str:
+    """Return a join; ``of_traces`` are further conditions of the joined traces.
+
+    With such conditions, rows of other traces are left out.
+    """
+    if join != "traces":
+        return _JOINS[join]
+    kind = "SEMI LEFT" if of_traces else "ANY LEFT"
+    return (
+        f"{kind} JOIN (\n  SELECT id AS t_id, name AS t_name, user_id AS t_user_id,"
+        " session_id AS t_session_id,\n    release AS t_release, version AS t_version,"
+        " tags AS t_tags\n"
+        f"  FROM traces FINAL\n  WHERE {OF_PROJECT}{of_traces}\n) AS t ON trace_id = t_id"
+    )
+
+
+_JOINS: Final[Mapping[Join, str]] = MappingProxyType(
     {
-        "traces": (
-            "ANY LEFT JOIN (\n  SELECT id AS t_id, name AS t_name, user_id AS t_user_id,"
-            " session_id AS t_session_id,\n    release AS t_release, version AS t_version,"
-            " tags AS t_tags\n"
-            f"  FROM traces FINAL\n  WHERE {OF_PROJECT}\n) AS t ON trace_id = t_id"
-        ),
         "summaries": (
             "ANY LEFT JOIN (\n  SELECT id AS s_trace, arrayJoin(arrayZip(mapKeys(summaries),"
             " mapValues(summaries))) AS s_pair,\n    s_pair.1 AS s_id, s_pair.2 AS s_counted\n"

@@ -62,7 +62,7 @@ class QueryMeta(_Meta, kw_only=True):
     """All events that were accepted before this time are included; null if it is unknown."""
     sources: list[str]
     """``stream`` (windows of ten seconds), ``rollup``, and the volumes of rows, ``hot`` and
-    ``cold``."""
+    ``cold``. Rows have ``rollup`` too if spend found the groups of the page."""
     rows_read: int
     """Rows that the store read, rounded up to multiples of 8,192."""
     bytes_read: int

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from query_api.store.conditions import Condition, conditions_sql, needs_full_texts
-from query_api.store.joins import JOINS, Join
+from query_api.store.joins import Join, join_sql
 from query_api.store.levels import SKETCH_ROWS_MAX, Levels, level_rows_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 from query_api.store.steps import Runs, step_start_sql
@@ -100,6 +100,8 @@ class Aggregate(StoreQuery):
     after: After | None = None
     of_page: Aggregate | None = None
     """A query with the same dimensions; only its groups are selected."""
+    of_traces: tuple[Condition, ...] = ()
+    """Conditions on the columns of joined traces; observations of other traces are left out."""
 
     def block_rows(self) -> int:
         return 0 if self.rolled is None else SKETCH_ROWS_MAX
@@ -193,7 +195,8 @@ class Aggregate(StoreQuery):
             )
         table = self.table
         time = TIME_OF[self.source]
-        joins = "".join(f"\n{JOINS[each]}" for each in self.joins)
+        of_traces = conditions_sql(self.of_traces, binder)
+        joins = "".join(f"\n{join_sql(each, of_traces)}" for each in self.joins)
         if self.source in {"windows", "spend"}:
             bounds = [
                 f"toDateTime({binder.bind(at_us // 1_000_000, 'Int64')}, 'UTC')"

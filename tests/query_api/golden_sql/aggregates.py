@@ -1,5 +1,6 @@
 """The SQL of queries of aggregates."""
 
+from query_api.store.conditions import Column, Condition, Kind
 from query_api.store.levels import Levels
 from query_api.store.queries.aggregates import (
     After,
@@ -9,7 +10,7 @@ from query_api.store.queries.aggregates import (
     Rolled,
 )
 from query_api.store.steps import Runs
-from tests.query_api.golden_sql.example import Example, of_trace
+from tests.query_api.golden_sql.example import NASTY, Example, of_trace
 
 AGGREGATES: list[Example] = [
     (
@@ -33,6 +34,29 @@ AGGREGATES: list[Example] = [
         LIMIT {p4:UInt32}
         """,
         {"project_id": "acme", "p1": 1, "p2": 2, "p3": "u1", "p4": 5},
+    ),
+    (
+        Aggregate("acme", "observations", 1, 2, ("t_user_id",), ("count(1)",), None, ("traces",),
+            (), (("m0", True),), 5,
+            of_traces=(Condition(Column("user_id", Kind.TEXT), "in", ("u1", NASTY)),)),
+        """
+        SELECT t_user_id AS d0, count(1) AS m0
+        FROM observations_slim FINAL
+        SEMI LEFT JOIN (
+          SELECT id AS t_id, name AS t_name, user_id AS t_user_id, session_id AS t_session_id,
+            release AS t_release, version AS t_version, tags AS t_tags
+          FROM traces FINAL
+          WHERE project_id = {project_id:String}
+          AND user_id IN {p1:Array(String)}
+        ) AS t ON trace_id = t_id
+        WHERE project_id = {project_id:String}
+          AND start_time >= fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
+          AND start_time < fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
+        GROUP BY d0
+        ORDER BY m0 DESC, d0
+        LIMIT {p4:UInt32}
+        """,
+        {"project_id": "acme", "p1": ["u1", NASTY], "p2": 1, "p3": 2, "p4": 5},
     ),
     (
         Aggregate("acme", "windows", 0, 10**7, ("model",), ("sum(total_cost)",),

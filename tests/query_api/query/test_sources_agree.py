@@ -13,7 +13,7 @@ import pytest
 
 from clickhouse.rows import SpendRow, WindowRow
 from query_api.langfuse import metrics
-from query_api.query import planned_query
+from query_api.query import answers, planned_query
 from query_api.query.native_fields import DIMENSIONS
 from query_api.query.sources import Choice, choice_of
 from streams.core.rollups.fold import ProjectFold, first_checkpoint
@@ -171,6 +171,41 @@ async def test_spend_has_the_costs_of_observations(
         _same(found["data"], expected["data"])
         seen += sum(Decimal(row["values"]["cost_usd"]) for row in found["data"])
     assert seen > 0
+
+
+async def test_pages_of_groups_are_the_same_if_spend_finds_the_groups(
+    stored: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def as_planned(_reader: Any, planned: Any, _statistics: Any) -> Any:
+        return planned
+
+    random = Random(8)
+    ranked = 0
+    for _ in range(25):
+        groups = ["user_id", *random.sample(SPEND_GROUPS[1:], random.randrange(3))]
+        body = {
+            **_random_query(random), "group_by": groups, "limit": random.randrange(1, 4),
+            "measures": ["latency_ms.avg", "cost_usd", "count"],
+            "order_by": random.choice(("", "-")) + random.choice(("cost_usd", "count", "user_id")),
+        }  # fmt: skip
+        body.pop("step", None)
+        for _ in range(3):
+            found = (await _query(stored, body)()).json()
+            with monkeypatch.context() as patched:
+                patched.setattr(answers, "with_groups_of_page", as_planned)
+                expected = (await _query(stored, body)()).json()
+            for row in expected["data"]:
+                for values in filter(None, (row["values"], row.get("previous"))):
+                    mean = values["latency_ms.avg"]
+                    values["latency_ms.avg"] = mean and pytest.approx(mean)
+            assert found["data"] == expected["data"]
+            assert found["meta"]["cursor"] == expected["meta"]["cursor"]
+            assert "rollup" not in expected["meta"]["sources"]
+            ranked += found["meta"]["sources"] == ["rollup", *expected["meta"]["sources"]]
+            if not found["meta"]["has_more"]:
+                break
+            body["cursor"] = found["meta"]["cursor"]
+    assert ranked > 10
 
 
 async def test_the_metrics_of_langfuse_have_the_same_numbers_from_both(
