@@ -58,6 +58,9 @@ class AlertingSettings(BaseSettings):
     limit, the period is read again later."""
     budget_retry_s: float = Field(1.0, gt=0)
     """Pause before stored spend is read again, if the store did not answer."""
+    budget_usual_retry_s: float = Field(60.0, gt=0)
+    """Pause before the usual spend of a budget is read again, if the store did not answer. Until
+    then, its forecast is linear."""
     checkpoint_interval_s: float = Field(3_600.0, gt=0)
     """Interval of writing a checkpoint while a partition is idle."""
     rule_groups_max: int = Field(10_000, ge=1)

@@ -51,7 +51,8 @@ class BudgetBook:
         self._settings = context.settings
         self._correction_delay_us = int(context.settings.budget_correction_delay_s * SECOND_US)
         self._budgets: dict[str, Budget] = {}
-        self._limits = LimitSet(context.tiers.tier_of, self._send)
+        retry_s = context.settings.budget_usual_retry_s
+        self._limits = LimitSet(context.tiers.tier_of, self._send, retry_s)
         self._meters = self._limits.meters
         self.usual = self._limits.usual
         self._dirty_limits: dict[tuple[str, str], None] = {}

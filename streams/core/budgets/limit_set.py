@@ -24,18 +24,20 @@ class LimitSet:
     Attributes:
         tier_of: returns the tier that a project's user is mapped to.
         send: sends an alert.
+        usual_retry_s: pause after usual spend could not be read.
         is_partial: whether events wait, which all sums may lack; None if that is not known yet.
     """
 
     tier_of: Callable[[str, str], str]
     send: Callable[[Alert], None]
+    usual_retry_s: float
     meters: SpendMeters = field(default_factory=SpendMeters)
     usual: UsualSpend = field(init=False)
     is_partial: bool | None = None
     _of_budget: dict[str, dict[str, LimitGroups]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.usual = UsualSpend(lambda: (limit.rule.budget for limit in self))
+        self.usual = UsualSpend(lambda: (limit.rule.budget for limit in self), self.usual_retry_s)
 
     def __iter__(self) -> Iterator[LimitGroups]:
         for limits in self._of_budget.values():

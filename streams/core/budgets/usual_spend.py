@@ -10,8 +10,6 @@ from producers.budgets.forecast import LINEAR, Forecaster, forecaster_of, histor
 from producers.control.kinds.budget import Budget
 
 HOUR_OF_WEEK: Final = "hour_of_week"
-RETRY_S: Final = 60
-"""Pause after a failed reading; until then, forecasts are linear."""
 
 
 class UsualQuery(NamedTuple):
@@ -28,16 +26,22 @@ class UsualQuery(NamedTuple):
 class _Usual(NamedTuple):
     scope: Mapping[str, str]
     to_s: int
-    retry_s: int
+    retry_s: float
     """Time from which a failed reading is repeated; 0 if it succeeded."""
     forecaster: Forecaster
 
 
 @dataclass(slots=True)
 class UsualSpend:
-    """The forecasts of a partition's budgets that depend on usual spend."""
+    """The forecasts of a partition's budgets that depend on usual spend.
+
+    Attributes:
+        budgets: returns the budgets.
+        retry_s: pause after a failed reading; until then, forecasts are linear.
+    """
 
     budgets: Callable[[], Iterable[Budget]]
+    retry_s: float
     _known: dict[str, _Usual] = field(default_factory=dict)
     _new: set[str] = field(default_factory=set)
     """Budgets that are forecast in another way since the last call of ``take_new``."""
@@ -83,7 +87,7 @@ class UsualSpend:
             or known.forecaster.method != forecaster.method
         ):
             self._new.add(query.budget_id)
-        retry_s = query.asked_s + RETRY_S if usual_pico is None else 0
+        retry_s = query.asked_s + self.retry_s if usual_pico is None else 0
         self._known[query.budget_id] = _Usual(query.scope, query.to_s, retry_s, forecaster)
 
     def take_new(self) -> set[str]:
