@@ -234,9 +234,7 @@ def _check_change(context: AppContext) -> Callable[[ChannelChange, Channel], Awa
         kind = type_of(held.type)
         for name in ("type", "events"):
             if name in (body.model_extra or {}):
-                raise BadRequestError(
-                    f"{name}: cannot be changed; create another channel", field=name
-                )
+                raise _fixed(name)
         changed = _changed(held, body)
         await addresses.check(kind, parsed(kind, changed.settings))
         _check_templates(context, changed.title_template, changed.text_template)
@@ -250,6 +248,32 @@ def _changed(channel: Channel, body: ChannelChange) -> Channel:
     if channel.disabled and body.disabled is False:
         given["enabled_us"] = now_us()
     return channel.model_copy(update={**given, "settings": channel.settings | extra})
+
+
+def _check_replacement(
+    context: AppContext,
+) -> Callable[[ChannelBody, Channel], Awaitable[None]]:
+    addresses = _Addresses(context)
+
+    async def check(body: ChannelBody, held: Channel) -> None:
+        if body.type != held.type:
+            raise _fixed("type")
+        if set(body.events) != set(held.events):
+            raise _fixed("events")
+        kind = type_of(held.type)
+        await addresses.check(kind, parsed(kind, body.model_extra or {}))
+        _check_templates(context, body.title_template, body.text_template)
+
+    return check
+
+
+def _fixed(name: str) -> BadRequestError:
+    return BadRequestError(f"{name}: cannot be changed; create another channel", field=name)
+
+
+def _replaced(channel: Channel, body: ChannelBody) -> Channel:
+    given = body.model_dump(include=_COMMON)
+    return channel.model_copy(update={**given, "settings": dict(body.model_extra or {})})
 
 
 def _add_requests(router: APIRouter, context: AppContext) -> None:
@@ -346,6 +370,8 @@ RESOURCE: Final = Resource(
     shown_type=ChannelOut,
     example=CHANNEL_EXAMPLE,
     change=Change(ChannelChange, _changed, check=_check_change),
+    replace=_replaced,
+    check_replacement=_check_replacement,
     about_create="A channel receives alerts through routes (`/v1/routes`), and alerts of its"
     f" `events` without one. The fields of the types are: {_fields_of_types()}. Secrets are not"
     " shown again.",

@@ -71,7 +71,12 @@ class Resource(Generic[RecordT, BodyT]):
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
     replace: Callable[[RecordT, BodyT], RecordT] | None = None
-    """Return the record that replaces another for ``PUT``; without it, there is no such route."""
+    """Return the record that replaces another for ``PUT``; without it, there is no such route.
+    What a body cannot state, such as a secret or ``disabled``, remains."""
+    check_replacement: (
+        Callable[[AppContext], Callable[[BodyT, RecordT], Awaitable[None]]] | None
+    ) = None
+    """Like ``Change.check``, for the body of a ``PUT``."""
     owner: Any = ProjectId
     """Type of the routes' argument for the owner of records: a project, or None."""
     group: str = ""
@@ -240,7 +245,8 @@ def _add_replace(
         methods=["PUT"],
         name=resource.route_name("replace"),
         summary=f"Replace {_with_article(resource)}",
-        description=f"Everything but the id and `created_at` is replaced. {IF_MATCH}",
+        description="Fields that are not given get their defaults. The id, `created_at` and what a"
+        f" body cannot state, such as `disabled`, remain. {IF_MATCH}",
         responses={200: _documented(context, resource)},
     )
 

@@ -33,6 +33,8 @@ class Records(Generic[RecordT, BodyT]):
         self._make = resource.create(context)
         change = resource.change
         self._check = None if change is None or change.check is None else change.check(context)
+        check = resource.check_replacement
+        self._check_replacement = None if check is None else check(context)
         record = resource.record
         setting = resource.limit_setting or limit_setting(record)
         limit = getattr(context.settings, setting, record.per_project_max)
@@ -105,6 +107,8 @@ class Records(Generic[RecordT, BodyT]):
         replace, held = self._resource.replace, self.find(owner, record_id)
         if replace is None:
             raise NotFoundError(f"records of the kind {held.kind} cannot be replaced")
+        if self._check_replacement is not None:
+            await self._check_replacement(body, held)
         return await self._write(held, if_match, lambda found: _by(author, replace(found, body)))
 
     async def delete(

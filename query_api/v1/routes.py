@@ -185,14 +185,16 @@ def _fields(body: Body) -> dict[str, Any]:
     return fields
 
 
-def _check_change(context: AppContext) -> Callable[[RouteChange, Route], Awaitable[None]]:
-    async def check(body: RouteChange, held: Route) -> None:
+def _check_change(
+    context: AppContext,
+) -> Callable[[RouteBody | RouteChange, Route], Awaitable[None]]:
+    async def check(body: RouteBody | RouteChange, held: Route) -> None:
         _require_known(context, held.project_id, body.events or [], body.channel_ids or [])
 
     return check
 
 
-def _changed(route: Route, body: RouteChange) -> Route:
+def _changed(route: Route, body: RouteBody | RouteChange) -> Route:
     return route.changed(_fields(body), now_us())
 
 
@@ -223,6 +225,8 @@ RESOURCE: Final = Resource(
     shown_type=RouteOut,
     example=ROUTE_EXAMPLE,
     change=Change(RouteChange, _changed, check=_check_change),
+    replace=_changed,
+    check_replacement=_check_change,
     about_create="An alert is sent to the channels of every route whose conditions it meets, in"
     " messages per group, as Alertmanager does. Only alerts from now on are sent.",
 )

@@ -91,6 +91,19 @@ def _changed(silence: Silence, change: SilenceChange) -> Silence:
     return silence.model_copy(update=fields)
 
 
+def _replaced(silence: Silence, body: SilenceBody) -> Silence:
+    starts_us = silence.starts_us if body.starts_at is None else body.starts_at
+    fields = {
+        "matchers": tuple(each.as_record() for each in body.matchers),
+        "author": body.author,
+        "reason": body.reason,
+        "starts_us": starts_us,
+        "ends_us": _ends_us(body, starts_us, now_us()),
+        "recurring": None if body.recurring is None else body.recurring.as_record(),
+    }
+    return silence.model_copy(update=fields)
+
+
 def _expired(silence: Silence, at_us: int) -> Silence:
     """Return a silence that has ended; one that has already ended is unchanged."""
     if silence.ends_us is not None and silence.ends_us <= at_us:
@@ -167,6 +180,7 @@ RESOURCE: Final[Resource[Any, Any]] = Resource(
     shown_type=SilenceOut,
     example=SILENCE_EXAMPLE,
     change=Change(SilenceChange, _changed),
+    replace=_replaced,
     about_create="Matching alerts are evaluated and recorded, but not delivered.",
     about_created="The new silence.",
     routes=(_add_expire,),

@@ -158,10 +158,12 @@ def require_known_events(events: list[str], event_types: EventTypes) -> None:
             )
 
 
-def _check_change(context: AppContext) -> Callable[[WebhookChange, Webhook], Awaitable[None]]:
+def _check_change(
+    context: AppContext,
+) -> Callable[[WebhookBody | WebhookChange, Webhook], Awaitable[None]]:
     check_url = url_check(context)
 
-    async def check(body: WebhookChange, _held: Webhook) -> None:
+    async def check(body: WebhookBody | WebhookChange, _held: Webhook) -> None:
         require_known_events(body.events or [], context.event_types)
         if body.url is not None:
             await check_url(body.url)
@@ -169,7 +171,7 @@ def _check_change(context: AppContext) -> Callable[[WebhookChange, Webhook], Awa
     return check
 
 
-def _changed(webhook: Webhook, body: WebhookChange) -> Webhook:
+def _changed(webhook: Webhook, body: WebhookBody | WebhookChange) -> Webhook:
     given = body.model_dump(exclude_none=True, exclude={"events"})
     changed = webhook.model_copy(update=given)
     return changed if body.events is None else changed.with_events(body.events, now_us())
@@ -314,6 +316,8 @@ RESOURCE: Final = Resource(
     created_type=WebhookCreated,
     created_example=WEBHOOK_CREATED_EXAMPLE,
     change=Change(WebhookChange, _changed, check=_check_change),
+    replace=_changed,
+    check_replacement=_check_change,
     about_create="Deliveries follow Standard Webhooks, with the headers `webhook-id`,"
     " `webhook-timestamp` and `webhook-signature`. An event is delivered at least once; repeated"
     " deliveries have the same `webhook-id`.",
