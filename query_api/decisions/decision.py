@@ -9,7 +9,7 @@ import msgspec
 
 from producers.budgets.groups import group_text, limit_of_group
 from producers.control.kinds.budget import USER
-from producers.control.periods import FOREVER_US
+from producers.control.periods import FOREVER_US, period_bounds
 from producers.money import usd_text
 from query_api.decisions.call import Call
 from query_api.decisions.rules import LimitRule
@@ -118,7 +118,7 @@ def decide(
         staleness_s=None if as_of_us is None else max(0.0, round((now_us - as_of_us) / 1e6, 3)),
     )
     if tightest is not None:
-        _describe(decision, tightest)
+        _describe(decision, tightest, now_us)
     return decision
 
 
@@ -167,15 +167,17 @@ def _outcome(tightest: _AppliedLimit | None, estimated_pico: int) -> tuple[Reaso
     return "within_limit", f"{name}: {remaining} USD remain"
 
 
-def _describe(decision: Decision, tightest: _AppliedLimit) -> None:
+def _describe(decision: Decision, tightest: _AppliedLimit, now_us: int) -> None:
     rule = tightest.rule
+    budget, period = rule.budget, rule.limit.period
     decision.remaining_usd = usd_text(tightest.remaining_pico)
-    decision.budget_id = rule.budget.id
-    decision.budget_name = rule.budget.name
+    decision.budget_id = budget.id
+    decision.budget_name = budget.name
     decision.limit_name = rule.limit.name or None
     decision.limit_usd = usd_text(tightest.limit_pico)
     decision.spent_usd = usd_text(tightest.spent_pico)
     decision.group = tightest.group
     decision.tier = tightest.tier or None
-    if 0 < tightest.end_us < FOREVER_US:
-        decision.period_end = iso(tightest.end_us)
+    end_us = tightest.end_us or period_bounds(period, budget.time_zone, now_us)[1]
+    if end_us < FOREVER_US:
+        decision.period_end = iso(end_us)

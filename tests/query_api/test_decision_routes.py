@@ -13,6 +13,7 @@ from producers.control.keys import new_api_key
 from producers.control.kinds.budget import Budget
 from producers.control.periods import period_bounds
 from query_api.settings import QuerySettings
+from query_api.times import iso
 from tests.query_api.counting import reached
 from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, make_api
 from tracemill.clock import now_us
@@ -211,6 +212,14 @@ async def test_changes_of_budgets_are_in_effect_at_once(api: Api) -> None:
     assert (await asked(api))["allow"]
     await api.control.delete("budget", "b")
     assert (await asked(api))["reason"] == "no_budget"
+
+
+async def test_the_end_of_the_period_is_known_before_anything_was_spent(api: Api) -> None:
+    budget(api, "b", time_zone="Asia/Tokyo")
+    before_us = now_us()
+    decision = await asked(api)
+    ends = {iso(period_bounds("day", "Asia/Tokyo", at_us)[1]) for at_us in (before_us, now_us())}
+    assert decision["period_end"] in ends
 
 
 async def test_budgets_with_incomplete_spend_are_named(api: Api) -> None:

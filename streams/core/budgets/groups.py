@@ -58,6 +58,9 @@ class LimitGroups:
     send: Callable[[Alert], None]
     forecaster: Callable[[Budget], Forecaster | None] = lambda _: LINEAR
     """Returns how a budget is forecast; None: that is not known yet."""
+    reported_from_us: int = 0
+    """Creation of the budget: periods that ended before are not reported, because an import of old
+    data would otherwise send alerts about each of its days."""
     flags: dict[int, dict[Group, GroupFlags]] = field(default_factory=dict)
     dirty: dict[int, set[Group]] = field(default_factory=dict)
     below: dict[tuple[int, Group, str], Below] = field(default_factory=dict)
@@ -204,16 +207,21 @@ class LimitGroups:
             if share not in flags.crossed:
                 sequence = flags.counts.get(share, 0)
                 flags.counts[share] = sequence + 1
-                self.send(notices.crossed(subject, share, sequence))
+                self._report(subject, notices.crossed(subject, share, sequence))
         for share, each in gone.items():
             del self.below[subject.start_us, subject.group, share]
             is_defined = share in self.rule.budget.thresholds
             if is_defined and (each.is_lowered or not self.meter.rolling_us):
                 sequence = flags.counts.get(share, 1) - 1
-                self.send(notices.corrected(subject, share, sequence, each.before_pico))
+                alert = notices.corrected(subject, share, sequence, each.before_pico)
+                self._report(subject, alert)
         is_changed = crossed != flags.crossed
         flags.crossed = crossed
         return is_changed
+
+    def _report(self, subject: Subject, alert: Alert) -> None:
+        if subject.end_us > self.reported_from_us:
+            self.send(alert)
 
     def _change_below(self, subject: Subject, share: str, change: Below) -> Below:
         """Return the change since which the spend is below a threshold; ``change`` is the last."""
@@ -273,6 +281,8 @@ class LimitGroups:
         period_us = self.meter.rolling_us or subject.end_us - subject.start_us
         if subject.end_us == FOREVER_US and not self.meter.rolling_us:
             return  # without an end, there is no allowed rate
+        if subject.now_us >= subject.end_us:
+            return  # late events are no spend of now
         now_s = subject.now_us // SECOND_US
         recent = self.recent.setdefault(subject.group, RecentSpend())
         recent.add(added_pico, now_s, burn.slow_s)

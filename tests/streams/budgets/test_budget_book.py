@@ -328,6 +328,14 @@ def test_a_burn_rate_is_reported_when_both_windows_are_too_fast() -> None:
     assert running.add(spend(USD), now_us=NOON_US + 61_000_000) == []
 
 
+def test_late_events_of_an_ended_period_are_no_burn_rate() -> None:
+    burn = BurnRate(fast_s=300, slow_s=3600, factor="10")
+    running = Running(budget(burn_rate=burn, limit_pico=240 * USD, created_us=NOON_US - DAY_US))
+    running.settle()
+    late = running.add(spend(200 * USD, NOON_S - 86_400), now_us=NOON_US + 1)
+    assert "budget.burn_rate" not in {event for event, _ in events(late)}
+
+
 def test_old_periods_are_forgotten_and_read_again() -> None:
     running = Running(budget(), budget_periods_keep_days=1)
     running.settle()
