@@ -73,7 +73,7 @@ BODIES_WITH_IDS: dict[str, Any] = {
     "/v1/webhooks/{webhook_id}/rotate-secret": {"overlap_s": 60},
     "/v1/channels/{channel_id}": {"name": THEIRS},
     "/v1/channels/{channel_id}/preview": {"text_template": THEIRS},
-    "/v1/routes/{route_id}": {"name": THEIRS},
+    "/v1/routes/{route_id}": {"name": THEIRS, "channel_ids": [THEIRS]},
     "/api/public/v2/prompts/{name}/versions/{version}": {"newLabels": ["a"]},
     "/v1/prompts/{name}/split": {"weights": {"a": 1}},
     "/v1/webhooks/{webhook_id}/redeliver": {"since": "2026-11-21T00:00:00Z"},
@@ -198,6 +198,8 @@ async def asked(api: Api, method: str, path: str, value: str) -> httpx.Response:
     ]
     created_at = path.partition("/{")[0] if method in ("put", "patch") else path
     given = BODIES_WITH_IDS.get(path, BODIES.get(created_at, {"id": THEIRS}))
+    if method == "put":  # a whole record
+        given = BODIES.get(created_at, given)
     body = json.loads(json.dumps(given).replace(THEIRS, value))
     content: dict[str, Any] = {} if method in ("get", "delete") else {"json": body}
     if path in NEEDED:

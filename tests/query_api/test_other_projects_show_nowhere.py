@@ -53,6 +53,7 @@ NOW_US = NOON_US + 600 * 10**6
 """What the clock shows; the project's last event is too old for `failIfNoRecentEvents`."""
 MORE_BODIES: dict[str, Any] = {
     **BODIES,
+    "patch /v1/silences/{silence_id}": {"ends_at": "2200-01-02T00:00:00Z"},
     "/api/public/models": {
         "modelName": "m", "matchPattern": "m", "unit": "TOKENS", "inputPrice": 1e-6,
     },
@@ -318,7 +319,8 @@ async def ask_everything(api: Installation) -> dict[tuple[str, str], set[int]]:
             bodies[path] = {"name": "r", "channel_ids": [created["/v1/channels"]]}
         if method in ("post", "put", "patch"):
             at = path.partition("/{")[0] if method == "put" else path
-            content["json"] = bodies.get(path, bodies.get(at, examples.body(method, path)))
+            body = bodies.get(path, bodies.get(at, examples.body(method, path)))
+            content["json"] = bodies.get(f"{method} {path}", body)
         first = await api.ask(method, filled(path), **content)
         answered[method, path].add(first.status_code)
         if method == "post" and first.status_code in (200, 201):
