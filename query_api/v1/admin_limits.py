@@ -138,17 +138,21 @@ def admin_limits_router(context: AppContext) -> APIRouter:
 
 
 def _response(context: AppContext, project_id: str) -> Response:
+    response = json_response(limits_of(context, project_id))
+    with_etag(response, context.control.view[Limits].get(project_id))
+    return response
+
+
+def limits_of(context: AppContext, project_id: str) -> LimitsOut:
+    """Return the limits of a project, and what was used of its quotas."""
     own = context.control.view[Limits].get(project_id)
     in_force = effective_limits(own, context.limits)
     names = OwnLimitsOut.__struct_fields__
-    shown = LimitsOut(
+    return LimitsOut(
         own=OwnLimitsOut(**{name: getattr(own, name, None) for name in names}),
         in_force=LimitsInForceOut(**in_force._asdict()),
         used=_used(context, project_id, in_force) if in_force.has_quota else None,
     )
-    response = json_response(shown)
-    with_etag(response, own)
-    return response
 
 
 def _used(context: AppContext, project_id: str, limits: EffectiveLimits) -> QuotaUseOut:

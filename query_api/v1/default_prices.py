@@ -104,23 +104,32 @@ def default_prices_router(context: AppContext) -> APIRouter:
         the installation over a shipped one. Of several such prices, the one with the most specific
         pattern applies, then the one with the latest `effective_from` that is not after the call.
         """
-        records = context.control.view.in_project(Price, None).values()
-        after = (False, "")
-        if parameters.cursor is not None:
-            position = cursors.decode(parameters.cursor, _Position)
-            after = position.is_shipped, position.id
-        page: list[DefaultPriceOut] = []
-        for shown in _sorted_prices(records, context.default_prices, parameters.model, after):
-            if len(page) == parameters.limit:
-                last = page[-1]
-                cursor = cursors.encode(_Position(last.origin == "shipped", last.id))
-                return json_response(
-                    DefaultPricesPage(page, NativeMeta(has_more=True, cursor=cursor))
-                )
-            page.append(shown)
-        return json_response(DefaultPricesPage(page, NativeMeta(has_more=False, cursor=None)))
+        return json_response(read_default_prices(context, parameters))
 
     return router
+
+
+def read_default_prices(
+    context: AppContext, parameters: DefaultPriceParameters
+) -> DefaultPricesPage:
+    """Return a page of default prices.
+
+    Raises:
+        BadRequestError: the cursor is invalid.
+    """
+    records = context.control.view.in_project(Price, None).values()
+    after = (False, "")
+    if parameters.cursor is not None:
+        position = cursors.decode(parameters.cursor, _Position)
+        after = position.is_shipped, position.id
+    page: list[DefaultPriceOut] = []
+    for shown in _sorted_prices(records, context.default_prices, parameters.model, after):
+        if len(page) == parameters.limit:
+            last = page[-1]
+            cursor = cursors.encode(_Position(last.origin == "shipped", last.id))
+            return DefaultPricesPage(page, NativeMeta(has_more=True, cursor=cursor))
+        page.append(shown)
+    return DefaultPricesPage(page, NativeMeta(has_more=False, cursor=None))
 
 
 def shipped_prices(shipped: DefaultPriceList, model: str | None) -> Iterator[DefaultPriceOut]:

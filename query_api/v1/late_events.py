@@ -93,7 +93,6 @@ class _Row(msgspec.Struct):
 def late_events_router(context: AppContext) -> APIRouter:
     """Return the route."""
     router = native_router("windows")
-    late_after_h = context.settings.late_after_h
 
     @router.get(
         "/v1/late-events",
@@ -113,25 +112,36 @@ def late_events_router(context: AppContext) -> APIRouter:
         evaluate the time in which they began. Events with a time more than ten years ago, or more
         than a day in the future, are refused instead (`/v1/dead-letters`).
         """
-        from_us, to_us = parameters.range_us(now_us())
-        query = FindLateEvents(
-            project_id,
-            from_us,
-            to_us,
-            late_after_h * HOUR_US // 1_000,
-            parameters.limit + 1,
-            parameters.position(),
-        )
-        rows = await context.reader.rows(query, _Row)
-        page, meta = keyset_page(rows, parameters.limit, lambda row: (row.start_us, row.id))
-        return json_response(
-            LateEventList(
-                [_shown(row) for row in page],
-                LateEventsMeta(iso(from_us), iso(to_us), late_after_h, meta.has_more, meta.cursor),
-            )
-        )
+        return json_response(await read_late_events(context, project_id, parameters))
 
     return router
+
+
+async def read_late_events(
+    context: AppContext, project_id: str, parameters: LateEventParameters
+) -> LateEventList:
+    """Read a page of observations that were received late.
+
+    Raises:
+        BadRequestError: a parameter is invalid.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    late_after_h = context.settings.late_after_h
+    from_us, to_us = parameters.range_us(now_us())
+    query = FindLateEvents(
+        project_id,
+        from_us,
+        to_us,
+        late_after_h * HOUR_US // 1_000,
+        parameters.limit + 1,
+        parameters.position(),
+    )
+    rows = await context.reader.rows(query, _Row)
+    page, meta = keyset_page(rows, parameters.limit, lambda row: (row.start_us, row.id))
+    return LateEventList(
+        [_shown(row) for row in page],
+        LateEventsMeta(iso(from_us), iso(to_us), late_after_h, meta.has_more, meta.cursor),
+    )
 
 
 def _shown(row: _Row) -> LateEvent:

@@ -134,7 +134,7 @@ def tiers_router(context: AppContext) -> APIRouter:
         project_id: ProjectId, parameters: Annotated[TierParameters, Query()]
     ) -> Response:
         users = context.tiers.book.in_project(project_id)
-        return json_response(await _page(users, parameters))
+        return json_response(await page_of_tiers(users, parameters))
 
     @router.put(
         _TIERS,
@@ -186,7 +186,7 @@ def _found(context: AppContext, project_id: str, user_id: str) -> str:
     return tier
 
 
-async def _page(users: Mapping[str, str], parameters: TierParameters) -> UserTierList:
+async def page_of_tiers(users: Mapping[str, str], parameters: TierParameters) -> UserTierList:
     """Return the next users in the order of their ids.
 
     There is no index by id, because pages are rarely requested and it would take memory in

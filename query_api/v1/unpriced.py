@@ -111,26 +111,38 @@ def unpriced_router(context: AppContext) -> APIRouter:
 
         To add a price for a model, use `POST /v1/prices`. It applies to calls that arrive later.
         """
-        from_us, to_us, below = _range_of(parameters, now_us())
-        query = FindUnpriced(project_id, from_us, to_us, parameters.limit + 1, below)
-        rows = await context.reader.rows(query, _Row)
-        page, cursor = rows[: parameters.limit], None
-        if len(rows) > len(page):
-            last = page[-1]
-            cursor = cursors.encode(_Position(from_us, to_us, last.observations, last.model))
-        view = context.control.view
-        prices = [
-            *view.in_project(Price, project_id).values(),
-            *view.in_project(Price, None).values(),
-        ]
-        at_us = now_us()
-        names = [row.model for row in page]
-        found = context.explainer.price_ids(prices, project_id, names, at_us)
-        meta = UnpricedMeta(iso(from_us), iso(to_us), cursor is not None, cursor)
-        data = [_shown(row, price) for row, price in zip(page, found, strict=True)]
-        return json_response(UnpricedPage(data, meta))
+        return json_response(await read_unpriced(context, project_id, parameters))
 
     return router
+
+
+async def read_unpriced(
+    context: AppContext, project_id: str, parameters: UnpricedParameters
+) -> UnpricedPage:
+    """Read a page of models with usage that has no price.
+
+    Raises:
+        BadRequestError: a parameter is invalid.
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    from_us, to_us, below = _range_of(parameters, now_us())
+    query = FindUnpriced(project_id, from_us, to_us, parameters.limit + 1, below)
+    rows = await context.reader.rows(query, _Row)
+    page, cursor = rows[: parameters.limit], None
+    if len(rows) > len(page):
+        last = page[-1]
+        cursor = cursors.encode(_Position(from_us, to_us, last.observations, last.model))
+    view = context.control.view
+    prices = [
+        *view.in_project(Price, project_id).values(),
+        *view.in_project(Price, None).values(),
+    ]
+    at_us = now_us()
+    names = [row.model for row in page]
+    found = context.explainer.price_ids(prices, project_id, names, at_us)
+    meta = UnpricedMeta(iso(from_us), iso(to_us), cursor is not None, cursor)
+    data = [_shown(row, price) for row, price in zip(page, found, strict=True)]
+    return UnpricedPage(data, meta)
 
 
 def _range_of(

@@ -1,0 +1,211 @@
+"""Prices, tiers of users, API keys and operations in the console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from clickhouse.rows import DeadLetterRow, ObservationRow
+from producers.control.keys import new_api_key
+from producers.control.kinds.api_key import ApiKey
+from producers.control.kinds.price import Price
+from streams.core.observations.versions import version_floor
+from tests.query_api.console.browser import HOME, SIGN_IN, browser, csrf_in, signed_in, text_of
+from tests.query_api.console.form_fields import faults_of, fields_of
+from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, observation, opened
+from tracemill.clock import now_us
+
+PRICES, TIERS, KEYS, OPERATIONS = (
+    f"{HOME}/{name}" for name in ("prices", "tiers", "keys", "operations")
+)
+MARKUP = "<script>alert(1)</script>"
+NOW_US = now_us()
+HOUR_US = 3_600_000_000
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def letter(number: int, **fields: str) -> DeadLetterRow:
+    given = {
+        "project_id": PROJECT, "stage": "gateway", "reason": "invalid", "detail": MARKUP,
+        "payload": f'{{"id": "{MARKUP}"}}',
+    }  # fmt: skip
+    return DeadLetterRow(id=f"l{number}", created_us=NOW_US - number, **(given | fields))
+
+
+@pytest.fixture(scope="module")
+def database(kept: Kept) -> str:
+    """A store with dead letters, a late observation, and calls of a model without a price."""
+    return kept(
+        [
+            *(letter(n) for n in range(30)),
+            letter(1, project_id=OTHER, detail="theirs"),
+            letter(99, stage="sink", detail="of the sink"),
+            ObservationRow(
+                project_id=PROJECT, trace_id="late", id="o1", start_us=NOW_US - 50 * HOUR_US,
+                name=MARKUP, row_version=version_floor(NOW_US),
+            ),
+            observation(
+                "t", "o2", NOW_US - HOUR_US, model=MARKUP, usage={"input": 10, "total": 10},
+                cost_source="unpriced", row_version=version_floor(NOW_US - HOUR_US),
+            ),
+        ]
+    )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
+    async with opened(clickhouse_url, database) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with signed_in(api) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def admin(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    key = new_api_key(
+        key_id="administers", project_id=PROJECT, public_key="pk-admin", secret="sk-admin",
+        created_us=NOON_US, scopes=("read", "admin"),
+    )  # fmt: skip
+    api.control.keep(key)
+    async with browser(api) as found:
+        keys = {"public_key": "pk-admin", "secret_key": "sk-admin"}
+        assert (await found.post(SIGN_IN, data=keys)).status_code == 303
+        yield found
+
+
+async def test_a_price_is_made_for_a_model_changed_and_deleted(
+    client: httpx.AsyncClient, api: Api
+) -> None:
+    form = fields_of((await client.get(f"{PRICES}/new?model=my.model%201")).text)
+    assert form["match"] == r"my\.model 1"
+    form |= {"usd_per_million": "input = 2.5\noutput = \ncached = 0.25"}
+    assert (await client.post(f"{PRICES}/new", data=form)).status_code == 303
+    (price,) = api.control.view.in_project(Price, PROJECT).values()
+    assert price.prices == {"input": 2_500_000, "cached": 250_000}
+    form |= {
+        "name": MARKUP, "effective_from": "2026-01-01T00:00:00Z",
+        "tiers": '[{"input_above": 200000, "usd_per_million": {"input": "5"}}]',
+    }  # fmt: skip
+    edit = f"{PRICES}/{price.id}/edit"
+    assert (await client.post(edit, data=form)).status_code == 303
+    (changed,) = api.control.view.in_project(Price, PROJECT).values()
+    page = await client.get(edit)
+    assert (await client.post(edit, data=fields_of(page.text))).status_code == 303
+    assert api.control.view.in_project(Price, PROJECT)[price.id] == changed
+    listed = await client.get(f"{PRICES}?model=gpt-4o")
+    assert "/prices/new?model=%3Cscript" in listed.text, "of the model without a price"
+    assert MARKUP not in listed.text + page.text
+    assert "1 tier" in text_of(listed.text)
+    assert "openai" in listed.text.lower()
+    for wrong, field in (
+        ({"match": "("}, "match"), ({"match": ""}, "match"),
+        ({"usd_per_million": "input"}, "usd_per_million"),
+        ({"usd_per_million": "input = much"}, "usd_per_million"),
+        ({"usd_per_million": ""}, "usd_per_million"), ({"effective_from": "now"}, "effective_from"),
+        ({"tiers": "["}, "tiers"), ({"tiers": '[{"usd_per_million": {}}]'}, "tiers"),
+    ):  # fmt: skip
+        refused = await client.post(f"{PRICES}/new", data=form | wrong)
+        assert refused.status_code == 422
+        assert {name for name, _ in faults_of(refused.text)} == {field}, wrong
+    await client.post(f"{PRICES}/{price.id}/delete", data=form)
+    assert not api.control.view.in_project(Price, PROJECT)
+
+
+async def test_tiers_are_set_listed_and_removed(client: httpx.AsyncClient) -> None:
+    csrf = {"csrf": csrf_in((await client.get(TIERS)).text)}
+    for user, tier in ((MARKUP, "pro"), ("grace", "free")):
+        given = csrf | {"user_id": user, "tier": tier}
+        assert (await client.post(f"{TIERS}/set", data=given)).status_code == 303
+    listed = await client.get(TIERS)
+    assert MARKUP not in listed.text
+    assert "grace" in listed.text
+    of_pro = await client.get(f"{TIERS}?tier=pro")
+    assert "grace" not in of_pro.text
+    assert "pro" in of_pro.text
+    await client.post(f"{TIERS}/set", data=csrf | {"user_id": "grace", "tier": ""})
+    assert "grace" not in (await client.get(TIERS)).text
+    refused = await client.post(f"{TIERS}/set", data=csrf | {"user_id": "", "tier": "x" * 200})
+    assert refused.status_code == 422
+    assert {name for name, _ in faults_of(refused.text)} == {"user_id", "tier"}
+    assert (await client.get(f"{TIERS}?cursor=x")).status_code == 400
+
+
+async def test_the_secret_of_a_key_is_shown_once(admin: httpx.AsyncClient, api: Api) -> None:
+    form = fields_of((await admin.get(f"{KEYS}/new")).text)
+    assert "scopes.read" in form
+    assert "scopes.admin" not in form
+    made = await admin.post(f"{KEYS}/new", data=form | {"note": MARKUP})
+    assert made.status_code == 201
+    public, secret = re.findall(r'class="secret">([^<]+)<', made.text)
+    async with browser(api) as another:
+        keys = {"public_key": public, "secret_key": secret}
+        assert (await another.post(SIGN_IN, data=keys)).status_code == 303
+    listed = await admin.get(KEYS)
+    assert secret not in listed.text
+    assert MARKUP not in listed.text
+    assert public in listed.text
+    keys_of_project = api.control.view.in_project(ApiKey, PROJECT).values()
+    (key,) = (each for each in keys_of_project if each.public_key == public)
+    rotated = await admin.post(f"{KEYS}/{key.id}/rotate", data=form | {"overlap_s": "0"})
+    assert re.findall(r'class="secret">([^<]+)<', rotated.text)[1] != secret
+    bad = await admin.post(f"{KEYS}/{key.id}/rotate", data=form | {"overlap_s": "5"})
+    assert bad.status_code == 400
+    assert (await admin.post(f"{KEYS}/{key.id}/revoke", data=form)).status_code == 303
+    assert public not in (await admin.get(KEYS)).text
+    assert (await admin.post(f"{KEYS}/{key.id}/revoke", data=form)).status_code == 404
+    for wrong, field in (
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"), ({"expires_at": "x"}, "expires_at"),
+        ({"note": "x" * 300}, "note"),
+    ):  # fmt: skip
+        refused = await admin.post(f"{KEYS}/new", data=form | wrong)
+        assert refused.status_code == 422
+        assert [name for name, _ in faults_of(refused.text)] == [field]
+    without = {name: each for name, each in form.items() if not name.startswith("scopes.")}
+    refused = await admin.post(f"{KEYS}/new", data=without)
+    assert [name for name, _ in faults_of(refused.text)] == ["scopes"]
+
+
+async def test_keys_of_another_project_are_neither_seen_nor_changed(
+    admin: httpx.AsyncClient, api: Api
+) -> None:
+    page = await admin.get(KEYS)
+    assert f"pk-{OTHER}" not in page.text
+    csrf = {"csrf": csrf_in(page.text)}
+    for action in ("rotate", "revoke"):
+        path = f"{KEYS}/key-{OTHER}/{action}"
+        assert (await admin.post(path, data=csrf | {"overlap_s": "0"})).status_code == 404
+    assert f"key-{OTHER}" in api.control.view[ApiKey]
+
+
+async def test_operations_show_the_pipeline_and_what_was_refused(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, api: Api
+) -> None:
+    page = await client.get(OPERATIONS)
+    assert MARKUP not in page.text
+    assert "theirs" not in page.text
+    assert "of the sink" not in page.text, "on the next page"
+    assert "/traces/late" in page.text
+    assert "Limits of this project" not in page.text
+    assert "Limits of this project" in (await admin.get(OPERATIONS)).text
+    following = re.findall(r'rel="next" href="([^"]+)"', page.text)[0].replace("&amp;", "&")
+    assert "of the sink" in (await client.get(f"{OPERATIONS}{following}")).text
+    of_sink = await client.get(f"{OPERATIONS}?stage=sink")
+    assert "of the sink" in of_sink.text
+    assert "invalid" in of_sink.text
+    api.missing["store"] = "a reason that names other projects"
+    try:
+        shown = await client.get(OPERATIONS)
+        assert "not ready" in text_of(shown.text)
+        assert "other projects" not in shown.text
+    finally:
+        api.missing.clear()
+    assert (await client.get(f"{OPERATIONS}?cursor=x")).status_code == 400
