@@ -9,6 +9,7 @@ import msgspec
 _raw: Final = msgspec.json.Decoder(msgspec.Raw)
 _text: Final = msgspec.json.Decoder(str)
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _FAILURES: Final = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 _NUMBER_START: Final = frozenset("-0123456789")
 _VALUE_START: Final = _NUMBER_START | frozenset("tfn{[")
@@ -66,6 +67,24 @@ def parameters(text: str, *, as_sent: bool = False) -> Shown | dict[str, msgspec
     if as_sent:
         return found
     return {key: _parameter(value) for key, value in found.items()}
+
+
+def parameter_texts(text: str) -> Shown | dict[str, msgspec.Raw]:
+    """Return model parameters as JavaScript shows them as texts: ``512``, and ``a,b`` of a list."""
+    try:
+        found = _object.decode(text)
+    except _FAILURES:
+        return shown(text)
+    return {key: msgspec.Raw(msgspec.json.encode(_text_of(value))) for key, value in found.items()}
+
+
+def _text_of(value: msgspec.Raw) -> str:
+    raw = bytes(value)
+    if raw[:1] == b'"':
+        return _text.decode(value)
+    if raw[:1] == b"[":
+        return ",".join(map(_text_of, _list.decode(value)))
+    return msgspec.json.format(raw, indent=-1).decode().removesuffix(".0")
 
 
 def _parameter(value: msgspec.Raw) -> msgspec.Raw:

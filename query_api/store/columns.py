@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from query_api.store.conditions import Column, Kind
+from query_api.store.rows import IS_ROOT
 
-_IS_ROOT = "(parent_id = '' OR app_root = 1)"
 _INPUT_TOKENS = "arraySum(mapValues(mapFilter((k, v) -> position(k, 'input') > 0, usage)))"
 _OUTPUT_TOKENS = "arraySum(mapValues(mapFilter((k, v) -> position(k, 'output') > 0, usage)))"
 _TOTAL_TOKENS = "if(mapContains(usage, 'total'), usage['total'], arraySum(mapValues(usage)))"
@@ -102,8 +102,8 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "level": _text("level"),
         "statusMessage": Column("status_message", Kind.TEXT, full_text=True),
         "version": _text("version"),
-        "isRootObservation": Column(_IS_ROOT, Kind.FLAG),
-        "positionInTrace": Column(_IS_ROOT, Kind.POSITION),
+        "isRootObservation": Column(IS_ROOT, Kind.FLAG),
+        "positionInTrace": Column(IS_ROOT, Kind.POSITION),
         "userId": _TRACE_USER,
         "sessionId": _TRACE_SESSION,
         "traceName": _TRACE_NAME,

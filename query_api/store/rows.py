@@ -163,6 +163,8 @@ OBSERVATION_IN_TREE: Final = (
     "service_tier",
     "app_root",
 )
+OBSERVATION_ROOTNESS: Final = ("parent_id", "app_root")
+IS_ROOT: Final = "(parent_id = '' OR app_root = 1)"
 OBSERVATION_METADATA: Final = ("metadata",)
 OBSERVATION_WHOLE: Final = (
     *OBSERVATION_NUMBERS,

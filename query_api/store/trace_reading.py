@@ -22,6 +22,7 @@ from query_api.store.reader import Reader
 from query_api.store.rows import (
     OBSERVATION_KEY,
     OBSERVATION_METADATA,
+    OBSERVATION_ROOTNESS,
     OBSERVATION_TEXTS,
     TRACE_WHOLE,
     StoredObservation,
@@ -154,7 +155,8 @@ async def fill_io_from_root_observation(
 ) -> None:
     """Fill empty input, output and metadata of traces from their root observations.
 
-    A trace that a client created by an event of its own has only what such events set.
+    A trace that a client created by an event of its own has only what such events set. An
+    observation whose parent is elsewhere, or has not arrived yet, gives its trace nothing.
 
     ``observations`` are those that were already read with their texts. ``columns`` select the texts
     of the others.
@@ -172,7 +174,7 @@ async def fill_io_from_root_observation(
         roots.update(await _roots_of(reader, unread, columns))
     for trace in incomplete:
         root = roots.get((trace.id, trace.root_observation_id))
-        if root is not None:
+        if root is not None and (not root.parent_id or root.app_root):
             trace.input = trace.input or root.input
             trace.output = trace.output or root.output
             trace.metadata = trace.metadata or root.metadata
@@ -193,7 +195,7 @@ async def _roots_of(
                 tuple(trace.root_observation_id for trace in missing),
                 from_us=bounds_us[0],
                 to_us=bounds_us[1],
-                columns=(*OBSERVATION_KEY, *columns),
+                columns=(*OBSERVATION_KEY, *OBSERVATION_ROOTNESS, *columns),
             )
             rows = await read_observations(reader, query)
             found.update(((row.trace_id, row.id), row) for row in rows)

@@ -94,3 +94,15 @@ async def test_model_parameters_of_python_2_and_javascript_3_are_as_they_were_se
     params = {"fields": "core,model"}
     (second,) = (await api.client.get("/api/public/v2/observations", params=params)).json()["data"]
     assert second["modelParameters"] == sent
+
+
+async def test_model_parameters_of_vercels_sdk_are_texts(api: Api) -> None:
+    sent = {"maxTokens": 512, "temperature": 1.0, "finishReason": ["stop"], "mode": "a"}
+    text = msgspec.json.encode(sent).decode()
+    found = await shown(api, model_parameters=text, scope_name="ai")
+    assert found["modelParameters"] == {
+        "maxTokens": "512",
+        "temperature": "1",
+        "finishReason": "stop",
+        "mode": "a",
+    }

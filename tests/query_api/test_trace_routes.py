@@ -1,5 +1,6 @@
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -354,3 +355,24 @@ async def test_a_trace_that_an_event_created_shows_no_texts_of_its_root_observat
         (await api.client.get("/api/public/traces")).json()["data"][0],
     ):
         assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("rootness", "inherits"),
+    [({}, True), ({"parent_id": "o9"}, False), ({"parent_id": "o9", "app_root": 1}, True)],
+    ids=["root", "orphan", "root of an application"],
+)
+async def test_a_trace_takes_texts_of_a_root_and_not_of_an_observation_whose_parent_is_elsewhere(
+    api: Api, rootness: dict[str, Any], inherits: bool
+) -> None:
+    await api.insert(
+        trace("t1", root_observation_id="o1", observation_count=1),
+        observation("t1", "o1", output="said", **rootness),
+    )
+    filtered = [{"type": "string", "column": "output", "operator": "contains", "value": "said"}]
+    params = {"filter": json.dumps(filtered)}
+    shown = "said" if inherits else None
+    assert (await api.client.get("/api/public/traces/t1")).json()["output"] == shown
+    assert (await api.client.get("/api/public/traces")).json()["data"][0]["output"] == shown
+    found = (await api.client.get("/api/public/traces", params=params)).json()["data"]
+    assert [each["id"] for each in found] == (["t1"] if inherits else [])

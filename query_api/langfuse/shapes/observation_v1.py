@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from producers.langfuse_sdk import INGESTION_SCOPES
-from query_api.json_texts import Shown, members, parameters, shown
+from query_api.json_texts import Shown, members, parameter_texts, parameters, shown
 from query_api.money import usd_number
 from query_api.store.rows import StoredObservation
 from query_api.times import SECOND_US, iso, iso_or_none
@@ -19,6 +21,8 @@ from query_api.usage import (
     usage_details,
     usage_role,
 )
+
+VERCEL_SCOPE: Final = "ai"
 
 
 class ObservationV1(msgspec.Struct, rename="camel", kw_only=True, gc=False):
@@ -140,7 +144,12 @@ def observation_v1(row: StoredObservation) -> ObservationV1:
 
 
 def shown_parameters(row: StoredObservation) -> Shown | dict[str, msgspec.Raw]:
-    """Return model parameters as the SDK expects that sent them: see ``parameters``."""
+    """Return model parameters as the SDK expects that sent them: see ``parameters``.
+
+    Langfuse shows those of Vercel's AI SDK as texts, except in versions that follow OpenTelemetry.
+    """
+    if row.scope_name == VERCEL_SCOPE:
+        return parameter_texts(row.model_parameters)
     return parameters(row.model_parameters, as_sent=row.scope_name in INGESTION_SCOPES)
 
 
