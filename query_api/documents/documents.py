@@ -87,6 +87,24 @@ class Documents:
         conditions = DocumentConditions(kind=kind.kind, parent=parent, status=status)
         return await self._reading.count(project_id, conditions)
 
+    async def matching(
+        self, kind: type[BodyT], project_id: str, conditions: DocumentConditions, limit: int
+    ) -> list[Document[BodyT]]:
+        """Return the newest documents that meet the conditions. Raises like ``get``."""
+        records, _ = await self._reading.page(project_id, conditions, 0, limit)
+        return [document_of(kind, each) for each in records]
+
+    async def children(
+        self, kind: type[BodyT], project_id: str, parents: Iterable[str]
+    ) -> dict[str, tuple[int, int]]:
+        """Return the number of documents of each parent, and the creation of the newest (µs).
+
+        Parents without documents are left out. Raises like ``get``.
+        """
+        ids = tuple(parents)
+        conditions = DocumentConditions(kind=kind.kind, parents=ids)
+        return await self._reading.by_parent(project_id, conditions) if ids else {}
+
     async def all(
         self, kind: type[BodyT], project_id: str, *, parent: str, status: str = ""
     ) -> list[Document[BodyT]]:

@@ -19,6 +19,7 @@ from query_api.documents.log import DocumentLog
 from query_api.errors import UnavailableError
 from query_api.settings import QuerySettings
 from query_api.store.queries.documents import (
+    CountByParent,
     CountDocuments,
     DocumentConditions,
     FindDocuments,
@@ -37,6 +38,12 @@ STORED_CHECK_S: Final = 0.05
 
 class _Count(msgspec.Struct):
     count: int
+
+
+class _OfParent(msgspec.Struct):
+    parent: str
+    count: int
+    last_us: int
 
 
 class DocumentReading:
@@ -132,6 +139,23 @@ class DocumentReading:
         begin = offset - skipped
         return merged[begin : begin + limit], counted.count + len(live)
 
+    async def by_parent(
+        self, project_id: str, conditions: DocumentConditions
+    ) -> dict[str, tuple[int, int]]:
+        """Return the number of documents of each parent, and the creation of the newest (µs).
+
+        Raises like ``page``.
+        """
+        unstored = await self._unstored(project_id, conditions)
+        query = CountByParent(project_id, conditions, tuple(unstored))
+        rows = await self._reader.rows(query, _OfParent)
+        found = {each.parent: (each.count, each.last_us) for each in rows}
+        for each in unstored.values():
+            if _meets(each, conditions):
+                count, last_us = found.get(each.parent, (0, 0))
+                found[each.parent] = (count + 1, max(last_us, each.created_us))
+        return found
+
     async def count(self, project_id: str, conditions: DocumentConditions) -> int:
         """Return the number of documents. Raises like ``page``."""
         unstored = await self._unstored(project_id, conditions)
@@ -175,6 +199,7 @@ class DocumentReading:
             if revisions[-1].offset >= tail.stored_up_to
             and conditions.parent in ("", revisions[-1].record.parent)
             and conditions.id in ("", revisions[-1].record.id)
+            and (not conditions.parents or revisions[-1].record.parent in conditions.parents)
         )
         return {each.id: each for each in states if each is not None}
 
@@ -188,7 +213,15 @@ def _as_of(revisions: tuple[LoggedRecord, ...], as_of_us: int | None) -> Documen
 
 
 def _meets(record: DocumentRecord, conditions: DocumentConditions) -> bool:
-    return not record.is_deleted and all(
-        getattr(conditions, column) in ("", getattr(record, column))
-        for column in ("id", "parent", "name", "status", "subject")
+    created_us = record.created_us
+    return (
+        not record.is_deleted
+        and (conditions.below is None or (created_us, record.id) < conditions.below)
+        and (conditions.since_us is None or created_us >= conditions.since_us)
+        and (conditions.until_us is None or created_us < conditions.until_us)
+        and (not conditions.parents or record.parent in conditions.parents)
+        and all(
+            getattr(conditions, column) in ("", getattr(record, column))
+            for column in ("id", "parent", "name", "status", "subject")
+        )
     )

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from query_api import cursors
 from query_api.context import AppContext, ProjectId
-from query_api.experiments.recorded import read_experiments, read_items
+from query_api.experiments.listed import page_of_experiments
+from query_api.experiments.recorded import read_items
 from query_api.langfuse.parameters import (
     CommaSeparated,
     ConditionList,
@@ -131,9 +132,10 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
     async def list_experiments(
         project_id: ProjectId, parameters: Annotated[ExperimentParameters, Query()]
     ) -> Response:
-        """Experiments that spans record, the one with the latest activity first.
+        """Experiments that spans record, and runs of dataset run items, the latest first.
 
-        Times and counts are those of items that started in the requested range.
+        Those that spans record are sorted by their last activity; times and counts are those of
+        items that started in the requested range. Others are sorted by their creation.
         """
         groups = chosen_groups(parameters.fields, EXPERIMENT_GROUPS, frozenset())
         conditions = ConditionList(_COLUMNS, parameters.filter)
@@ -144,16 +146,14 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
         if parameters.cursor is not None:
             cursor = cursors.decode(parameters.cursor, _ExperimentCursor)
             below = (cursor.last_end_us, cursor.last_id)
-        found, _, last = await read_experiments(context, project_id, where, parameters.limit, below)
+        found, last = await page_of_experiments(context, project_id, where, parameters.limit, below)
         scores: dict[str, list[ScoreV3]] = {}
         if "scores" in groups:
             ids = [each.id for each in found]
             scores = await _scores(context, project_id, "datasetRunId", ids, _RUN_OF)
         limit = parameters.score_limit
         data = [experiment_out(each, groups, scores.get(each.id, [])[:limit]) for each in found]
-        meta = CursorMeta(
-            None if last is None else cursors.encode(_ExperimentCursor(last.end_us, last.id))
-        )
+        meta = CursorMeta(None if last is None else cursors.encode(_ExperimentCursor(*last)))
         return json_response(ExperimentList(data, meta))
 
     @router.get(

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from query_api.experiments.attributes import attributes_of
-from query_api.experiments.recorded import RecordedExperiment, RecordedItem
+from query_api.experiments.listed import Experiment
+from query_api.experiments.recorded import RecordedItem
 from query_api.json_texts import Shown, members, shown
 from query_api.langfuse.shapes.score_v3 import ScoreV3
 from query_api.times import iso, iso_or_none
@@ -58,20 +59,19 @@ class ExperimentItemOut(msgspec.Struct, rename="camel", kw_only=True):
 
 
 def experiment_out(
-    experiment: RecordedExperiment, groups: frozenset[str], scores: list[ScoreV3]
+    experiment: Experiment, groups: frozenset[str], scores: list[ScoreV3]
 ) -> ExperimentOut:
-    attributes = attributes_of(experiment.metadata)
     found = ExperimentOut(
         id=experiment.id,
-        name=attributes.name,
-        description=attributes.description,
+        name=experiment.name,
+        description=experiment.description,
         start_time=iso(experiment.start_us),
         end_time=iso(experiment.end_us),
         item_count=experiment.item_count,
-        dataset_id=attributes.dataset_id,
+        dataset_id=experiment.dataset_id,
     )
     if "metadata" in groups:
-        found.metadata = attributes.metadata
+        found.metadata = experiment.metadata
     if "scores" in groups:
         found.scores = scores
     return found

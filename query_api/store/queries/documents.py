@@ -25,6 +25,12 @@ class DocumentConditions:
     subject: str = ""
     as_of_us: int | None = None
     """The time whose state is read, of versioned kinds; None: now."""
+    parents: tuple[str, ...] = ()
+    below: tuple[int, str] | None = None
+    """Creation (µs) and id of the last document of the previous page."""
+    since_us: int | None = None
+    until_us: int | None = None
+    """Range of the creation; the end is not part of it."""
 
 
 def _source(conditions: DocumentConditions, binder: Binder, unless: tuple[str, ...]) -> str:
@@ -36,6 +42,9 @@ def _source(conditions: DocumentConditions, binder: Binder, unless: tuple[str, .
     fixed = [OF_PROJECT, f"kind = {binder.text(conditions.kind)}"]
     if conditions.parent:  # a document never changes its parent
         fixed.append(f"parent = {binder.text(conditions.parent)}")
+    if conditions.parents:
+        fixed.append(f"parent IN {binder.texts(conditions.parents)}")
+    fixed += _of_creation(conditions, binder)
     if conditions.id:
         fixed.append(f"id = {binder.text(conditions.id)}")
     if unless:
@@ -53,6 +62,19 @@ def _source(conditions: DocumentConditions, binder: Binder, unless: tuple[str, .
         f"FROM (SELECT * FROM documents FINAL WHERE {' AND '.join([*fixed, 'version > 0', until])}"
         f" ORDER BY version DESC LIMIT 1 BY id) WHERE {' AND '.join(of_state)}"
     )
+
+
+def _of_creation(conditions: DocumentConditions, binder: Binder) -> list[str]:
+    """Return the conditions on the time of creation."""
+    found = []
+    if conditions.below is not None:
+        created_us, id_ = conditions.below
+        last = f"({binder.bind(created_us, 'Int64')}, {binder.text(id_)})"
+        found.append(f"(created_us, id) < {last}")
+    for sign, at_us in ((">=", conditions.since_us), ("<", conditions.until_us)):
+        if at_us is not None:
+            found.append(f"created_us {sign} {binder.bind(at_us, 'Int64')}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +106,21 @@ class CountDocuments(StoreQuery):
 
     def write(self, binder: Binder) -> str:
         return f"SELECT count() AS count {_source(self.where, binder, self.unless)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CountByParent(StoreQuery):
+    """The number of documents of each parent, and the creation of the newest."""
+
+    name: ClassVar = "documents_by_parent"
+    where: DocumentConditions
+    unless: tuple[str, ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        source = _source(self.where, binder, self.unless)
+        return (
+            f"SELECT parent, count() AS count, max(created_us) AS last_us {source} GROUP BY parent"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from clickhouse.rows import ObservationRow
+from producers.documents.kinds.dataset_run import DatasetRunItem
 from query_api.experiments.attributes import attributes_of
 from query_api.settings import QuerySettings
+from tests.query_api.documents.rows import document
 from tests.query_api.harness import Api, observation, opened, score, trace
 from tests.query_api.test_dataset_routes import RUN_ITEMS, dataset, item
 from tracemill.clock import now_us
@@ -121,6 +123,8 @@ async def test_an_item_that_is_linked_and_recorded_counts_once(api: Api) -> None
     assert [(each["id"], each["metadata"]) for each in answer["data"]] == [(run_id, {"k": 1})]
     assert answer["meta"]["totalItems"] == 1
     assert len((await get(api, f"{RUNS}/r"))["datasetRunItems"]) == 1
+    (experiment,) = (await get(api, EXPERIMENTS, **SINCE))["data"]
+    assert (experiment["id"], experiment["itemCount"]) == (run_id, 1)
 
 
 async def test_runs_of_both_kinds_are_in_one_order_on_pages(api: Api) -> None:
@@ -140,6 +144,44 @@ async def test_runs_of_both_kinds_are_in_one_order_on_pages(api: Api) -> None:
     pages = [await get(api, RUNS, limit=2, page=page) for page in (1, 2, 3, 4)]
     assert [each["name"] for page in pages for each in page["data"]] == everything
     assert {page["meta"]["totalItems"] for page in pages} == {6}
+    assert await paged_names(api) == everything
+    assert await paged_names(api, datasetId=made["id"], name="linked 1,run e0") == [
+        "run e0", "linked 1",
+    ]  # fmt: skip
+    ends = '[{"type":"string","column":"name","operator":"ends with","value":"2"}]'
+    assert await paged_names(api, filter=ends) == ["run e2", "linked 2"]
+    until = {"fromStartTime": "2026-11-20T12:00:01Z", "toStartTime": "2026-11-20T12:00:02Z"}
+    (linked,) = (await get(api, EXPERIMENTS, **until, fields="metadata"))["data"]
+    assert (linked["name"], linked["itemCount"], linked["datasetId"]) == ("linked 1", 1, made["id"])
+    assert (linked["startTime"], linked["metadata"]) == ("2026-11-20T12:00:01.000Z", None)
+    assert (await api.client.delete(f"{RUNS}/linked%201")).status_code == 200
+    assert "linked 1" not in await paged_names(api)
+
+
+async def test_stored_and_new_runs_are_counted_together(api: Api) -> None:
+    await dataset(api, "d")
+    await item(api, "d", id="a")
+    body = {"runName": "r", "datasetItemId": "a", "createdAt": "2026-11-20T12:00:00Z"}
+    made = (await api.client.post(RUN_ITEMS, json={**body, "traceId": "t1"})).json()
+    stored = DatasetRunItem(
+        run_id=made["datasetRunId"], run_name="r", dataset_item_id="a", trace_id="t2"
+    )
+    await api.insert(document("stored", stored))
+    (found,) = (await get(api, EXPERIMENTS, **SINCE))["data"]
+    assert (found["itemCount"], found["endTime"]) == (2, "2026-11-21T12:00:00.000Z")
+
+
+async def paged_names(api: Api, **parameters: str) -> list[str]:
+    """Return the names of experiments, from pages of one."""
+    names: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await get(api, EXPERIMENTS, **SINCE, limit=1, **parameters, **cursor)
+        assert len(page["data"]) <= 1
+        names += [each["name"] for each in page["data"]]
+        if "cursor" not in page["meta"]:
+            return names
+        cursor = {"cursor": page["meta"]["cursor"]}
 
 
 async def test_experiments_on_local_data_are_found_filtered_and_compared(api: Api) -> None:
@@ -150,15 +192,7 @@ async def test_experiments_on_local_data_are_found_filtered_and_compared(api: Ap
         for each in ("a", "b")
     ]
     await api.insert(*spans, score("s", trace_id="t-a-e2", name="right", value=1.0))
-    names = []
-    cursor: dict[str, str] = {}
-    while True:
-        page = await get(api, EXPERIMENTS, **SINCE, limit=1, **cursor)
-        names += [each["name"] for each in page["data"]]
-        if "cursor" not in page["meta"]:
-            break
-        cursor = {"cursor": page["meta"]["cursor"]}
-    assert names == ["run e3", "run e2", "run e1"]
+    assert await paged_names(api) == ["run e3", "run e2", "run e1"]
     found = await get(api, EXPERIMENTS, **SINCE, id="e1,e3")
     assert [each["id"] for each in found["data"]] == ["e3", "e1"]
     condition = '[{"type":"string","column":"name","operator":"=","value":"run e2"}]'

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
-import msgspec
 import pytest
 
-from clickhouse.rows import DocumentRow
-from producers.documents.kind import DocumentBody
 from producers.documents.kinds.dataset_run import DatasetRun, DatasetRunItem
+from tests.query_api.documents.rows import document
 from tests.query_api.experiments.test_recorded_experiments import span
-from tests.query_api.harness import NOON_US, PROJECT, Api, Kept, observation, opened, score, trace
+from tests.query_api.harness import NOON_US, Api, Kept, observation, opened, score, trace
 from tests.query_api.query.requests import RANGE, queried
 
 LINK = {"run_id": "r1", "run_name": "linked"}
@@ -21,15 +18,6 @@ NONE = {"experiment_id": "", "experiment_name": "", "dataset_id": ""}
 LINKED = {"experiment_id": "r1", "experiment_name": "linked", "dataset_id": "d1"}
 RECORDED = {"experiment_id": "e1", "experiment_name": "run e1", "dataset_id": "d2"}
 PICO = 10**12
-
-
-def document(id_: str, body: DocumentBody, **fields: Any) -> DocumentRow:
-    return DocumentRow(
-        project_id=PROJECT, kind=body.kind, id=id_, version=0, revision=1,
-        parent=body.parent_id(), name=body.found_by_name(), status="", subject=body.subject_id(),
-        created_us=NOON_US, updated_us=NOON_US, body=msgspec.json.encode(body).decode(),
-        row_version=1, **{"is_deleted": 0, **fields},
-    )  # fmt: skip
 
 
 RECORDED_SPAN = span(
