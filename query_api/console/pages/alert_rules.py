@@ -21,6 +21,7 @@ from query_api.console.form_bodies import Faults, FormError, body_of, faults_of,
 from query_api.console.metric_values import is_compared, shown_amount, unit_of
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
+from query_api.console.previews import latest_preview
 from query_api.console.record_lists import record_page
 from query_api.console.responses import see_other
 from query_api.console.rule_charts import RulePast, rule_past
@@ -183,7 +184,10 @@ async def delete(view: View) -> Response:
 
 async def preview(view: View) -> Response:
     """Show when the rule of a form would have fired, and its texts; it is not created."""
-    past, annotations, faults = await _preview(view, view.form)
+    found = await latest_preview(view, _preview(view, view.form))
+    if found is None:
+        return Response(status_code=204)
+    past, annotations, faults = found
     if view.is_part:
         return view.render(
             "alert_rule_preview.html",

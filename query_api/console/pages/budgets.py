@@ -18,6 +18,7 @@ from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
 from query_api.console.form_bodies import Faults, FormError, faults_of, of_fields
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
+from query_api.console.previews import latest_preview
 from query_api.console.record_lists import record_page
 from query_api.console.responses import see_other
 from query_api.console.search import term
@@ -144,7 +145,10 @@ async def delete(view: View) -> Response:
 
 async def preview(view: View) -> Response:
     """Show what the budget of a form would have done, without creating it."""
-    past, faults = await _preview(view, view.form)
+    found = await latest_preview(view, _preview(view, view.form))
+    if found is None:
+        return Response(status_code=204)
+    past, faults = found
     if view.is_part:
         fields = budget_forms.FIELDS
         return view.render("budget_preview.html", past=past, faults=faults, fields=fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from clickhouse.rows import SpendRow
 from producers.control.kinds.budget import Budget
+from query_api.v1.backtests import one_at_a_time
 from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
 from tests.query_api.console.form_fields import faults_of, fields_of
 from tests.query_api.harness import OTHER, PROJECT, Api, Kept, opened
@@ -137,6 +139,30 @@ async def test_the_preview_works_without_a_script(client: httpx.AsyncClient) -> 
     assert answer.status_code == 200
     assert "Threshold crossed" in text_of(answer.text)
     assert fields_of(answer.text)["name"] == "typed so far"
+
+
+async def test_only_the_latest_preview_of_a_session_is_computed(
+    api: Api, client: httpx.AsyncClient
+) -> None:
+    """The one before waits for its turn when the next one arrives."""
+    context = api.client._transport.app.state.context  # type: ignore[attr-defined]
+    form, partial = await filled(client), {"hx-request": "true"}
+    turn = one_at_a_time(context, "budget")
+
+    def preview() -> asyncio.Task[httpx.Response]:
+        sent = client.post(f"{BUDGETS}/preview", data=form, headers=partial)
+        return asyncio.ensure_future(sent)
+
+    async with turn:
+        first = preview()
+        async with asyncio.timeout(60):
+            while not turn._waiters:  # noqa: ASYNC110  (a semaphore has no event)
+                await asyncio.sleep(0)
+            second = preview()
+            assert (await first).status_code == 204
+            assert not second.done()
+    assert (await second).status_code == 200
+    assert (await preview()).status_code == 200
 
 
 @pytest.mark.parametrize(
