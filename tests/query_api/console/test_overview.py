@@ -97,6 +97,11 @@ async def test_filters_narrow_the_overview_and_are_kept_in_its_links(api: Api) -
         links = [unescape(each) for each in re.findall(r'href="([^"]*/traces\?[^"]*)"', page.text)]
         assert links
         assert all("env%3Astaging" in each for each in links)
+        for form, field in (("budgets", "scope"), ("alert-rules", "filter")):
+            link = re.search(rf'href="([^"]*/{form}/new\?[^"]*)"', page.text)
+            assert link, "of a chart to a limit or a rule"
+            filled = await client.get(unescape(link[1]))
+            assert f'name="{field}.environment" value="staging"' in filled.text
         removed = re.search(r'<a href="(\?[^"]*)" aria-label="Remove the filter', page.text)
         assert removed
         assert "Cost $4.00" in text_of((await client.get(HOME + unescape(removed[1]))).text)
