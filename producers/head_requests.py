@@ -10,6 +10,8 @@ from producers.options_requests import methods_in
 
 GET: Final = "GET"
 HEAD: Final = "HEAD"
+IS_HEAD: Final = "tracemill.is_head"
+"""Key of the scope of a request without a body, for responses that would never end."""
 METHOD_NOT_ALLOWED: Final = 405
 
 
@@ -35,7 +37,7 @@ class ServeHeadRequests:
             elif not message.get("more_body", False):
                 await send({"type": "http.response.body", "body": b""})
 
-        inner = {**scope, "method": GET} if is_head else scope
+        inner = {**scope, "method": GET, IS_HEAD: True} if is_head else scope
         await self._app(inner, receive, send_without_body)
 
 

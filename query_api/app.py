@@ -29,6 +29,7 @@ from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
 from query_api.documents.log import NO_DOCUMENTS, DocumentLog
 from query_api.error_responses import install_error_responses
+from query_api.event_stream.hub import EventHub
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.langfuse.api_keys import api_keys_router
@@ -82,6 +83,7 @@ from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
 from query_api.v1.deliveries import deliveries_router
+from query_api.v1.event_stream import event_stream_router
 from query_api.v1.experiments import experiments_router
 from query_api.v1.exports import exports_router
 from query_api.v1.late_events import late_events_router
@@ -141,6 +143,7 @@ ROUTERS: Final = (
     exports_router,
     late_events_router,
     alerts_router,
+    event_stream_router,
     dead_letters_router,
     deliveries_router,
     default_prices_router,
@@ -190,6 +193,7 @@ def create_query_api(
     fresh_until_us: FreshUntil = never_known,
     console: ConsoleSettings | None = None,
     send_scores: SendScores | None = None,
+    events: EventHub | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -223,6 +227,7 @@ def create_query_api(
             getattr(settings, limit_setting(ScoreConfig)),
         ),
         send_scores=send_scores,
+        events=events,
     )
     app = FastAPI(
         title="tracemill",

@@ -27,6 +27,7 @@ from query_api.alerting.backtests import Backtester
 from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
+from query_api.event_stream.hub import EventHub
 from query_api.media.store import MediaStore
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
@@ -83,6 +84,8 @@ class AppContext:
     score_config_quota: Quota
     send_scores: SendScores | None
     """Sends the body of ``POST /api/public/scores``; None: this process cannot."""
+    events: EventHub | None
+    """None: this process does not follow events."""
     _shared: dict[Hashable, Any] = field(default_factory=dict)
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -162,6 +162,22 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum number of calls in one ``POST /v1/budgets/decisions``."""
     decision_freshness_interval_s: float = Field(default=0.5, gt=0, le=60)
     """Interval of determining up to which time the spend for decisions is known."""
+    stream_connections_max: int = Field(default=200, ge=1)
+    """Maximum number of streams of events (``GET /v1/stream``) that are read from a process at the
+    same time; above it: 503."""
+    stream_connections_per_project_max: int = Field(default=50, ge=1)
+    """The same for a project."""
+    stream_queue_events_max: int = Field(default=1_000, ge=1)
+    """Maximum number of events that wait for a slow reader; the oldest ones are dropped, and the
+    reader is told how many."""
+    stream_kept_events_max: int = Field(default=5_000, ge=1)
+    """Maximum number of events of a project that are kept for readers who connect again."""
+    stream_kept_s: float = Field(default=60.0, ge=0, le=3_600)
+    """Time for which they are kept after the last reader has left."""
+    stream_heartbeat_s: float = Field(default=15.0, gt=0, le=300)
+    """Time without events after which a stream sends a comment."""
+    stream_check_s: float = Field(default=1.0, gt=0, le=60)
+    """Interval at which the key of a stream is checked; a stream ends if it was revoked."""
     retry_after_s: int = Field(default=1, ge=1)
     """Value of ``Retry-After`` in 503 responses, in seconds."""
     readiness_cache_s: float = Field(default=1.0, ge=0)

@@ -53,6 +53,7 @@ from producers.usage.log import UsageLog
 from query_api.app import create_query_api, prepare_routes
 from query_api.console.settings import ConsoleSettings
 from query_api.decisions.feed import following_budgets
+from query_api.event_stream.kafka_tail import streaming_events
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
 from query_api.media.s3_signing import S3Access
@@ -162,6 +163,18 @@ def s3_access_of(tiering: TieringSettings) -> S3Access:
     )
 
 
+def _without_own_ports(
+    settings: QuerySettings,
+    process: ProcessSettings,
+    kafka: KafkaSettings,
+    store: StoreSettings,
+    otlp_grpc: OtlpGrpcSettings,
+) -> QuerySettings:
+    """Return the settings with the installation's own ports forbidden to webhooks."""
+    ports = forbidden_ports(process, kafka, store, otlp_grpc, settings.webhooks_forbidden_ports)
+    return settings.model_copy(update={"webhooks_forbidden_ports": ports})
+
+
 async def _serve(
     process: ProcessSettings, stop: asyncio.Event, *, ingestion: bool, queries: bool
 ) -> None:
@@ -207,15 +220,13 @@ async def _serve(
             decisions = await stack.enter_async_context(
                 following_budgets(kafka, settings, control, tiers.book)
             )
-            forbidden = forbidden_ports(
-                process, kafka, store_settings, otlp_grpc, settings.webhooks_forbidden_ports
-            )
-            settings = settings.model_copy(update={"webhooks_forbidden_ports": forbidden})
+            settings = _without_own_ports(settings, process, kafka, store_settings, otlp_grpc)
             watch = PipelineWatch(kafka, settings, clock)
             await stack.enter_async_context(watch.running())
             checks = readiness_checks(control, store, TieringSettings(), watch, clock)
             if disk.paths:
                 checks = (*checks, ReadinessCheck("disk", disk_has_room(disk)))
+            events = await stack.enter_async_context(streaming_events(kafka, settings, stop))
             query_app = create_query_api(
                 store,
                 control,
@@ -237,6 +248,7 @@ async def _serve(
                 fresh_until_us=watch.stored_until_us,
                 console=ConsoleSettings(),
                 send_scores=sender.send_scores,
+                events=events,
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

@@ -42,6 +42,8 @@ checks.not_a_server_error.enabled = false  # 503 is the answer if there are no r
 include-path = "/api/public/ready"
 checks.not_a_server_error.enabled = false  # 503 is the answer if a process is not ready
 """
+ENDLESS: Final = "/v1/stream"
+"""What sends events without end; ``tests/query_api/test_event_stream.py`` requests it."""
 TIMEOUT_S: Final = 600
 
 
@@ -63,6 +65,7 @@ class Schemathesis:
                 "--exclude-checks", ",".join(OTHER_CHECKS),
                 "--phases", phases, "--max-examples", str(examples),
                 "--continue-on-failure", "--request-timeout", "30", "--warnings", "off",
+                "--exclude-path", ENDLESS,
                 *options,
             ],
             cwd=self._directory,

@@ -1,0 +1,76 @@
+"""Send the events of a subscription as a response that does not end by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from producers.head_requests import IS_HEAD
+from query_api.context import AppContext
+from query_api.errors import UnavailableError
+from query_api.event_stream.events import Kind
+from query_api.event_stream.hub import UNAUTHORIZED, EndOut, EventHub
+from query_api.event_stream.subscription import Subscription, event_text
+from query_api.settings import QuerySettings
+
+MEDIA_TYPE: Final = "text/event-stream"
+LAST_EVENT_ID: Final = "last-event-id"
+_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_BEGIN: Final = b"retry: 2000\n: connected\n\n"
+_HEARTBEAT: Final = b":\n\n"
+
+
+async def stream_response(
+    request: Request,
+    context: AppContext,
+    project_id: str,
+    kinds: Sequence[Kind],
+    filters: Mapping[str, Sequence[str]],
+    is_valid: Callable[[], bool],
+) -> Response:
+    """Return the events of a project; the stream ends when ``is_valid`` is no longer true.
+
+    Raises:
+        BadRequestError: the header ``Last-Event-ID`` is not the id of an event.
+        UnavailableError: as ``EventHub.subscribe``, or this process does not follow events.
+    """
+    hub = context.events
+    if hub is None:
+        raise UnavailableError("this process does not follow events")
+    if request.scope.get(IS_HEAD):
+        return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
+    last_id = request.headers.get(LAST_EVENT_ID, "")
+    subscription = await hub.subscribe(project_id, kinds, filters, last_id)
+    texts = _texts(hub, project_id, subscription, context.settings, is_valid)
+    return StreamingResponse(texts, media_type=MEDIA_TYPE, headers=_HEADERS)
+
+
+async def _texts(
+    hub: EventHub,
+    project_id: str,
+    subscription: Subscription,
+    settings: QuerySettings,
+    is_valid: Callable[[], bool],
+) -> AsyncIterator[bytes]:
+    silent_s = 0.0
+    try:
+        yield _BEGIN
+        while True:
+            texts = await subscription.next(settings.stream_check_s)
+            if not is_valid():
+                subscription.close(UNAUTHORIZED)
+                texts = b""
+            if not texts and subscription.end:
+                yield event_text("end", msgspec.json.encode(EndOut(subscription.end)))
+                return
+            silent_s = 0.0 if texts else silent_s + settings.stream_check_s
+            if not texts and silent_s < settings.stream_heartbeat_s:
+                continue
+            silent_s = 0.0
+            yield texts or _HEARTBEAT
+    finally:
+        hub.unsubscribe(project_id, subscription)
