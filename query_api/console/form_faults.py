@@ -65,6 +65,18 @@ def json_field(form: Mapping[str, str], name: str, *, otherwise: Any = None) -> 
         raise FormError({name: f"this is not JSON: {error}"}) from error
 
 
+def number_of(text: str, field: str) -> float:
+    """Return the number in a field.
+
+    Raises:
+        FormError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError as error:
+        raise FormError({field: f"{text[:64]!r} is not a number"}) from error
+
+
 def words_of(text: str) -> list[str]:
     """Return the parts of a text between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]

@@ -22,7 +22,7 @@ from query_api.openapi.prompt_examples import (
     PROMPT_SPLIT_EXAMPLE,
     PROMPT_SPLIT_REQUEST_EXAMPLE,
 )
-from query_api.prompts.library import author_of
+from query_api.prompts.library import Author, PromptLibrary, author_of
 from query_api.prompts.names import LABEL_PATTERN, PromptName
 from query_api.responses import Responses, json_response
 from query_api.v1.parameters import NativeParameters, native_router
@@ -93,11 +93,7 @@ def prompt_split_router(context: AppContext) -> APIRouter:
 
         Another split moves only as many keys as necessary.
         """
-        weights = {label: Fraction(repr(weight)) for label, weight in body.weights.items()}
-        if weights and not any(weights.values()):
-            raise BadRequestError("weights: at least one must be positive", field="weights")
-        changed = partial(_with_weights, weights)
-        return json_response(_shown(await library.set_split(author_of(caller), name, changed)))
+        return json_response(_shown(await put_split(library, author_of(caller), name, body)))
 
     @router.get(
         "/v1/prompts/{name:path}/assign",
@@ -138,6 +134,19 @@ def prompt_split_router(context: AppContext) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+async def put_split(library: PromptLibrary, author: Author, name: str, body: SplitBody) -> Prompt:
+    """Change how the traffic of a prompt is split.
+
+    Raises:
+        NotFoundError: there is no such prompt.
+        BadRequestError: no weight is positive, or no version has a label.
+    """
+    weights = {label: Fraction(repr(weight)) for label, weight in body.weights.items()}
+    if weights and not any(weights.values()):
+        raise BadRequestError("weights: at least one must be positive", field="weights")
+    return await library.set_split(author, name, partial(_with_weights, weights))
 
 
 def _shown(prompt: Prompt) -> SplitOut:

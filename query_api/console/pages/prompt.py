@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from producers.control.kinds.prompt import LATEST, PRODUCTION, Prompt
 from producers.control.kinds.prompt_version import PromptVersion
+from producers.prompts.split import SLOTS, slots_of
 from query_api.console.form_bodies import Faults
 from query_api.console.form_faults import body_of
 from query_api.console.page import Page, View
@@ -214,6 +215,7 @@ async def _metrics(view: View, prompt: Prompt) -> dict[str, Any]:
 
     return {
         "rows": rows,
+        "shares": {label: count / SLOTS for label, count in slots_of(prompt.split).items()},
         "first": first,
         "second": second,
         "pair": compared[0],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from query_api.console.form_bodies import FormError
-from query_api.console.form_faults import REFUSALS, body_of, faults_of, status_of
+from query_api.console.form_bodies import FormError, checked
+from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
 from query_api.console.page import Action, View
 from query_api.console.pages.prompt import show_form, show_prompt
 from query_api.console.pages.prompts import prompt_path
@@ -14,8 +14,11 @@ from query_api.console.responses import see_other
 from query_api.errors import BadRequestError
 from query_api.prompts.bodies import LabelsBody
 from query_api.prompts.library import author_of
+from query_api.v1.prompt_split import SplitBody, put_split
 
 NUMBER_DIGITS_MAX = 9
+WEIGHT = "weight."
+"""Beginning of the names of fields with the weights of labels."""
 
 
 async def preview(view: View) -> Response:
@@ -74,6 +77,25 @@ async def remove_label(view: View) -> Response:
     return see_other(prompt_path(view, name))
 
 
+async def split_traffic(view: View) -> Response:
+    """Split the traffic over labels by weight; without weights, it is not split."""
+    name = view.form.get("name", "")
+    try:
+        weights: dict[str, float] = {}
+        for label in checked(view.form, WEIGHT):
+            if text := view.form[f"{WEIGHT}{label}"].strip():
+                weights[label] = number_of(text, "weights")
+        body = body_of(SplitBody, {"weights": weights})
+        author = author_of(view.session.principal)
+        await put_split(view.context.prompts, author, name, body)
+    except FormError as error:
+        return await show_prompt(view, name, "metrics", faults=error.faults, status=422)
+    except REFUSALS as error:
+        faults, status = faults_of(error), status_of(error)
+        return await show_prompt(view, name, "metrics", faults=faults, status=status)
+    return see_other(prompt_path(view, name, view="metrics"))
+
+
 async def delete_version(view: View) -> Response:
     """Delete a version; with the last one, the prompt is gone."""
     name, version = view.form.get("name", ""), _version(view)
@@ -102,4 +124,5 @@ REGISTERED = (
     Action("/prompt-labels", move_label),
     Action("/prompt-label-removals", remove_label),
     Action("/prompt-version-deletions", delete_version),
+    Action("/prompt-splits", split_traffic),
 )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from query_api.console.annotation import allowed_of
 from query_api.console.form_bodies import Faults, FormError, lines_of, pairs_of
-from query_api.console.form_faults import REFUSALS, body_of, faults_of, status_of
+from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
 from query_api.console.listing import ROWS, Listing, RowPosition, default_listing, listing_of
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
@@ -164,18 +164,6 @@ def _values(view: View) -> dict[str, Any]:
     if given["dataType"] == "CATEGORICAL":
         given["categories"] = _categories(form.get("categories", ""))
     return given
-
-
-def number_of(text: str, field: str) -> float:
-    """Return the number in a field.
-
-    Raises:
-        FormError: it is none.
-    """
-    try:
-        return float(text)
-    except ValueError as error:
-        raise FormError({field: f"{text[:64]!r} is not a number"}) from error
 
 
 def _categories(text: str) -> list[dict[str, Any]]:

@@ -152,6 +152,29 @@ async def test_two_versions_are_compared_by_text_and_by_metrics(api: Api) -> Non
             assert 400 <= (await client.get(f"{ANSWER}?{query}")).status_code < 500
 
 
+async def test_traffic_is_split_over_labels_by_weight(api: Api) -> None:
+    await with_two_versions(api)
+    async with signed_in(api) as client:
+        page = (await client.get(f"{ANSWER}?view=metrics")).text
+        form = {"csrf": csrf_in(page), "name": "support/answer"}
+        for weights in ({"staging": "x"}, {"staging": "-1"}, {"staging": "0"}, {"zz": "1"}):
+            fields = {f"weight.{label}": weight for label, weight in weights.items()}
+            refused = await client.post(f"{HOME}/prompt-splits", data={**form, **fields})
+            assert refused.status_code in {400, 422}
+            assert 'role="alert"' in refused.text
+        weights = {"weight.staging": "1", "weight.production": "3"}
+        split = await client.post(f"{HOME}/prompt-splits", data={**form, **weights})
+        assert split.status_code == 303, split.text
+        shown = (await client.get(split.headers["location"])).text
+        assert 'name="weight.production" value="75"' in shown
+        path = "/v1/prompts/support%2Fanswer/split"
+        shares = (await api.client.get(path)).json()["shares"]
+        assert shares == {"production": 0.75, "staging": 0.25}
+        empty = {"weight.staging": "", "weight.production": ""}
+        await client.post(f"{HOME}/prompt-splits", data={**form, **empty})
+        assert (await api.client.get(path)).json()["shares"] == {}
+
+
 async def test_versions_are_created_with_a_form_that_keeps_what_is_refused(api: Api) -> None:
     async with signed_in(api) as client:
         page = (await client.get(f"{HOME}/prompts/new?folder=support")).text
