@@ -48,7 +48,8 @@ async def started(new_client: Callable[[], ClientT], kafka: KafkaSettings) -> Cl
         try:
             async with asyncio.timeout_at(deadline):
                 await client.start()
-        except (KafkaError, TimeoutError) as error:
+        # aiokafka asserts that it knows a broker, which it does not while metadata are empty.
+        except (KafkaError, TimeoutError, AssertionError) as error:
             await client.stop()
             if asyncio.get_running_loop().time() + CONNECT_RETRY_S >= deadline:
                 message = f"no Kafka broker answers at {kafka.broker}"

@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.variables import invalid_variables
-from producers.kafka.clients import client_options
+from producers.errors import BrokerUnavailableError
+from producers.kafka.clients import client_options, started
 from producers.settings import KafkaSettings
 from streams.runtime.app import create_app
 
@@ -36,6 +37,30 @@ def constructing_files() -> Iterator[Path]:
 
 def test_clients_are_constructed_in_one_place_and_in_the_sdk() -> None:
     assert set(constructing_files()) <= ALLOWED
+
+
+class ClientOfNoBroker:
+    """Fails like aiokafka's producer if the metadata of the cluster are empty."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.is_stopped = False
+
+    async def start(self) -> None:
+        assert self.failures == 0, "Did we not perform bootstrap?"
+
+    async def stop(self) -> None:
+        self.is_stopped = True
+
+
+async def test_a_client_that_knows_no_broker_yet_is_started_again() -> None:
+    clients = [ClientOfNoBroker(1), ClientOfNoBroker(0)]
+    last = clients[-1]
+    assert await started(lambda: clients.pop(0), KafkaSettings(broker_wait_s=30)) is last
+    never = ClientOfNoBroker(1)
+    with pytest.raises(BrokerUnavailableError):
+        await started(lambda: never, KafkaSettings(broker_wait_s=0.01))
+    assert never.is_stopped
 
 
 def test_without_a_user_nothing_is_authenticated() -> None:
