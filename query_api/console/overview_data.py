@@ -27,7 +27,7 @@ STEPS: Final[Mapping[str, str]] = MappingProxyType(
 RANGE_MAX_S: Final = 92 * 86_400
 """Maximum length of the range."""
 _STEPS_OF_LENGTHS: Final = (
-    (600, "10s"), (3_600, "1m"), (21_600, "5m"), (172_800, "15m"), (1_209_600, "1h"),
+    (900, "10s"), (3_600, "1m"), (21_600, "5m"), (172_800, "15m"), (1_209_600, "1h"),
 )  # fmt: skip
 """Maximum lengths in seconds of ranges without a preset, with their steps; longer ones: a day."""
 BUCKET_US: Final = 900 * SECOND_US
@@ -60,6 +60,7 @@ class Question:
     filters: Filters = NO_FILTERS
     measure: str = "cost"
     """A key of ``MEASURES``."""
+    is_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,17 @@ from query_api.console.overview_data import (
 )
 from query_api.console.page import Page, View, registered
 from query_api.console.responses import see_other
-from query_api.console.time_ranges import PRESETS, time_range_of
+from query_api.console.time_ranges import PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError
+from query_api.event_stream.events import FIELDS_OF_WINDOWS
+from query_api.times import SECOND_US
 from query_api.v1.alerts import AlertParameters, read_alert_states
 from tracemill.clock import now_us
 
 DEFAULT_RANGE: Final = "24h"
+LIVE_S: Final = 900
+"""Length of the range of live mode, which has steps of ten seconds."""
+LIVE_STEP_US: Final = 10 * SECOND_US
 FIRING: Final = 5
 """Firing alerts that are shown."""
 _FIRING: Final = AlertParameters(state="firing", limit=FIRING)
@@ -63,6 +68,8 @@ async def show(view: View) -> Response:
         names=NAMES,
         has_alerts_page=_has_alerts_page(),
         firing=firing,
+        can_be_live=_can_be_live(view, question),
+        stream=_stream(view, question),
         at_us=now_us(),
     )
 
@@ -109,15 +116,29 @@ def _question(view: View) -> Question:
         allowed = tuple(MEASURES)
         message = f"by: {measure[:20]!r} is not one of {', '.join(allowed)}"
         raise BadRequestError(message, field="by", allowed=allowed)
-    time_range = time_range_of(parameters, now_us(), DEFAULT_RANGE)
-    return Question(time_range, filters_of(parameters), measure)
+    is_live = parameters.get("live") == "1"
+    if is_live:
+        now_step_us = -(-now_us() // LIVE_STEP_US) * LIVE_STEP_US
+        time_range = TimeRange("", now_step_us - LIVE_S * SECOND_US, now_step_us)
+    else:
+        time_range = time_range_of(parameters, now_us(), DEFAULT_RANGE)
+    return Question(time_range, filters_of(parameters), measure, is_live)
 
 
 def _url(
-    question: Question, *, preset: str = "", by: str = "", filters: Filters | None = None
+    question: Question,
+    *,
+    preset: str = "",
+    by: str = "",
+    filters: Filters | None = None,
+    live: bool | None = None,
 ) -> str:
     """Return the query string of the page with a part changed."""
     times = {"range": preset} if preset else question.range.parameters
+    if not preset and (question.is_live if live is None else live):
+        times = {"live": "1"}
+    elif question.is_live and not preset:
+        times = {}
     measure = by or question.measure
     pairs = [
         *((name, value) for name, value in times.items() if value != DEFAULT_RANGE),
@@ -125,6 +146,18 @@ def _url(
         *([("by", measure)] if measure != "cost" else []),
     ]
     return query_text(pairs)
+
+
+def _can_be_live(view: View, question: Question) -> bool:
+    """Return whether events are followed, and have the fields of all filters."""
+    is_known = set(question.filters.by_name) <= set(FIELDS_OF_WINDOWS)
+    return is_known and view.context.events is not None
+
+
+def _stream(view: View, question: Question) -> str:
+    """Return the address of the events of the page."""
+    path = f"/console/project/{quote(view.project_id, safe='')}/stream"
+    return path + query_text(question.filters.parameters)
 
 
 def _address(question: Question, filters: Filters) -> str:

@@ -41,6 +41,9 @@ function timeFormat(stepS) {
 }
 
 const dayFormat = timeFormat(DAY_S);
+const timeLabel = new Intl.DateTimeFormat(LOCALE, {
+  month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: ZONE,
+});
 
 function timeTexts(splits, step) {
   const format = timeFormat(step);
@@ -83,8 +86,9 @@ export class Chart {
     }));
   }
 
-  // Replace all values; texts of values are formatted here.
+  // Replace all values; texts are formatted here. Steps have from, to (in seconds) and href.
   set(steps, values) {
+    for (const step of steps) step.label ??= timeLabel.format(step.from * 1000);
     this.steps = steps;
     this.series.forEach((each, at) => {
       each.values = values[at];
@@ -128,7 +132,7 @@ export class Chart {
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), ZONE),
       scales: {
         x: { time: this.isTime, range: () => [first(), last()] },
-        y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1] },
+        y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : this.figure.dataset.unit === "duration" ? 1e6 : 1] },
       },
       axes: [
         {
@@ -278,6 +282,13 @@ function drawAgain() {
   for (const figure of document.querySelectorAll("[data-chart]")) figure.chart?.draw();
 }
 
+// uPlot listens to the window, so charts that are removed must be told.
+document.addEventListener("htmx:beforeCleanupElement", ({ detail: { elt } }) => {
+  if (!elt.chart) return;
+  sizes.unobserve(elt.chart.plot);
+  elt.chart.chart?.destroy();
+  elt.chart = null;
+});
 drawAll(document);
 document.addEventListener("htmx:load", (event) => drawAll(event.detail.elt));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);

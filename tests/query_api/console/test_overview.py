@@ -111,6 +111,34 @@ async def test_filters_narrow_the_overview_and_are_kept_in_its_links(api: Api) -
             assert "is not one of environment, user_id" in unescape(refused.text)
 
 
+async def test_live_mode_is_offered_if_the_process_follows_events_with_these_fields(
+    api: Api,
+) -> None:
+    context: Any = api.client._transport.app.state.context  # type: ignore[attr-defined]
+    async with signed_in(api) as client:
+        assert ">Live</a>" not in (await client.get(DAY)).text
+        hub: Any = object()
+        object.__setattr__(context, "events", hub)
+        try:
+            page = await client.get(f"{DAY}&filter=model:m-1")
+            link = re.search(r'href="([^"]*)">Live</a>', page.text)
+            assert link
+            assert unescape(link[1]) == "?live=1&filter=model%3Am-1"
+            live = await client.get(HOME + unescape(link[1]))
+            stream = f"/console/project/{PROJECT}/stream?filter=model%3Am-1"
+            assert f'data-stream="{stream}"' in live.text
+            assert len(re.findall(r"<figure", live.text)) == 4
+            assert live.text.count("<tr data-from=") == 4 * 90
+            ended = re.search(r'href="([^"]*)" aria-current="true">Live</a>', live.text)
+            assert ended
+            assert unescape(ended[1]) == "?filter=model%3Am-1"
+            assert "live=1" in unescape(re.findall(r'hx-get="([^"]*)"', live.text)[0])
+            without = await client.get(f"{HOME}?filter=level:ERROR")
+            assert ">Live</a>" not in without.text
+        finally:
+            object.__setattr__(context, "events", None)
+
+
 async def test_budgets_of_the_overview_show_their_spend(api: Api) -> None:
     body = {"name": "Everything", "period": "day", "limit_usd": "10", "thresholds": [0.5]}
     assert (await api.client.post("/v1/budgets", json=body)).status_code == 201
