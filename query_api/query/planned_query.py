@@ -17,7 +17,7 @@ from query_api.query.logical_query import LogicalQuery
 from query_api.query.metric_sql import PERCENTILE_ERROR, is_sketched
 from query_api.query.periods import Period, earlier, period_of
 from query_api.query.plan import aggregate_of
-from query_api.query.request import QueryRequest, earlier_fits, is_number, range_s
+from query_api.query.request import QueryRequest, earlier_fits, is_additive, is_number, range_s
 from query_api.query.sources import Choice, choice_of
 from query_api.store.queries.aggregates import After, Aggregate, KeyType, Ranking
 from query_api.times import SECOND_US
@@ -74,7 +74,9 @@ async def plan_query(engine: QueryEngine, request: QueryRequest) -> PlannedQuery
         aggregate = replace(aggregate, order=((START_COLUMN, False),), limit=len(period.bounds_s))
     elif request.top is not None:
         top = Ranking(request.top, _rank_sql(request, aggregate))
-        aggregate = replace(aggregate, top=top, limit=engine.settings.window_rows_max + 1)
+        are_sums = all(map(is_additive, request.metrics))
+        limit = engine.settings.window_rows_max + 1
+        aggregate = replace(aggregate, top=top, are_sums=are_sums, limit=limit)
     elif cursor is not None:
         after = After(cursor.value, _type_of(cursor, request, order[0]), tuple(cursor.keys))
         aggregate = replace(aggregate, after=after)

@@ -130,6 +130,11 @@ def is_number(metric: Metric) -> bool:
     return metric.aggregation != "heatmap" and metric.measure.unit != "counts"
 
 
+def is_additive(metric: Metric) -> bool:
+    """Return whether a measure of several groups together is the sum of theirs."""
+    return is_number(metric) and metric.aggregation in {"sum", "count"}
+
+
 def range_s(
     from_us: int, to_us: int, step: QueryStep | None, settings: QuerySettings
 ) -> tuple[int, int]:

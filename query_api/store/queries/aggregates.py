@@ -100,6 +100,8 @@ class Aggregate(StoreQuery):
     after: After | None = None
     of_page: Aggregate | None = None
     """A query with the same dimensions; only its groups are selected."""
+    are_sums: bool = False
+    """Whether each measure of several groups together is the sum of theirs."""
     of_traces: tuple[Condition, ...] = ()
     """Conditions on the columns of joined traces; observations of other traces are left out."""
 
@@ -111,6 +113,8 @@ class Aggregate(StoreQuery):
         if self.runs is not None:
             times, start = step_start_sql(self.runs, TIME_OF[self.source], binder)
         bound = _Bound(self, binder)
+        if self.top is not None and self._has_sums_only(self.top):
+            return self._in_one_pass(self.top, bound)
         dimensions = [f"{bound.sql(sql)} AS d{at}" for at, sql in enumerate(self.dimensions)]
         measures = [f"{bound.sql(sql)} AS m{at}" for at, sql in enumerate(self.measures)]
         names = [*(["start_s"] if start else []), *self._names]
@@ -119,8 +123,7 @@ class Aggregate(StoreQuery):
             names.append("is_other")
         selected = [*([start] if start else []), *dimensions, *measures]
         group = f"\nGROUP BY {', '.join(names)}" if names else ""
-        order = [f"{name}{' DESC' if is_desc else ''}" for name, is_desc in self.order]
-        order += [name for name in names if name not in dict(self.order)]
+        order = self._order(names)
         return (
             f"{times}SELECT {f',{chr(10)}  '.join(selected)}\n"
             f"FROM {self.rows_sql(binder)}{group}{self._having(binder)}\n"
@@ -131,6 +134,36 @@ class Aggregate(StoreQuery):
     @property
     def _names(self) -> list[str]:
         return [f"d{at}" for at in range(len(self.dimensions))]
+
+    def _order(self, names: Sequence[str]) -> list[str]:
+        order = [f"{name}{' DESC' if is_desc else ''}" for name, is_desc in self.order]
+        return order + [name for name in names if name not in dict(self.order)]
+
+    def _has_sums_only(self, top: Ranking) -> bool:
+        """Return whether the sums of other groups can be added up, so that rows are read once."""
+        return self.are_sums and bool(self.dimensions) and self.runs is None and top.of is None
+
+    def _in_one_pass(self, top: Ranking, bound: _Bound) -> str:
+        """Return the query that sums up groups first, and then those of other groups."""
+        keys = [f"r{at}" for at in range(len(self.dimensions))]
+        sums = [f"v{at}" for at in range(len(self.measures))]
+        of_group = zip((*self.dimensions, *self.measures), (*keys, *sums), strict=True)
+        selected = ", ".join(f"{bound.sql(sql)} AS {name}" for sql, name in of_group)
+        names = [*self._names, "is_other"]
+        dimensions = [f"if(is_other, '', toString({key})) AS d{at}" for at, key in enumerate(keys)]
+        measures = [f"sum({name}) AS m{at}" for at, name in enumerate(sums)]
+        number = f"row_number() OVER (ORDER BY rank DESC, {', '.join(keys)})"
+        shown = bound.binder.bind(top.shown, "UInt32")
+        return (
+            f"SELECT {', '.join([*dimensions, *measures])}, is_other\nFROM (\n"
+            f"SELECT {', '.join([*keys, *sums])}, {number} > {shown} AS is_other\n"
+            f"FROM (\nSELECT {selected}, {bound.sql(top.by)} AS rank\n"
+            f"FROM {self.rows_sql(bound.binder)}\n"
+            f"GROUP BY {', '.join(keys)}{self.existing_sql()}\n)\n)\n"
+            f"GROUP BY {', '.join(names)}\n"
+            f"ORDER BY {', '.join(self._order(names))}\n"
+            f"LIMIT {bound.binder.bind(self.limit, 'UInt32')}"
+        )
 
     def _with_other(self, top: Ranking, bound: _Bound) -> list[str]:
         """Return the selected dimensions, of which those of other groups are empty."""

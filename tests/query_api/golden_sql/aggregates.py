@@ -36,6 +36,29 @@ AGGREGATES: list[Example] = [
         {"project_id": "acme", "p1": 1, "p2": 2, "p3": "u1", "p4": 5},
     ),
     (
+        Aggregate("acme", "spend", 0, 10**6, ("user_id",), ("sum(total_cost)",),
+            order=(("m0", True),), limit=9, top=Ranking(3, "sum(total_cost)"), are_sums=True),
+        """
+        SELECT if(is_other, '', toString(r0)) AS d0, sum(v0) AS m0, is_other
+        FROM (
+        SELECT r0, v0, row_number() OVER (ORDER BY rank DESC, r0) > {p1:UInt32} AS is_other
+        FROM (
+        SELECT user_id AS r0, sum(total_cost) AS v0, sum(total_cost) AS rank
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p2:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p3:Int64}, 'UTC')
+        GROUP BY r0
+        HAVING (sum(observation_count) != 0 OR sum(total_cost) != 0)
+        )
+        )
+        GROUP BY d0, is_other
+        ORDER BY m0 DESC, d0, is_other
+        LIMIT {p4:UInt32}
+        """,
+        {"project_id": "acme", "p1": 3, "p2": 0, "p3": 1, "p4": 9},
+    ),
+    (
         Aggregate("acme", "observations", 1, 2, ("t_user_id",), ("count(1)",), None, ("traces",),
             (), (("m0", True),), 5,
             of_traces=(Condition(Column("user_id", Kind.TEXT), "in", ("u1", NASTY)),)),

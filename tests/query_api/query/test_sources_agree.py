@@ -208,6 +208,24 @@ async def test_pages_of_groups_are_the_same_if_spend_finds_the_groups(
     assert ranked > 10
 
 
+async def test_other_groups_are_the_same_if_rows_are_read_once(
+    stored: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(9)
+    for groups in (["model"], ["user_id"], ["prompt_version", "name"], ["tag"], ["trace_name"]) * 3:
+        body = {
+            **_random_query(random), "group_by": groups, "top": random.randrange(1, 4),
+            "measures": random.sample(("cost_usd", "count", "errors", "tokens.input"), 3),
+        }  # fmt: skip
+        body.pop("step", None)
+        found = (await _query(stored, body)()).json()
+        with monkeypatch.context() as patched:
+            patched.setattr(planned_query, "is_additive", lambda _metric: False)
+            expected = (await _query(stored, body)()).json()
+        assert found["data"] == expected["data"]
+        assert found["meta"]["sources"] == expected["meta"]["sources"]
+
+
 async def test_the_metrics_of_langfuse_have_the_same_numbers_from_both(
     stored: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
