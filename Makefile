@@ -46,6 +46,7 @@ docs: setup ## Write the generated parts of docs/
 
 bench: setup ## Measure the pipeline and each stage alone
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.console
 
 chaos-disk: setup ## Test full disks and lost logs under load: 15 minutes, needs root for mounts
 	$(BIN)/python -m tests.chaos

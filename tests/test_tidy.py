@@ -29,6 +29,7 @@ CALLED_FROM_OUTSIDE = {
     "EmailChannel": "the registry of types of channels, which finds subclasses",
     "WebhookChannel": "the registry of types of channels, which finds subclasses",
     "ROW_OF_TABLE": "tests",
+    "file_for_tests": "tests",
 }
 """Names that occur once in the product, and who uses them."""
 

@@ -14,6 +14,7 @@ from query_api.console.routes import path_of
 from tests.e2e.console.visit import Visit
 
 PAGES = tuple(each for each in registered() if isinstance(each, Page))
+PAGES_BY_PATH = {each.path: each for each in PAGES}
 PARTS = frozenset(("/overview/tops", "/overview/budgets"))
 """Pages that are parts of others, which load them by a script."""
 _PATTERNS = [(compile_path(path_of(each))[0], each) for each in PAGES]
@@ -46,14 +47,17 @@ class Opened:
 async def crawl(viewer: Visit) -> AsyncIterator[Opened]:
     """Follow links; wait for the scripts of each page, which may load parts that are pages, too.
 
-    Each page is opened once for each set of names in query strings that lead to it.
+    Each page is opened once for each set of names in query strings that lead to it, and pages that
+    were not open yet come first.
     """
-    waiting = [viewer.tenant.home]
+    waiting = {Opened(PAGES_BY_PATH[""], frozenset()): viewer.tenant.home}
     found: set[Opened] = set()
-    for path in waiting:
-        opened = opened_by(path)
-        if opened is None or opened in found:
-            continue
+    while waiting:
+        known = {each.page.path for each in found}
+        opened = next(
+            (each for each in waiting if each.page.path not in known), next(iter(waiting))
+        )
+        path = waiting.pop(opened)
         found.add(opened)
         assert len(found) <= VISITS_MAX, found
         answer = await viewer.page.goto(f"{viewer.tenant.url}{path}", wait_until="load")
@@ -61,12 +65,11 @@ async def crawl(viewer: Visit) -> AsyncIterator[Opened]:
         assert answer.ok, f"{answer.status} {path}"
         await viewer.settled()
         yield opened
-        # The loop goes on with what is appended to its list.
-        waiting += [
-            url.removeprefix(viewer.tenant.url)
-            for url in await viewer.page.evaluate(LINKS)
-            if url.startswith(f"{viewer.tenant.url}/")
-        ]
+        for url in await viewer.page.evaluate(LINKS):
+            path = url.removeprefix(viewer.tenant.url)
+            leads_to = opened_by(path) if path.startswith("/") else None
+            if leads_to is not None and leads_to not in found:
+                waiting.setdefault(leads_to, path)
 
 
 def opened_by(url: str) -> Opened | None:

@@ -93,16 +93,3 @@ async def test_what_a_user_said_in_a_session(visit: Visiting, shop: Tenant, scre
         turns = await viewer.reads()
         assert turns.index("1182?") < turns.index(shop_data.QUESTION) < turns.index("Thank you!")
         await viewer.shot("session")
-
-
-async def test_all_traces_with_a_text(visit: Visiting, shop: Tenant, screen: Screen) -> None:
-    async with visit(shop, screen) as viewer:
-        await viewer.open()
-        await viewer.go("Traces")
-        await viewer.page.locator("[data-search]").fill(f'"{shop_data.LOST_TEXT}"')
-        await viewer.page.keyboard.press("Enter")
-        await viewer.page.wait_for_url(re.compile(r"q="))
-        rows = viewer.page.locator("[data-rows] tbody tr")
-        await viewer.sees(re.compile(shop_data.LOST_TEXT))
-        assert await rows.count() == 1
-        await viewer.shot("traces-with-text")

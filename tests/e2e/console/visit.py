@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from tests.e2e.console.tenants import Tenant
 
 HEIGHT = 900
 TABS_MAX = 120
+FRAMES = 3
+"""Frames within which scripts begin to load what they need."""
+NEXT_FRAME = "new Promise(requestAnimationFrame)"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FOCUSED = (
     "element => element === document.activeElement || element.contains(document.activeElement)"
@@ -33,6 +37,7 @@ class Visit:
         self.screen = screen
         self.faults: list[str] = []
         """Errors of scripts, what the CSP refused, failed requests, and those to other hosts."""
+        self._loading: set[Request] = set()
         self._screenshots = screenshots
         self._host = urlsplit(tenant.url).netloc
         self.say: Callable[[str], str] = translations_of(screen.locale).gettext
@@ -41,6 +46,7 @@ class Visit:
         page.on("pageerror", lambda error: self.faults.append(f"{page.url}: {error}"))
         page.on("request", self._of_request)
         page.on("requestfailed", self._of_failure)
+        page.on("requestfinished", self._of_finished)
 
     async def open(self, path: str = "") -> None:
         """Open a page of the project by its path below it."""
@@ -73,9 +79,13 @@ class Visit:
         return await self.page.locator("main").inner_text()
 
     async def settled(self) -> None:
-        """Wait until scripts have drawn the page: a frame later, nothing is requested any more."""
-        await self.page.wait_for_load_state("networkidle")
-        await self.page.evaluate("new Promise(requestAnimationFrame)")
+        """Wait until scripts have drawn the page: a frame later, nothing is loading any more."""
+        deadline_s = time.monotonic() + TIMEOUT_MS / 1_000
+        for _ in range(FRAMES):
+            await self.page.evaluate(NEXT_FRAME)
+            while self._loading:
+                assert time.monotonic() < deadline_s, [each.url for each in self._loading]
+                await self.page.evaluate(NEXT_FRAME)
 
     async def shot(self, name: str) -> None:
         """Keep a screenshot; it is a fault if anything is wider than the screen."""
@@ -101,11 +111,17 @@ class Visit:
             self.faults.append(f"{self.page.url}: {message.text}")
 
     def _of_request(self, request: Request) -> None:
+        if request.resource_type != "eventsource":
+            self._loading.add(request)
         url = urlsplit(request.url)
         if url.scheme not in {"data", "blob"} and url.netloc != self._host:
             self.faults.append(f"{self.page.url} requests {request.url[:200]}")
 
+    def _of_finished(self, request: Request) -> None:
+        self._loading.discard(request)
+
     def _of_failure(self, request: Request) -> None:
+        self._loading.discard(request)
         # A script ends a request whose answer it no longer needs, and so does leaving a page.
         if request.failure != "net::ERR_ABORTED":
             self.faults.append(f"{request.url[:200]}: {request.failure}")
