@@ -160,13 +160,16 @@ class EventHub:
     async def close(self) -> None:
         """End all subscriptions and stop reading."""
         self._is_closed = True
-        for channel in self._channels.values():
-            for each in channel.subscriptions:
-                each.close(STOPPING)
+        self._end_all()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+
+    def _end_all(self) -> None:
+        for channel in self._channels.values():
+            for each in channel.subscriptions:
+                each.close(STOPPING)
 
     def _check_room(self, project_id: str) -> None:
         if self._is_closed:
@@ -198,6 +201,8 @@ class EventHub:
             await self._tail.run(self)
         finally:
             self._is_ready.clear()
+            # Without the tail, they would wait for events in vain; clients connect again.
+            self._end_all()
 
     def _sweep(self) -> None:
         until_s = self._clock() - self._settings.stream_kept_s

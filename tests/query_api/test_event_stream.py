@@ -216,6 +216,25 @@ async def test_all_readers_are_told_if_the_topics_lost_records() -> None:
         assert [kind for kind, _, _ in await received(reader)] == ["missed", "trace"]
 
 
+async def test_streams_end_if_the_topics_cannot_be_read_any_more() -> None:
+    class Failing:
+        async def run(self, hub: EventHub) -> None:
+            hub.begin(ENDS)
+            await failed.wait()
+
+    failed = asyncio.Event()
+    hub = EventHub(QuerySettings(), Failing(), Clock())
+    reader = await subscribed(hub)
+    failed.set()
+    async with asyncio.timeout(60):
+        while not reader.end:
+            assert not await reader.next(1)
+    failed.clear()
+    again = await subscribed(hub)
+    assert not again.end
+    await hub.close()
+
+
 @pytest.mark.parametrize(
     ("setting", "project"),
     [("stream_connections_max", OTHER), ("stream_connections_per_project_max", PROJECT)],
