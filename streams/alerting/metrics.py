@@ -45,6 +45,11 @@ RESTARTS: Final = Counter(
     "tracemill_alerting_restarts_total",
     "How often a partition, or the membership in the consumer group, failed and was restarted.",
 )
+READER_RESTARTS: Final = Counter(
+    "tracemill_alerting_reader_restarts_total",
+    "How often a task that reads for rules and budgets failed unexpectedly and was restarted.",
+    ["reader"],
+)
 LAG_RECORDS: Final = Gauge(
     "tracemill_alerting_lag_records",
     "Records of deltas that are not in an acknowledged flush yet.",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -28,6 +28,7 @@ from streams.alerting.evaluation import Evaluation, Running
 from streams.alerting.events_progress import EventsProgress
 from streams.alerting.history import HistoryReader
 from streams.alerting.output import AlertingOutput
+from streams.alerting.readers import Reader, running_readers
 from streams.alerting.restoring import read_alerts, read_states
 from streams.alerting.row_reader import RowReader
 from streams.alerting.settings import AlertingSettings
@@ -120,32 +121,26 @@ class AlertingPartition:
             consumer: AIOKafkaConsumer = await started(
                 lambda: new_log_consumer(self._kafka), self._kafka
             )
-            readers = [
-                asyncio.create_task(each, name=f"alerting {name}-{self._partition}")
-                for name, each in self._readers().items()
-            ]
             try:
-                await self._process(consumer)
+                async with running_readers(self._readers(), self._partition, self._settings):
+                    await self._process(consumer)
             finally:
-                for task in readers:
-                    task.cancel()
-                await asyncio.gather(*readers, return_exceptions=True)
                 await stopped(consumer, STOP_TIMEOUT_S)
         finally:
             self._ended.set()
 
-    def _readers(self) -> dict[str, Coroutine[Any, Any, None]]:
+    def _readers(self) -> dict[str, Reader]:
         """Return what reads in the background for the evaluators, by name."""
-        readers = {
-            "history": self._history.run(self._context.now_us),
-            "rows": self._rows.run(),
-            "earlier windows": self._earlier.run(),
-            "usual spend": self._usual.run(),
-            "scored calls": self._calls.run(),
+        readers: dict[str, Reader] = {
+            "history": lambda: self._history.run(self._context.now_us),
+            "rows": self._rows.run,
+            "earlier windows": self._earlier.run,
+            "usual spend": self._usual.run,
+            "scored calls": self._calls.run,
         }
         source = self._context.spend
         if source is not None:
-            readers["stored spend"] = read_spend(
+            readers["stored spend"] = lambda: read_spend(
                 self._partition, self._evaluation, source, self._settings
             )
         return readers
