@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import (
@@ -94,8 +95,16 @@ Filter = Annotated[
 
 def _known_metric(name: str) -> str:
     if name not in METRICS:
-        shown = f"{name[:64]!r} is not allowed"
-        raise ValueError(f"{shown}; allowed: {', '.join(METRICS)}")
+        names = ", ".join(METRICS)
+        raise PydanticCustomError(
+            "unknown_metric",
+            "{shown} is not allowed; allowed: {names}",
+            {
+                "shown": repr(name[:64]),
+                "names": names,
+                "expected": ", ".join(map(repr, METRICS)),  # the member `allowed` of the error
+            },
+        )
     return name
 
 

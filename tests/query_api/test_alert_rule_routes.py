@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from producers.alerting.registry import METRICS
 from producers.alerting.trial_alerts import trial_alert_id
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
@@ -94,6 +95,15 @@ async def test_the_threshold_of_silence_is_by_default_the_window(api: Api) -> No
 async def test_filters_accept_single_values_and_convert_environments(api: Api) -> None:
     rule = await created(api, filter={"environment": "Production", "model": ["A", "A"]})
     assert rule["filter"] == {"environment": ["production"], "model": ["A"]}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_unknown_metric_is_refused_with_those_that_exist(refusing_api: Api) -> None:
+    refused = await refusing_api.client.post(PATH, json=ASKED | {"metric": "it's"})
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert (error["field"], error["allowed"]) == ("metric", list(METRICS))
+    assert error["message"].startswith('metric: "it\'s" is not allowed; allowed: cache_hit_ratio, ')
 
 
 @pytest.mark.asyncio(loop_scope="module")
