@@ -293,22 +293,40 @@ async def test_the_route_sends_events_until_the_process_stops(refusing_api: Api)
         assert events[-1][2] == {"reason": "stopping"}
 
 
+@asynccontextmanager
+async def checking_often(client: httpx.AsyncClient) -> AsyncIterator[None]:
+    context: Any = client._transport.app.state.context  # type: ignore[attr-defined]
+    before = context.settings
+    often = before.model_copy(update={"stream_check_s": 0.01})
+    object.__setattr__(context, "settings", often)
+    yield
+    object.__setattr__(context, "settings", before)
+
+
+async def revoked(api: Api, task: asyncio.Task) -> httpx.Response:
+    """The response of a stream whose key is revoked, and then valid again."""
+    (held,) = api.control.view.in_project(ApiKey, PROJECT).values()
+    await api.control.delete("api_key", held.id)
+    answer: httpx.Response = await task
+    api.control.keep(held)
+    return answer
+
+
+async def test_a_stream_ends_when_its_key_is_revoked(refusing_api: Api) -> None:
+    client = refusing_api.client
+    async with opened() as (hub, _, _), checking_often(client):
+        task = await streamed(refusing_api, hub, client, "/v1/stream")
+        answer = await revoked(refusing_api, task)
+        assert parsed(answer.text) == [("end", "", {"reason": "unauthorized"})]
+
+
 async def test_the_console_streams_with_its_session_until_it_ends(refusing_api: Api) -> None:
-    settings = {"stream_check_s": 0.01}
-    async with opened() as (hub, topics, _), signed_in(refusing_api) as browser:
-        context: Any = browser._transport.app.state.context  # type: ignore[attr-defined]
-        before = context.settings
-        object.__setattr__(context, "settings", before.model_copy(update=settings))
+    async with opened() as (hub, _, _), signed_in(refusing_api) as browser:
         path = f"/console/project/{PROJECT}/stream"
         assert (await browser.get(f"{path}?filter=tags:x")).status_code == 400
-        task = await streamed(refusing_api, hub, browser, f"{path}?filter=model:m-2")
-        topics.add("w0", window("m-1"), window("m-2"))
-        (held,) = refusing_api.control.view.in_project(ApiKey, PROJECT).values()
-        await asyncio.sleep(0)
-        await refusing_api.control.delete("api_key", held.id)
-        answer = await task
-        refusing_api.control.keep(held)
-        object.__setattr__(context, "settings", before)
+        async with checking_often(browser):
+            task = await streamed(refusing_api, hub, browser, f"{path}?filter=model:m-2")
+            answer = await revoked(refusing_api, task)
         assert answer.headers["content-security-policy"]
         assert parsed(answer.text)[-1][2] == {"reason": "unauthorized"}
 
