@@ -20,7 +20,6 @@ from query_api.prompts.library import FoundVersion
 
 MESSAGES_MAX: Final = 40
 """Messages of a chat that have fields of their own; longer chats are edited as JSON."""
-ROLES: Final = ("system", "user", "assistant", "developer", PLACEHOLDER)
 KINDS: Final = ("text", "chat", "json")
 ADD: Final = "add"
 REMOVE: Final = "remove."

@@ -25,11 +25,9 @@ DIMENSIONS: Final = tuple(
 )
 COMMON_NAMES: Final = ("model", "environment", "user_id", "trace_name")
 """Names that forms show first."""
-COMPARISONS: Final = (">", ">=", "<", "<=")
 SEVERITIES: Final = ("info", "warning", "critical")
 ANOMALY: Final = "anomaly"
-REFERENCES: Final = ("", "hour", "day", "week", ANOMALY)
-"""What a value is compared with: the threshold, an earlier value, or the usual values."""
+"""The choice to compare a value with the usual ones, instead of an earlier one."""
 _TEXTS: Final = ("name", "description", "metric", "comparison", "window", "no_data", "severity")
 _DURATIONS: Final = ("for", "keep_firing_for", "renotify_interval")
 _ANOMALY_NUMBERS: Final = ("weeks", "samples_min")
