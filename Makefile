@@ -8,10 +8,10 @@ WORKERS ?= 2
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint docs lock bench chaos-disk
+.PHONY: help setup up test lint docs screenshots lock bench chaos-disk
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 setup: $(STAMP) ## Create .venv with pinned packages; fast if nothing changed
 
@@ -43,6 +43,9 @@ lint: setup ## Check style, types and the imports between packages
 docs: setup ## Write the generated parts of docs/
 	$(BIN)/python -m tests.billing.table
 	$(BIN)/python -m tests.compat.calls
+
+screenshots: setup ## Renew the screenshots of the README with Chromium
+	$(BIN)/python -m tests.e2e.console.screenshots
 
 bench: setup ## Measure the pipeline and each stage alone
 	$(BIN)/python -m tests.bench

@@ -55,7 +55,7 @@ def _prompt(tenant: Tenant, named: Named) -> str:
     for number in range(48):
         version = 2 + number % 2
         ago_s = 5_000.0 - number * 60
-        trace_id = events.trace(named("support-chat"), ago_s, userId=named("ada"))
+        trace_id = events.trace(named("support-chat"), ago_s, userId=named("sofia"))
         events.step(
             "generation", trace_id, named("answer"), ago_s, 1 + version * 0.5 + number % 5 / 10,
             model="gpt-4o-mini", promptName=name, promptVersion=version,

@@ -64,14 +64,14 @@ def shop_events() -> list[dict[str, Any]]:
     _slow_trace(events)
     _session(events)
     for number in range(3):
-        ago_s = 7_200 + number * 600
+        ago_s = 7_200 + number * 18_000
         trace_id = events.trace(
             "summarize-orders", ago_s, userId=SPENDER, tags=["batch"],
             input=f"Summarize the orders of store {number}", output="All orders are on time.",
         )  # fmt: skip
         events.step(
             "generation", trace_id, "summarize", ago_s, 9, model="gpt-4o",
-            usage={"input": 400_000, "output": 9_000}, input="orders", output="summary",
+            usage={"input": 60_000, "output": 2_000}, input="orders", output="summary",
         )  # fmt: skip
     return events.events
 

@@ -89,6 +89,7 @@ class Visit:
 
     async def shot(self, name: str) -> None:
         """Keep a screenshot; it is a fault if anything is wider than the screen."""
+        await self.settled()
         sideways = await self.page.evaluate(SIDEWAYS)
         if sideways > 0:
             self.faults.append(f"{self.page.url} is {sideways} px wider than {self.screen}")
@@ -151,7 +152,7 @@ async def visiting(
         try:
             yield visit
         except BaseException:
-            await visit.shot("failed")
+            await visit.page.screenshot(path=screenshots / f"failed-{screen}.png")
             raise
         assert not visit.faults, "\n".join(visit.faults)
     finally:

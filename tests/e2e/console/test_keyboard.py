@@ -1,0 +1,62 @@
+"""The first journeys with the keyboard alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.e2e.console import shop as shop_data
+from tests.e2e.console.chromium import DESK
+from tests.e2e.console.conftest import Visiting
+from tests.e2e.console.tenants import Tenant
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_signing_in_and_opening_the_newest_trace(visit: Visiting, shop: Tenant) -> None:
+    async with visit(shop, DESK, signed_in=False) as viewer:
+        keyboard = viewer.page.keyboard
+        await viewer.page.goto(f"{shop.url}{shop.home}")
+        await viewer.page.wait_for_url(re.compile("/console/sign-in"))
+        await keyboard.type(shop.public_key)  # the field has the focus
+        await keyboard.press("Tab")
+        await keyboard.type(shop.secret_key)
+        await keyboard.press("Enter")
+        await viewer.page.wait_for_url(re.compile(f"{shop.home}$"))
+        await viewer.settled()
+        await viewer.tab_to(viewer.page.get_by_role("link", name="Traces", exact=True).first)
+        await keyboard.press("Enter")
+        first = viewer.page.locator("[data-rows] tbody a.open").first
+        await first.wait_for()
+        name = await first.inner_text()
+        await keyboard.press("j")
+        await keyboard.press("Enter")
+        await viewer.page.wait_for_url(re.compile("/traces/"))
+        assert await viewer.page.get_by_role("heading", level=1).inner_text() == name
+
+
+async def test_why_a_request_was_slow(visit: Visiting, shop: Tenant) -> None:
+    async with visit(shop, DESK) as viewer:
+        keyboard = viewer.page.keyboard
+        await viewer.open()
+        await viewer.settled()
+        latency = viewer.page.locator("dl.cards div").filter(has_text="Latency p95")
+        await viewer.tab_to(latency.get_by_role("link").first)
+        await keyboard.press("Enter")
+        await viewer.page.wait_for_url(re.compile("order=latency"))
+        await keyboard.press("/")
+        await keyboard.type("name:checkout")
+        await keyboard.press("Enter")
+        await viewer.page.wait_for_url(re.compile("q=name"))
+        await keyboard.press("j")
+        await keyboard.press("Enter")
+        rows = viewer.page.get_by_role("treeitem")
+        await rows.filter(has_text=shop_data.SLOW_STEP).wait_for()
+        for _ in range(3):
+            await keyboard.press("j")
+        await viewer.sees("the index was rebuilt while it was read")
+        await keyboard.press("?")
+        await viewer.page.get_by_role("dialog").wait_for()
+        await keyboard.press("Escape")
+        await viewer.page.get_by_role("dialog").wait_for(state="hidden")
