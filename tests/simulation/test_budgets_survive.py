@@ -97,8 +97,7 @@ def check_states(world: World, levels: Levels) -> None:
             for share in THRESHOLDS
             if levels.get((*map(str, at), row.group, share))
         )  # fmt: skip
-        is_reported = row.period_end_us > budget.created_us
-        assert known == (crossed if is_reported else ()), (row, known)
+        assert known == crossed, (row, known)
     for budget in world.budgets.values():
         for _, delta in world.log[world.begins[budget.id] :]:
             for limit in budget.limits:

@@ -58,9 +58,6 @@ class LimitGroups:
     send: Callable[[Alert], None]
     forecaster: Callable[[Budget], Forecaster | None] = lambda _: LINEAR
     """Returns how a budget is forecast; None: that is not known yet."""
-    reported_from_us: int = 0
-    """Creation of the budget: periods that ended before are not reported, because an import of old
-    data would otherwise send alerts about each of its days."""
     flags: dict[int, dict[Group, GroupFlags]] = field(default_factory=dict)
     dirty: dict[int, set[Group]] = field(default_factory=dict)
     below: dict[tuple[int, Group, str], Below] = field(default_factory=dict)
@@ -207,21 +204,16 @@ class LimitGroups:
             if share not in flags.crossed:
                 sequence = flags.counts.get(share, 0)
                 flags.counts[share] = sequence + 1
-                self._report(subject, notices.crossed(subject, share, sequence))
+                self.send(notices.crossed(subject, share, sequence))
         for share, each in gone.items():
             del self.below[subject.start_us, subject.group, share]
             is_defined = share in self.rule.budget.thresholds
             if is_defined and (each.is_lowered or not self.meter.rolling_us):
                 sequence = flags.counts.get(share, 1) - 1
-                alert = notices.corrected(subject, share, sequence, each.before_pico)
-                self._report(subject, alert)
+                self.send(notices.corrected(subject, share, sequence, each.before_pico))
         is_changed = crossed != flags.crossed
         flags.crossed = crossed
         return is_changed
-
-    def _report(self, subject: Subject, alert: Alert) -> None:
-        if subject.end_us > self.reported_from_us:
-            self.send(alert)
 
     def _change_below(self, subject: Subject, share: str, change: Below) -> Below:
         """Return the change since which the spend is below a threshold; ``change`` is the last."""

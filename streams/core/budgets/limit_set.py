@@ -64,9 +64,7 @@ class LimitSet:
     def attach(self, rule: LimitRule) -> LimitGroups:
         """Add a limit, and its meter if there is none."""
         meter = self.meters.get(rule.meter) or self.meters.create(rule.meter)
-        limit = LimitGroups(
-            rule, meter, self.tier_of, self.send, self.usual.forecaster, rule.budget.created_us
-        )
+        limit = LimitGroups(rule, meter, self.tier_of, self.send, self.usual.forecaster)
         meter.limits.append(limit)
         self._of_budget.setdefault(rule.budget.id, {})[rule.limit.name] = limit
         return limit
