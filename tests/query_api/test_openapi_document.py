@@ -53,7 +53,13 @@ def test_every_answer_has_a_schema_and_an_example_that_meets_it(
         return
     for each in (*good, operation.get("requestBody")):
         if each is not None and each != operation["responses"].get("204"):
-            for content in each["content"].values():
+            of_texts = [
+                content
+                for content in each["content"].values()
+                if content["schema"].get("format") != "binary"
+            ]
+            assert of_texts
+            for content in of_texts:
                 schema = content["schema"] | {"components": DOCUMENT["components"]}
                 jsonschema.validate(content["example"], schema)
 
