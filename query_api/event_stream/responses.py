@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from producers.head_requests import IS_HEAD
 from query_api.context import AppContext
 from query_api.errors import UnavailableError
 from query_api.event_stream.events import Kind
-from query_api.event_stream.hub import UNAUTHORIZED, EndOut, EventHub
+from query_api.event_stream.hub import UNAUTHORIZED, EndOut
 from query_api.event_stream.subscription import Subscription, event_text
 from query_api.settings import QuerySettings
+from query_api.streaming import ReleasingResponse
 
 MEDIA_TYPE: Final = "text/event-stream"
 LAST_EVENT_ID: Final = "last-event-id"
@@ -45,32 +47,29 @@ async def stream_response(
         return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
     last_id = request.headers.get(LAST_EVENT_ID, "")
     subscription = await hub.subscribe(project_id, kinds, filters, last_id)
-    texts = _texts(hub, project_id, subscription, context.settings, is_valid)
-    return StreamingResponse(texts, media_type=MEDIA_TYPE, headers=_HEADERS)
+    return ReleasingResponse(
+        _texts(subscription, context.settings, is_valid),
+        partial(hub.unsubscribe, project_id, subscription),
+        media_type=MEDIA_TYPE,
+        headers=_HEADERS,
+    )
 
 
 async def _texts(
-    hub: EventHub,
-    project_id: str,
-    subscription: Subscription,
-    settings: QuerySettings,
-    is_valid: Callable[[], bool],
+    subscription: Subscription, settings: QuerySettings, is_valid: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
     silent_s = 0.0
-    try:
-        yield _BEGIN
-        while True:
-            texts = await subscription.next(settings.stream_check_s)
-            if not is_valid():
-                subscription.close(UNAUTHORIZED)
-                texts = b""
-            if not texts and subscription.end:
-                yield event_text("end", msgspec.json.encode(EndOut(subscription.end)))
-                return
-            silent_s = 0.0 if texts else silent_s + settings.stream_check_s
-            if not texts and silent_s < settings.stream_heartbeat_s:
-                continue
-            silent_s = 0.0
-            yield texts or _HEARTBEAT
-    finally:
-        hub.unsubscribe(project_id, subscription)
+    yield _BEGIN
+    while True:
+        texts = await subscription.next(settings.stream_check_s)
+        if not is_valid():
+            subscription.close(UNAUTHORIZED)
+            texts = b""
+        if not texts and subscription.end:
+            yield event_text("end", msgspec.json.encode(EndOut(subscription.end)))
+            return
+        silent_s = 0.0 if texts else silent_s + settings.stream_check_s
+        if not texts and silent_s < settings.stream_heartbeat_s:
+            continue
+        silent_s = 0.0
+        yield texts or _HEARTBEAT

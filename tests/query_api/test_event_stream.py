@@ -293,6 +293,29 @@ async def test_the_route_sends_events_until_the_process_stops(refusing_api: Api)
         assert events[-1][2] == {"reason": "stopping"}
 
 
+async def test_a_client_who_left_before_the_stream_began_takes_no_place(refusing_api: Api) -> None:
+    client = refusing_api.client
+    application: Any = client._transport.app  # type: ignore[attr-defined]
+    request = next(client.auth.auth_flow(client.build_request("GET", "/v1/stream")))
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+        "method": "GET", "scheme": "http", "path": "/v1/stream", "raw_path": b"/v1/stream",
+        "query_string": b"", "headers": [(k.lower(), v) for k, v in request.headers.raw],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        # The client does not read the response before on the same connection.
+        await asyncio.Event().wait()
+
+    async with opened(stream_connections_max=1) as (hub, _, _):
+        object.__setattr__(application.state.context, "events", hub)
+        await application(scope, receive, send)
+        await subscribed(hub)
+
+
 @asynccontextmanager
 async def checking_often(client: httpx.AsyncClient) -> AsyncIterator[None]:
     context: Any = client._transport.app.state.context  # type: ignore[attr-defined]
