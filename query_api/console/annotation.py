@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -125,7 +126,9 @@ def _value_of(config: ScoreConfig, text: str) -> float | str:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{text[:64]!r} is not a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:64]!r} is not a number")
     low, high = config.min_value, config.max_value
     if not (low is None or number >= low) or not (high is None or number <= high):
         raise ValueError(f"must be {_range(low, high)}")

@@ -9,14 +9,22 @@ from typing import Any, Final, Literal, get_args, get_origin
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.route import Route
 from producers.notifications.channel_type import ChannelType
-from query_api.console.form_bodies import Faults, FormError, body_of, checked, lines_of
+from query_api.console.form_bodies import (
+    Faults,
+    FormError,
+    body_of,
+    checked,
+    lines_of,
+    whole_number,
+    words_of,
+)
 from query_api.durations import duration_text
 from query_api.v1.channels import ChannelBody, ChannelChange
 from query_api.v1.routes import RouteBody, RouteChange
 
 CHANNEL_FIELDS: Final = (
-    *("name", "events", "send_resolved", "title_template", "text_template", "rate_per_minute"),
-)
+    "name", "events", "send_resolved", "title_template", "text_template", "rate_per_minute",
+)  # fmt: skip
 ROUTE_FIELDS: Final = (
     *("name", "events", "severities", "rule_ids", "labels", "channel_ids", "group_by"),
     *("group_wait_s", "group_interval_s", "repeat_interval_s"),
@@ -116,10 +124,10 @@ def route_values(form: Mapping[str, str]) -> dict[str, Any]:
         "name": form.get("name", "").strip(),
         "events": checked(form, "events."),
         "severities": checked(form, "severities."),
-        "rule_ids": _words(form.get("rule_ids", "")),
+        "rule_ids": words_of(form.get("rule_ids", "")),
         "labels": _labels(form.get("labels", "")),
         "channel_ids": checked(form, "channel_ids."),
-        "group_by": _words(form.get("group_by", "")),
+        "group_by": words_of(form.get("group_by", "")),
     }
     return values | {name: text for name in _PAUSES if (text := form.get(name, "").strip())}
 
@@ -158,7 +166,7 @@ def _common(form: Mapping[str, str]) -> dict[str, Any]:
         "text_template": form.get("text_template", "").replace("\r\n", "\n"),
     }
     if rate := form.get("rate_per_minute", "").strip():
-        values["rate_per_minute"] = _whole(rate, "rate_per_minute")
+        values["rate_per_minute"] = whole_number(rate, "rate_per_minute")
     return values
 
 
@@ -170,20 +178,10 @@ def _settings(form: Mapping[str, str], kind: ChannelType[Any]) -> dict[str, Any]
         if each.kind == "list":
             found[each.label] = lines_of(text.replace(",", "\n"), each.name)
         elif text and each.kind == "number":
-            found[each.label] = _whole(text, each.name)
+            found[each.label] = whole_number(text, each.name)
         elif text or (each.kind == "text" and not each.is_required and each.name in form):
             found[each.label] = text or each.default
     return found
-
-
-def _whole(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):  # below 2^53
-        raise FormError({field: f"{text[:64]!r} is not allowed; a whole number is expected"})
-    return int(text)
-
-
-def _words(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def _labels(text: str) -> dict[str, list[str]]:
@@ -193,5 +191,5 @@ def _labels(text: str) -> dict[str, list[str]]:
         if not sign or not name:
             message = f"{line[:64]!r} is not a line such as team = search, billing"
             raise FormError({"labels": message})
-        found[name] = _words(values)
+        found[name] = words_of(values)
     return found

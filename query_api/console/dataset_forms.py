@@ -61,7 +61,11 @@ class ItemForm:
     is_new: bool = True
 
     def body(self, dataset: str) -> DatasetItemBody:
-        """Return the body of the request that creates or changes the item. Raises like ``json``."""
+        """Return the body of the request that creates or changes the item.
+
+        Raises:
+            FormError: a field is invalid.
+        """
         given: dict[str, Any] = {
             "datasetName": dataset,
             "input": _value_of(self.input),

@@ -15,13 +15,16 @@ Faults = dict[str, str]
 """Messages by the name of the field; that of the empty name is about the whole form."""
 LINES_MAX: Final = 1_100
 """Maximum number of lines of a field that has one entry a line."""
+WHOLE_DIGITS_MAX: Final = 15
+"""Maximum number of digits of a whole number, so that it is below 2^53."""
 
 
-class FormError(Exception):
-    """A form is not a valid body."""
+class FormError(BadRequestError):
+    """A form, or a query string, is not a valid body. Forms are shown again with the faults."""
 
     def __init__(self, faults: Faults) -> None:
-        super().__init__("; ".join(faults.values()))
+        texts = (f"{name}: {text}" if name else text for name, text in faults.items())
+        super().__init__("; ".join(texts), field=next(iter(faults), ""))
         self.faults: Final = faults
 
 
@@ -97,6 +100,22 @@ def pairs_of(text: str, field: str) -> dict[str, str]:
             raise FormError({field: f"{name[:64]!r} appears twice"})
         found[name] = value
     return found
+
+
+def words_of(text: str) -> list[str]:
+    """Return the parts of a text between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def whole_number(text: str, field: str) -> int:
+    """Return the number in a field.
+
+    Raises:
+        FormError: it is not one of at most ``WHOLE_DIGITS_MAX`` digits.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= WHOLE_DIGITS_MAX):
+        raise FormError({field: f"{text[:64]!r} is not allowed; a whole number is expected"})
+    return int(text)
 
 
 def _message(issue: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""Report the faults of a form by the names of its fields, and read fields with JSON."""
+"""Report the faults of a form by the names of its fields, and read JSON and numbers in them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -69,17 +70,15 @@ def number_of(text: str, field: str) -> float:
     """Return the number in a field.
 
     Raises:
-        FormError: it is none.
+        FormError: it is not a number, or not a finite one.
     """
     try:
-        return float(text)
-    except ValueError as error:
-        raise FormError({field: f"{text[:64]!r} is not a number"}) from error
-
-
-def words_of(text: str) -> list[str]:
-    """Return the parts of a text between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise FormError({field: f"{text[:64]!r} is not a number"})
+    return number
 
 
 def _placed(faults: Faults) -> Faults:

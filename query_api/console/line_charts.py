@@ -8,9 +8,11 @@ from typing import Final
 
 WIDTH: Final = 1_000
 HEIGHT: Final = 240
+"""Size of a chart, in units of its coordinates; the style sheet scales it."""
 COLOURS: Final = 6
 """Lines after these have the colour of all others."""
 HEADROOM: Final = 1.06
+"""Ratio of the value at the upper edge to the highest one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
+    """Lines, levels and marks in the coordinates of the chart; y grows downwards."""
+
     lines: Sequence[Line]
     levels: Sequence[Level]
     marks: Sequence[Mark]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from query_api.console.form_faults import body_of, json_field, words_of
+from query_api.console.form_bodies import words_of
+from query_api.console.form_faults import body_of, json_field
 from query_api.console.prompt_texts import (
     PLACEHOLDER,
     PromptTexts,

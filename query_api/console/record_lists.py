@@ -1,10 +1,10 @@
-"""Read pages of records, and what a list's links to other pages are."""
+"""Read pages of records, and make the links of a list to other pages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,9 +17,12 @@ from query_api.pages import NativeMeta
 from query_api.v1.crud import Resource
 from query_api.v1.record_pages import ListParameters, page_of
 from query_api.v1.records import records_of
+from query_api.validation_messages import message_of
 
 RecordT = TypeVar("RecordT", bound=ControlRecord)
 ParametersT = TypeVar("ParametersT", bound=BaseModel)
+PAGES_MAX: Final = 100_000
+"""Maximum number of a page of a list whose pages are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,22 @@ def parameters_of(view: View, parameters: type[ParametersT], **given: Any) -> Pa
     try:
         return parameters.model_validate(values)
     except ValidationError as error:
-        name = ".".join(map(str, error.errors()[0]["loc"]))
-        raise BadRequestError(f"{name}: not a value of this page", field=name) from error
+        issue = error.errors()[0]
+        name = ".".join(map(str, issue["loc"]))
+        raise BadRequestError(f"{name}: {message_of(issue)}", field=name) from error
+
+
+def page_number(view: View) -> int:
+    """Return the parameter ``page``, which counts from 1.
+
+    Raises:
+        BadRequestError: it is not a number from 1 to ``PAGES_MAX``.
+    """
+    text = view.parameter("page") or "1"
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(PAGES_MAX))
+    if not is_number or not 1 <= int(text) <= PAGES_MAX:
+        raise BadRequestError(f"page: must be 1 to {PAGES_MAX}", field="page")
+    return int(text)
 
 
 def following_of(meta: NativeMeta, **given: str) -> str:

@@ -14,7 +14,7 @@ from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.rule_bodies import AlertRuleBody
 from query_api.alerting.rule_records import shown_rule
-from query_api.console.form_bodies import FormError, body_of, checked, lines_of
+from query_api.console.form_bodies import FormError, body_of, checked, lines_of, whole_number
 
 NAMES: Final = tuple(
     dict.fromkeys(name for each in METRICS.values() for name in (*each.dimensions(), *each.filters))
@@ -65,7 +65,7 @@ def rule_body(form: Mapping[str, str], **changed: Any) -> AlertRuleBody:
         "threshold": form.get("threshold", "").strip() or None,
         "recovery_threshold": form.get("recovery_threshold", "").strip() or None,
         "time_zone": form.get("time_zone", "").strip() or "UTC",
-        "min_count": _whole(form.get("min_count", ""), "min_count", 0),
+        "min_count": whole_number(form.get("min_count", "").strip() or "0", "min_count"),
         "labels": texts_of(form.get("labels", ""), "labels"),
         "annotations": texts_of(form.get("annotations", ""), "annotations"),
         "inhibited_by": _values(form.get("inhibited_by", ""), "inhibited_by"),
@@ -111,7 +111,7 @@ def new_form(parameters: Mapping[str, str], time_zone: str) -> dict[str, str]:
         "no_data": "ok",
         "time_zone": time_zone or "UTC",
     }
-    known = {name for name in parameters if name in FIELDS or _GROUP in name}
+    known = {name for name in parameters if name in FIELDS or name.startswith(_GROUP)}
     return form | {name: parameters[name] for name in known}
 
 
@@ -162,15 +162,6 @@ def _line(values: tuple[str, ...]) -> str:
     return line.getvalue().replace("\r", "")
 
 
-def _whole(text: str, field: str, default: int) -> int:
-    text = text.strip()
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):  # below 2^53
-        raise FormError({field: f"{text[:64]!r} is not allowed; a whole number is expected"})
-    return int(text)
-
-
 def _anomaly(form: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: text
@@ -179,6 +170,6 @@ def _anomaly(form: Mapping[str, str]) -> dict[str, Any]:
     }
     for name in _ANOMALY_NUMBERS:
         field = f"anomaly.{name}"
-        if form.get(field, "").strip():
-            found[name] = _whole(form[field], field, 0)
+        if text := form.get(field, "").strip():
+            found[name] = whole_number(text, field)
     return found

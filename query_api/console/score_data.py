@@ -37,7 +37,7 @@ SCORE_SEARCH: Final = Search(
     words="comment",
 )
 HEIGHT: Final = 40
-"""Height of the drawing of a histogram."""
+"""Height of a histogram, in units of its coordinates."""
 
 
 class _Row(msgspec.Struct):

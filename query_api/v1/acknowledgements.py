@@ -29,10 +29,10 @@ from query_api.store.queries.alerts import FindAlerts
 from query_api.texts import Lines, OneLine
 from tracemill.clock import now_us
 
-EPISODE_MAX: Final = 300
+EPISODE_CHARS_MAX: Final = 300
 _PATH: Final = "/v1/alerts/{episode_id}/acknowledge"
 EpisodeId = Annotated[
-    str, Path(max_length=EPISODE_MAX, examples=[ACKNOWLEDGEMENT_EXAMPLE["episode_id"]])
+    str, Path(max_length=EPISODE_CHARS_MAX, examples=[ACKNOWLEDGEMENT_EXAMPLE["episode_id"]])
 ]
 
 

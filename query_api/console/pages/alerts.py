@@ -1,4 +1,4 @@
-"""Show what is firing, past alerts and episodes, and acknowledge them."""
+"""Show firing groups, past alerts and episodes, and acknowledge episodes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import msgspec
 from starlette.responses import Response
 
-from query_api.console.form_bodies import FormError, body_of
+from query_api.console.form_bodies import body_of
 from query_api.console.metric_values import shown_amount, unit_of
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
@@ -18,7 +17,7 @@ from query_api.console.responses import see_other
 from query_api.console.silence_forms import matchers_of
 from query_api.errors import BadRequestError
 from query_api.v1.acknowledgements import (
-    EPISODE_MAX,
+    EPISODE_CHARS_MAX,
     AcknowledgementBody,
     acknowledge_episode,
     withdraw_acknowledgement,
@@ -31,7 +30,7 @@ TABS: Final = ("now", "history")
 
 
 async def show_list(view: View) -> Response:
-    """Show the groups that are not as they should be, or the alerts of the past."""
+    """Show the groups with a state other than OK, or the alerts of the past."""
     tab = view.parameter("show") or TABS[0]
     if tab not in TABS:
         raise BadRequestError(f"show: must be one of {', '.join(TABS)}", field="show")
@@ -40,7 +39,7 @@ async def show_list(view: View) -> Response:
     parameters = parameters_of(view, AlertParameters, limit=ROWS, state=state)
     read = read_alert_states if is_now else read_alerts
     rows, meta = await read(view.context, view.project_id, parameters)
-    shown = [_shown(each) for each in rows]
+    shown = [optional(each) for each in rows]
     return view.render(
         "alerts.html",
         tab=tab,
@@ -54,7 +53,7 @@ async def show_list(view: View) -> Response:
 
 async def show_episode(view: View) -> Response:
     """Show an episode: its state, its traces, what was reported, and who handles it."""
-    episode = _shown(await read_episode(view.context, view.project_id, _episode_id(view)))
+    episode = optional(await read_episode(view.context, view.project_id, _episode_id(view)))
     last = episode["current"] or episode["history"][-1]
     return view.render(
         "alert_episode.html",
@@ -72,11 +71,7 @@ async def acknowledge(view: View) -> Response:
     """Acknowledge an episode, so that its notifications are not repeated."""
     episode_id = _episode_id(view)
     given = {name: view.form.get(name, "").strip() for name in ("author", "note")}
-    try:
-        body = body_of(AcknowledgementBody, given)
-    except FormError as error:
-        field, message = next(iter(error.faults.items()))
-        raise BadRequestError(f"{field}: {message}", field=field) from error
+    body = body_of(AcknowledgementBody, given)
     await acknowledge_episode(view.context, view.project_id, episode_id, body)
     return see_other(_path(view, episode_id))
 
@@ -86,11 +81,6 @@ async def withdraw(view: View) -> Response:
     episode_id = _episode_id(view)
     await withdraw_acknowledgement(view.context, view.project_id, episode_id)
     return see_other(_path(view, episode_id))
-
-
-def _shown(shape: Any) -> Any:
-    """Return a shape, whose members may be raw JSON, for templates."""
-    return optional(msgspec.json.decode(msgspec.json.encode(shape)))
 
 
 def _amount(view: View, each: Optional, name: str) -> str:
@@ -109,8 +99,8 @@ def _matchers(each: Mapping[str, Any]) -> str:
 
 def _episode_id(view: View) -> str:
     found: str = view.request.path_params["episode_id"]
-    if len(found) > EPISODE_MAX:
-        message = f"episode_id: must have at most {EPISODE_MAX} characters"
+    if len(found) > EPISODE_CHARS_MAX:
+        message = f"episode_id: must have at most {EPISODE_CHARS_MAX} characters"
         raise BadRequestError(message, field="episode_id")
     return found
 

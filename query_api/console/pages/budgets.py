@@ -204,6 +204,7 @@ async def _form(
 
 
 async def row_of(view: View, budget: Budget) -> BudgetRow:
+    """Return a budget with the status of its limits."""
     at_us = now_us()
     status = optional(await status_of(view.context, budget, None, GROUPS, at_us))
     limits = status["limits"] or [Optional({**status, "period": budget.period, "name": ""})]

@@ -22,6 +22,7 @@ from query_api.console.dataset_forms import (
 from query_api.console.experiment_rows import preview_of
 from query_api.console.form_bodies import Faults
 from query_api.console.page import Page, View
+from query_api.console.record_lists import page_number
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.documents.document import Document
 from query_api.errors import BadRequestError, NotFoundError
@@ -31,7 +32,6 @@ from query_api.v1.dataset_lookup import dataset_named
 DATASETS: Final = 20
 ITEMS: Final = 50
 RUNS: Final = 50
-PAGES_MAX: Final = 100_000
 TABS: Final = ("items", "runs", "settings")
 STATUSES: Final = ("ACTIVE", "ARCHIVED")
 TEXTS: Final = ("input", "expected_output", "metadata")
@@ -121,14 +121,6 @@ def dataset_path(view: View, name: str, /, **parameters: object) -> str:
     """Return the path of the page of a dataset."""
     path = f"/project/{quote(view.project_id, safe='')}/datasets/{quote(name, safe='')}"
     return f"{path}?{urlencode(parameters)}" if parameters else path
-
-
-def page_number(view: View) -> int:
-    """Return the parameter `page`, which counts from 1."""
-    text = view.parameter("page") or "1"
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGES_MAX:
-        raise BadRequestError(f"page: must be 1 to {PAGES_MAX}", field="page")
-    return int(text)
 
 
 async def _items(view: View, dataset: Document[Dataset]) -> Response:

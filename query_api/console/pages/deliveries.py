@@ -23,7 +23,7 @@ from query_api.v1.deliveries import (
 
 ROWS: Final = 50
 STATUSES: Final = ("pending", "delivered", "exhausted", "dropped", "failed")
-ID_MAX: Final = 512
+ID_CHARS_MAX: Final = 512
 FILTERS: Final = ("status", "webhook_id", "channel_id", "alert_id")
 
 
@@ -74,8 +74,8 @@ def _names(view: View) -> dict[str, str]:
 
 def _id(view: View) -> str:
     found: str = view.request.path_params["delivery_id"]
-    if len(found) > ID_MAX:
-        message = f"delivery_id: must have at most {ID_MAX} characters"
+    if len(found) > ID_CHARS_MAX:
+        message = f"delivery_id: must have at most {ID_CHARS_MAX} characters"
         raise BadRequestError(message, field="delivery_id")
     return found
 

@@ -10,21 +10,20 @@ from starlette.responses import Response
 from query_api.console.experiment_rows import FILTERS, by_measure, item_rows, selection_of
 from query_api.console.form_faults import body_of
 from query_api.console.page import Page, View
-from query_api.console.pages.datasets import dataset_path, page_number
+from query_api.console.pages.datasets import dataset_path
+from query_api.console.record_lists import page_number
 from query_api.errors import BadRequestError
 from query_api.money import PICO_PER_USD, pico_of
 from query_api.times import MILLISECOND_US
 from query_api.v1.experiments import RUNS_MAX, CompareParameters, compare_runs
 
 ITEMS: Final = 20
-NAME_MAX: Final = 1_000
 SCORE_DIGITS: Final = 3
 
 
 async def show(view: View) -> Response:
     """Show a comparison of the runs that the query string names, the first as the baseline."""
-    names = [each[:NAME_MAX] for each in view.request.query_params.getlist("runs") if each]
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys(filter(None, view.request.query_params.getlist("runs"))))
     if view.parameter("newest_first"):
         names.reverse()  # the earliest is the baseline
     dataset = view.parameter("dataset")

@@ -27,7 +27,7 @@ from query_api.console.overview_data import (
     read_overview,
     read_tops,
 )
-from query_api.console.page import Page, View, registered
+from query_api.console.page import Page, View
 from query_api.console.responses import see_other
 from query_api.console.time_ranges import PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError
@@ -50,7 +50,8 @@ async def show(view: View) -> Response:
     question = _question(view)
     if name := view.parameter("add"):
         value = view.request.query_params.get("value", "")
-        return see_other(_address(question, question.filters.with_pair(checked_name(name), value)))
+        filters = question.filters.with_pair(checked_name(name), value)
+        return see_other(_url(question, filters=filters))
     zone = view.preferences.zone_name or "UTC"
     found, (firing, _) = await asyncio.gather(
         read_overview(view.context, view.project_id, question, zone),
@@ -66,7 +67,6 @@ async def show(view: View) -> Response:
         listed=listed,
         url=lambda **changed: _url(question, **changed),
         names=NAMES,
-        has_alerts_page=_has_alerts_page(),
         firing=firing,
         can_be_live=_can_be_live(view, question),
         stream=_stream(view, question),
@@ -103,10 +103,6 @@ def _listed(view: View, question: Question, range_us: tuple[int, int]) -> Callab
         return list_address(base, bounds, pairs, order=order, more=more)
 
     return listed
-
-
-def _has_alerts_page() -> bool:
-    return any(each.path == "/alerts" for each in registered())
 
 
 def _question(view: View) -> Question:
@@ -158,10 +154,6 @@ def _stream(view: View, question: Question) -> str:
     """Return the address of the events of the page."""
     path = f"/console/project/{quote(view.project_id, safe='')}/stream"
     return path + query_text(question.filters.parameters)
-
-
-def _address(question: Question, filters: Filters) -> str:
-    return _url(question, filters=filters)
 
 
 REGISTERED = (

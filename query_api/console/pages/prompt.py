@@ -1,4 +1,4 @@
-"""Show a prompt: its versions, the difference of two of them, how they do, and forms."""
+"""Show a prompt: its versions, the difference of two of them, their metrics, and forms."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ async def _compare_texts(view: View, prompt: Prompt, first: int, second: int) ->
 
 
 async def _metrics(view: View, prompt: Prompt) -> dict[str, Any]:
-    """Return how the newest versions did, and the tests of one version against another."""
+    """Return metrics of the newest versions, and the tests of one version against another."""
     time_range = time_range_of(view.request.query_params, now_us(), DEFAULT_RANGE)
     newest = sorted(prompt.versions, reverse=True)
     first = _number(view, "a", prompt) or prompt.labels.get(PRODUCTION, newest[-1])

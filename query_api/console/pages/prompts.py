@@ -17,26 +17,23 @@ from query_api.console.prompt_data import (
     chosen,
     use_of,
 )
+from query_api.console.record_lists import page_number
 from query_api.console.search import term
 from query_api.errors import BadRequestError
 
 ROWS: Final = 50
-TEXT_MAX: Final = 300
-PAGES_MAX: Final = 10_000
+TEXT_CHARS_MAX: Final = 300
 
 
 async def show(view: View) -> Response:
     """Show the prompts of a folder, or those that meet the search, in all folders."""
     names = ("folder", "q", "tag", "label")
-    given = {name: view.parameter(name)[:TEXT_MAX] for name in names}
+    given = {name: view.parameter(name)[:TEXT_CHARS_MAX] for name in names}
     choice = Choice(given["folder"].strip("/"), given["q"], given["tag"], given["label"])
     order = view.parameter("order") or ORDERS[0]
     if order not in ORDERS:
         raise BadRequestError(f"order: must be one of {', '.join(ORDERS)}", field="order")
-    number = view.parameter("page") or "1"
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= PAGES_MAX:
-        raise BadRequestError(f"page: must be 1 to {PAGES_MAX}", field="page")
-    page = int(number)
+    page = page_number(view)
     everything = list(view.context.prompts.prompts(view.project_id))
     folders, prompts = chosen(everything, choice)
     if order == "updated":

@@ -282,7 +282,7 @@ function drawAgain() {
   for (const figure of document.querySelectorAll("[data-chart]")) figure.chart?.draw();
 }
 
-// uPlot listens to the window, so charts that are removed must be told.
+// uPlot has listeners on the window, which must be removed with a chart.
 document.addEventListener("htmx:beforeCleanupElement", ({ detail: { elt } }) => {
   if (!elt.chart) return;
   sizes.unobserve(elt.chart.plot);

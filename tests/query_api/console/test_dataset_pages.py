@@ -71,9 +71,17 @@ async def test_datasets_and_their_items_are_listed(api: Api) -> None:
         assert "question Why 7?" in item
         assert "because 7" in item
         await posted(api, "v2/datasets", name="other")
-        for path in ("?item=missing", "?tab=x", "?page=0", "?status=x"):
+        long = "?page=000000001" + "9" * 4_400
+        for path in ("?item=missing", "?tab=x", "?page=0", long, "?status=x"):
             assert 400 <= (await client.get(f"{BILLING}{path}")).status_code < 500
         assert (await client.get(f"{HOME}/datasets/other?item=item-7")).status_code == 404
+
+
+async def test_a_comparison_with_a_name_that_is_too_long_is_refused(api: Api) -> None:
+    async with signed_in(api) as client:
+        refused = await client.get(f"{HOME}/experiments?runs=a&dataset={'x' * 2_001}")
+        assert refused.status_code == 400
+        assert "dataset: it has 2001 characters; at most 2000 allowed" in text_of(refused.text)
 
 
 async def test_a_dataset_is_created_and_changed_with_a_form(api: Api) -> None:

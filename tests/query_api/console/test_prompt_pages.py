@@ -76,7 +76,7 @@ async def test_prompts_are_listed_by_folder_with_their_use(api: Api) -> None:
         found = text_of((await client.get(f"{HOME}/prompts?q=EU")).text)
         assert "support/eu/answer" in found
         assert "No prompt matches" in (await client.get(f"{HOME}/prompts?q=zz")).text
-        for query in ("order=x", "page=0", "page=x"):
+        for query in ("order=x", "page=0", "page=x", "page=" + "9" * 4_400):
             assert (await client.get(f"{HOME}/prompts?{query}")).status_code == 400
 
 

@@ -209,6 +209,7 @@ async def test_score_configs_are_created_archived_and_restored(api: Api) -> None
         for fields, fault in (
             ({"name": "a?", "data_type": "NUMERIC"}, "name"),
             ({"name": "a", "data_type": "NUMERIC", "min_value": "x"}, "min_value"),
+            ({"name": "a", "data_type": "NUMERIC", "min_value": "nan"}, "min_value"),
             ({"name": "a", "data_type": "CATEGORICAL", "categories": "a = x"}, "categories"),
             ({"name": "a", "data_type": "zz"}, "data_type"),
         ):
