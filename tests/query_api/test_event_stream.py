@@ -330,8 +330,11 @@ async def revoked(api: Api, task: asyncio.Task) -> httpx.Response:
     """The response of a stream whose key is revoked, and then valid again."""
     (held,) = api.control.view.in_project(ApiKey, PROJECT).values()
     await api.control.delete("api_key", held.id)
-    answer: httpx.Response = await task
-    api.control.keep(held)
+    try:
+        async with asyncio.timeout(60):
+            answer: httpx.Response = await task
+    finally:
+        api.control.keep(held)
     return answer
 
 
@@ -351,6 +354,17 @@ async def test_the_console_streams_with_its_session_until_it_ends(refusing_api: 
             task = await streamed(refusing_api, hub, browser, f"{path}?filter=model:m-2")
             answer = await revoked(refusing_api, task)
         assert answer.headers["content-security-policy"]
+        assert parsed(answer.text)[-1][2] == {"reason": "unauthorized"}
+
+
+async def test_a_session_of_another_project_does_not_prolong_a_stream(refusing_api: Api) -> None:
+    async with opened() as (hub, _, _), signed_in(refusing_api, OTHER) as browser:
+        keys = {"public_key": f"pk-{PROJECT}", "secret_key": f"sk-{PROJECT}"}
+        assert (await browser.post("/console/sign-in", data=keys)).status_code == 303
+        async with checking_often(browser):
+            path = f"/console/project/{PROJECT}/stream"
+            task = await streamed(refusing_api, hub, browser, path)
+            answer = await revoked(refusing_api, task)
         assert parsed(answer.text)[-1][2] == {"reason": "unauthorized"}
 
 

@@ -23,7 +23,11 @@ async def read(view: View) -> Response:
         raise BadRequestError(message, field="filter", allowed=FIELDS)
 
     def is_valid() -> bool:
-        return view.sessions.of(view.request, view.project_id) is not None
+        # Without a session of this project, ``of`` returns that of another one.
+        session = view.sessions.of(view.request, view.project_id)
+        if session is None or session.project_id != view.project_id:
+            return False
+        return "read" in session.principal.scopes
 
     return await stream_response(
         view.request, view.context, view.project_id, ("window", "alert"), filters, is_valid
