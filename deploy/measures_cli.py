@@ -79,7 +79,7 @@ def measures(  # options of the command
     order_by: Annotated[
         str | None, typer.Option(help="Measure, dimension or start; with - first, descending.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum rows.")] = ROWS_DEFAULT,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = ROWS_DEFAULT,
     exact_percentiles: Annotated[
         bool, typer.Option("--exact-percentiles", help="Read all values, which is slower.")
     ] = False,

@@ -53,7 +53,7 @@ _OF_SPEND: Final = frozenset({"user_id", "trace_name"})
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OverviewQuery:
     """What the query string of the page selects."""
 
     range: TimeRange
@@ -145,7 +145,7 @@ class _CacheAmounts:
 
 
 async def read_overview(
-    context: AppContext, project_id: str, question: Question, zone: str
+    context: AppContext, project_id: str, query: OverviewQuery, zone: str
 ) -> Overview:
     """Read the totals, the charts and the largest shares of a range.
 
@@ -157,16 +157,16 @@ async def read_overview(
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
     at_us = now_us()
-    from_us, to_us = bounds_us(question.range, at_us)
-    step = STEPS.get(question.range.preset) or _step_of((to_us - from_us) // SECOND_US)
-    filters = question.filters.by_name
+    from_us, to_us = bounds_us(query.range, at_us)
+    step = STEPS.get(query.range.preset) or _step_of((to_us - from_us) // SECOND_US)
+    filters = query.filters.by_name
 
     def rows(measures: Sequence[str], **more: Any) -> Awaitable[list[AnswerRow]]:
         given = {"from": iso(from_us), "to": iso(to_us), "time_zone": zone, "filter": filters}
         return _rows(context, project_id, {"measures": list(measures), **given, **more})
 
     of_calls = filters | {"type": list(filters.get("type", CALLS))}
-    is_of_traces = question.filters.is_of_traces and "level" not in filters
+    is_of_traces = query.filters.is_of_traces and "level" not in filters
     of_traces = {_OF_TRACES.get(name, name): values for name, values in filters.items()}
     traces = (
         rows(("count",), view="traces", compare_with="previous", filter=of_traces)
@@ -193,15 +193,15 @@ async def read_overview(
 
 
 async def read_tops(
-    context: AppContext, project_id: str, question: Question
+    context: AppContext, project_id: str, query: OverviewQuery
 ) -> Mapping[str, Sequence[Share]]:
     """Read the largest shares of a measure by each dimension of ``TOPS``.
 
     Raises:
         BadRequestError, TooCostlyError, UnavailableError: as ``read_overview``.
     """
-    from_us, to_us = bounds_us(question.range, now_us())
-    order = MEASURES[question.measure]
+    from_us, to_us = bounds_us(query.range, now_us())
+    order = MEASURES[query.measure]
     measures = [order, *(each for each in MEASURES.values() if each != order)]
 
     def top(dimension: str) -> Awaitable[list[AnswerRow]]:
@@ -213,13 +213,13 @@ async def read_tops(
             "top": TOP,
             "from": iso(from_us // unit_us * unit_us),
             "to": iso(-(-to_us // unit_us) * unit_us),
-            "filter": question.filters.by_name,
+            "filter": query.filters.by_name,
         }
         return _rows(context, project_id, body)
 
     found = await asyncio.gather(*(top(each) for each in TOPS))
     return {
-        dimension: _shares(rows, dimension, question.measure)
+        dimension: _shares(rows, dimension, query.measure)
         for dimension, rows in zip(TOPS, found, strict=True)
     }
 

@@ -98,7 +98,7 @@ class EventHub:
                 does not respond.
         """
         after = positions_of(last_id)
-        self._check_room(project_id)
+        self._check_limits(project_id)
         subscription = Subscription(kinds, filters, self._settings.stream_queue_events_max)
         channel = self._channels.get(project_id)
         if channel is None:
@@ -171,7 +171,7 @@ class EventHub:
             for each in channel.subscriptions:
                 each.close(STOPPING)
 
-    def _check_room(self, project_id: str) -> None:
+    def _check_limits(self, project_id: str) -> None:
         if self._is_closed:
             raise UnavailableError("the process is stopping")
         counts = {name: len(each.subscriptions) for name, each in self._channels.items()}
@@ -236,7 +236,7 @@ def _replay(
     after: Mapping[str, int],
     positions: Mapping[str, int],
 ) -> None:
-    """Offer the events after an id, and say if some are not kept any more."""
+    """Offer the events after an id, and note if some are not kept any more."""
     if any(
         after.get(source, -1) < channel.begins.get(source, 0) or after.get(source, 0) > position
         for source, position in positions.items()

@@ -45,7 +45,7 @@ class Subscription:
         """Why the subscription has ended; empty: it has not."""
 
     def offer(self, event: Event, event_id: str) -> None:
-        """Add an event if the reader wants it; the oldest one is dropped if there is no room."""
+        """Add an event if the reader wants it; the oldest one is dropped if the queue is full."""
         if event.kind not in self._kinds or not has_fields(event, self._filters):
             return
         if len(self._texts) >= self._events_max:

@@ -21,7 +21,7 @@ from query_api.console.overview_charts import charts_of
 from query_api.console.overview_data import (
     MEASURES,
     TOPS,
-    Question,
+    OverviewQuery,
     bounds_us,
     largest,
     read_overview,
@@ -47,57 +47,57 @@ _FIRING: Final = AlertParameters(state="firing", limit=FIRING)
 
 async def show(view: View) -> Response:
     """Show totals with those of the period before, charts, and the largest shares."""
-    question = _question(view)
+    query = _query_of(view)
     if name := view.parameter("add"):
         value = view.request.query_params.get("value", "")
-        filters = question.filters.with_pair(checked_name(name), value)
-        return see_other(_url(question, filters=filters))
+        filters = query.filters.with_pair(checked_name(name), value)
+        return see_other(_url(query, filters=filters))
     zone = view.preferences.zone_name or "UTC"
     found, (firing, _) = await asyncio.gather(
-        read_overview(view.context, view.project_id, question, zone),
+        read_overview(view.context, view.project_id, query, zone),
         read_alert_states(view.context, view.project_id, _FIRING),
     )
-    listed = _listed(view, question, (found.from_us, found.to_us))
+    listed = _listed(view, query, (found.from_us, found.to_us))
     return view.render(
         "overview.html",
-        question=question,
+        query=query,
         presets=tuple(PRESETS),
         found=found,
         charts=charts_of(view, found, listed),
         listed=listed,
-        url=lambda **changed: _url(question, **changed),
+        url=lambda **changed: _url(query, **changed),
         names=NAMES,
         firing=firing,
-        can_be_live=_can_be_live(view, question),
-        stream=_stream(view, question),
+        can_be_live=_can_be_live(view, query),
+        stream=_stream(view, query),
         at_us=now_us(),
     )
 
 
 async def show_tops(view: View) -> Response:
     """Show the largest shares, which the overview loads after the page."""
-    question = _question(view)
-    tops = await read_tops(view.context, view.project_id, question)
+    query = _query_of(view)
+    tops = await read_tops(view.context, view.project_id, query)
     return view.render(
         "overview_tops.html" if view.is_part else "overview_tops_page.html",
-        question=question,
+        query=query,
         tops=tops,
-        listed=_listed(view, question, bounds_us(question.range, now_us())),
-        url=lambda **changed: _url(question, **changed),
+        listed=_listed(view, query, bounds_us(query.range, now_us())),
+        url=lambda **changed: _url(query, **changed),
         measures=tuple(MEASURES),
         top_names=TOPS,
         largest=largest,
     )
 
 
-def _listed(view: View, question: Question, range_us: tuple[int, int]) -> Callable[..., str]:
+def _listed(view: View, query: OverviewQuery, range_us: tuple[int, int]) -> Callable[..., str]:
     base = f"/project/{quote(view.project_id, safe='')}"
 
     def listed(
         bounds: tuple[int, int] = range_us, order: str = "", more: str = "", **filters: str
     ) -> str:
         """Return the address of the traces or observations of a range."""
-        pairs = question.filters
+        pairs = query.filters
         for dimension, value in filters.items():
             pairs = pairs.with_pair(dimension, value)
         return list_address(base, bounds, pairs, order=order, more=more)
@@ -105,7 +105,7 @@ def _listed(view: View, question: Question, range_us: tuple[int, int]) -> Callab
     return listed
 
 
-def _question(view: View) -> Question:
+def _query_of(view: View) -> OverviewQuery:
     parameters = view.request.query_params
     measure = view.parameter("by") or "cost"
     if measure not in MEASURES:
@@ -118,11 +118,11 @@ def _question(view: View) -> Question:
         time_range = TimeRange("", now_step_us - LIVE_S * SECOND_US, now_step_us)
     else:
         time_range = time_range_of(parameters, now_us(), DEFAULT_RANGE)
-    return Question(time_range, filters_of(parameters), measure, is_live)
+    return OverviewQuery(time_range, filters_of(parameters), measure, is_live)
 
 
 def _url(
-    question: Question,
+    query: OverviewQuery,
     *,
     preset: str = "",
     by: str = "",
@@ -130,30 +130,30 @@ def _url(
     live: bool | None = None,
 ) -> str:
     """Return the query string of the page with a part changed."""
-    times = {"range": preset} if preset else question.range.parameters
-    if not preset and (question.is_live if live is None else live):
+    times = {"range": preset} if preset else query.range.parameters
+    if not preset and (query.is_live if live is None else live):
         times = {"live": "1"}
-    elif question.is_live and not preset:
+    elif query.is_live and not preset:
         times = {}
-    measure = by or question.measure
+    measure = by or query.measure
     pairs = [
         *((name, value) for name, value in times.items() if value != DEFAULT_RANGE),
-        *(question.filters if filters is None else filters).parameters,
+        *(query.filters if filters is None else filters).parameters,
         *([("by", measure)] if measure != "cost" else []),
     ]
     return query_text(pairs)
 
 
-def _can_be_live(view: View, question: Question) -> bool:
+def _can_be_live(view: View, query: OverviewQuery) -> bool:
     """Return whether events are followed, and have the fields of all filters."""
-    is_known = set(question.filters.by_name) <= set(FIELDS_OF_WINDOWS)
+    is_known = set(query.filters.by_name) <= set(FIELDS_OF_WINDOWS)
     return is_known and view.context.events is not None
 
 
-def _stream(view: View, question: Question) -> str:
+def _stream(view: View, query: OverviewQuery) -> str:
     """Return the address of the events of the page."""
     path = f"/console/project/{quote(view.project_id, safe='')}/stream"
-    return path + query_text(question.filters.parameters)
+    return path + query_text(query.filters.parameters)
 
 
 REGISTERED = (

@@ -3,6 +3,7 @@ const STEP_S = 10;
 const STEPS = 90;
 const KEYS_MAX = 50_000;
 const RELOAD_AFTER_MS = 60_000;
+const RECONNECT_AFTER_MS = 5_000;
 
 const place = document.getElementById("live");
 const about = place.textContent;
@@ -111,7 +112,7 @@ function connect() {
   });
   source.addEventListener("error", () => {
     if (source.readyState !== EventSource.CLOSED) place.textContent = place.dataset.lost;
-    else if (place.textContent !== place.dataset.ended) setTimeout(connect, 5_000);
+    else if (place.textContent !== place.dataset.ended) setTimeout(connect, RECONNECT_AFTER_MS);
   });
 }
 

@@ -60,7 +60,7 @@ async def test_a_budget_is_made_of_a_user_and_fires(
 
 
 def fired(tenant: Tenant, budget_id: str) -> bool:
-    """Return whether a budget is exceeded, and has said so."""
+    """Return whether a budget is exceeded, and has reported it."""
     spent = tenant.send("GET", f"/v1/budgets/{budget_id}/status")["spent_usd"]
     alerts = tenant.send("GET", "/v1/alerts?limit=100")["data"]
     return Decimal(spent) > LIMIT_USD and any(budget_id in each.values() for each in alerts)

@@ -1,4 +1,4 @@
-"""A list that several runs share is cut so that no run crowds out the others."""
+"""A list that several runs share is cut so that each run keeps a fair part."""
 
 from __future__ import annotations
 
