@@ -57,6 +57,11 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Additional time for a response of the store, in case it hangs; after it: 503."""
     export_rows_max: int = Field(default=1_000_000, ge=1)
     """Maximum number of rows of an export."""
+    exports_max: int = Field(default=32, ge=1)
+    """Maximum number of exports that a process sends at the same time; above it: 503. Each keeps up
+    to ``result_bytes_max`` of its rows in memory, also while its client does not read."""
+    exports_per_project_max: int = Field(default=4, ge=1)
+    """The same for a project."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)
     """Maximum number of rows that one query reads in the store."""
     bytes_to_read_max: int = Field(default=20_000_000_000, ge=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from producers.head_requests import IS_HEAD
 
 
 class ReleasingResponse(StreamingResponse):
@@ -27,6 +29,9 @@ class ReleasingResponse(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if scope.get(IS_HEAD):  # otherwise all parts would be made for nobody
+                await Response(headers=dict(self.headers))(scope, receive, send)
+                return
             await super().__call__(scope, receive, send)
         finally:
             self._release()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -36,13 +36,15 @@ from query_api.store.trace_reading import (
 from query_api.times import iso
 
 PAGE_ROWS: Final = 500
-"""Rows that are read, and kept in memory, at a time."""
+"""Rows that are read, and kept in memory, at a time; fewer if a limit of the store is reached."""
 Format = Literal["jsonl", "csv"]
 MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
     {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 )
 
 Row = dict[str, Any]
+Key = TypeVar("Key")
+Found = TypeVar("Found")
 Pages = Callable[[AppContext, str, tuple[Condition, ...]], AsyncIterator[list[Row]]]
 
 
@@ -118,44 +120,75 @@ def _cell(value: object) -> object:
 async def _trace_pages(
     context: AppContext, project_id: str, conditions: tuple[Condition, ...]
 ) -> AsyncIterator[list[Row]]:
+    async def read(ids: Sequence[str]) -> list[StoredTrace]:
+        found = await read_traces(context.reader, project_id, ids, TRACE_WHOLE)
+        traces = [found[each] for each in ids if each in found]
+        await fill_io_from_root_observation(context.reader, traces)
+        return traces
+
     after: tuple[int, str] | None = None
     while True:
         query = FindTraces(project_id, conditions, limit=PAGE_ROWS, after=after)
         ids = [each.id for each in await context.reader.rows(query, IdOfTrace)]
-        found = await read_traces(context.reader, project_id, ids, TRACE_WHOLE)
-        traces = [found[each] for each in ids if each in found]
-        await fill_io_from_root_observation(context.reader, traces)
-        yield [_trace_row(each) for each in traces]
+        last: StoredTrace | None = None
+        async for traces in _in_parts(ids, read):
+            yield [_trace_row(each) for each in traces]
+            last = traces[-1] if traces else last
         # A row that was deleted between both queries has no position.
-        if len(ids) < PAGE_ROWS or not traces:
+        if len(ids) < PAGE_ROWS or last is None:
             return
-        after = (traces[-1].start_us, traces[-1].id)
+        after = (last.start_us, last.id)
 
 
 async def _observation_pages(
     context: AppContext, project_id: str, conditions: tuple[Condition, ...]
 ) -> AsyncIterator[list[Row]]:
+    async def read(keys: Sequence[_Key]) -> list[Row]:
+        query = ReadObservations(
+            project_id,
+            trace_ids=tuple(dict.fromkeys(each.trace_id for each in keys)),
+            ids=tuple(dict.fromkeys(each.id for each in keys)),
+            from_us=keys[-1].start_us,
+            to_us=keys[0].start_us,
+            columns=OBSERVATION_WHOLE,
+        )
+        rows = await read_observations(context.reader, query)
+        found = {(row.trace_id, row.id): row for row in rows}
+        wanted = ((each.trace_id, each.id) for each in keys)
+        return [_observation_row(found[key]) for key in wanted if key in found]
+
     below: Position | None = None
     while True:
         query = FindObservations(project_id, conditions, PAGE_ROWS, below=below)
         keys = await context.reader.rows(query, _Key)
-        if keys:
-            read = ReadObservations(
-                project_id,
-                trace_ids=tuple(dict.fromkeys(each.trace_id for each in keys)),
-                ids=tuple(dict.fromkeys(each.id for each in keys)),
-                from_us=keys[-1].start_us,
-                to_us=keys[0].start_us,
-                columns=OBSERVATION_WHOLE,
-            )
-            rows = await read_observations(context.reader, read)
-            found = {(row.trace_id, row.id): row for row in rows}
-            wanted = ((each.trace_id, each.id) for each in keys)
-            yield [_observation_row(found[key]) for key in wanted if key in found]
+        async for rows in _in_parts(keys, read):
+            yield rows
         if len(keys) < PAGE_ROWS:
             return
         last = keys[-1]
         below = Position(last.start_us, last.trace_id, last.id)
+
+
+async def _in_parts(
+    keys: Sequence[Key], read: Callable[[Sequence[Key]], Awaitable[list[Found]]]
+) -> AsyncIterator[list[Found]]:
+    """Return the rows of a page; in smaller parts if they reach a limit, such as long texts do.
+
+    Raises:
+        TooCostlyError: a single row reaches a limit.
+        UnavailableError: as ``Reader.rows``.
+    """
+    size, at = len(keys), 0
+    while at < len(keys):
+        try:
+            rows = await read(keys[at : at + size])
+        except TooCostlyError:
+            if size == 1:
+                raise
+            size = -(-size // 2)
+            continue
+        yield rows
+        at += size
 
 
 def _trace_row(row: StoredTrace) -> Row:

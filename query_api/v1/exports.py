@@ -14,8 +14,10 @@ from query_api.errors import BadRequestError
 from query_api.query.fields import View
 from query_api.query.native_filters import condition_of
 from query_api.store.conditions import Condition
+from query_api.streaming import ReleasingResponse
 from query_api.times import SECOND_US, Instant, iso
 from query_api.v1.export_rows import MEDIA_TYPES, TABLES, Format, Table, count_rows, lines_of
+from query_api.v1.export_slots import ExportSlots
 from query_api.v1.parameters import NativeParameters, native_router
 from query_api.v1.query_bodies import FILTERS_MAX, FilterBody
 from query_api.validation_messages import message_of
@@ -137,13 +139,20 @@ async def exported(
     """Return a response with all rows of a table that meet the conditions.
 
     Raises:
-        TooCostlyError, UnavailableError: as ``count_rows``.
+        TooCostlyError, UnavailableError: as ``count_rows``, or there are too many exports.
     """
     found = TABLES[table]
-    total = await count_rows(context, project_id, found, conditions)
+    slots: ExportSlots = context.shared(ExportSlots, lambda: ExportSlots(context.settings))
+    release = slots.take(project_id)
+    try:
+        total = await count_rows(context, project_id, found, conditions)
+    except BaseException:
+        release()
+        raise
     name = f"{table}-{iso(now_us())[:19].replace(':', '')}.{form}"
-    return StreamingResponse(
+    return ReleasingResponse(
         lines_of(found.pages(context, project_id, conditions), found.fields, form),
+        release,
         media_type=MEDIA_TYPES[form],
         headers={TOTAL: str(total), "content-disposition": f'attachment; filename="{name}"'},
     )

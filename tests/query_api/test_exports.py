@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from query_api.settings import QuerySettings
 from query_api.v1 import export_rows
+from query_api.v1.export_slots import ExportSlots
 from tests.query_api.console.browser import signed_in
 from tests.query_api.harness import NOON_US, PROJECT, Api, make_api, observation, trace
 from tracemill.clock import now_us
@@ -123,6 +126,53 @@ async def test_an_export_with_too_many_rows_is_refused_before_it_begins(api: Api
         await client.aclose()
     assert answer.status_code == 422
     assert f"{NUMBER} rows" in answer.json()["error"]["message"]
+
+
+@asynccontextmanager
+async def limited(api: Api, **settings: int) -> AsyncIterator[Api]:
+    """The same store with other limits."""
+    other, clients = make_api(api.store, QuerySettings(**settings))
+    yield other
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.mark.parametrize("table", ["traces", "observations"])
+async def test_long_texts_are_exported_in_smaller_parts(api: Api, table: str) -> None:
+    text = "x" * 20_000
+    rows = [trace(f"t{n}", NOON_US - n, input=text) for n in range(7)]
+    calls = [observation(f"t{n}", "o", NOON_US - n, input=text) for n in range(7)]
+    await api.insert(*rows, *calls)
+    async with limited(api, result_bytes_max=100_000) as small:
+        answer = await small.client.get(f"/v1/export/{table}", params=DAY)
+    ids = [json.loads(line) for line in answer.text.splitlines()]
+    of_trace = "id" if table == "traces" else "trace_id"
+    assert [each[of_trace] for each in ids] == [f"t{n}" for n in range(7)]
+    assert all(each["input"] == text for each in ids)
+
+
+async def test_a_request_without_a_body_reads_no_rows(api: Api) -> None:
+    await api.insert(trace("t", NOON_US, input="x" * 20_000))
+    async with limited(api, result_bytes_max=10_000) as small:
+        answer = await small.client.head("/v1/export/traces", params=DAY)
+        with pytest.raises(RuntimeError, match="response already started"):
+            await small.client.get("/v1/export/traces", params=DAY)
+    assert answer.headers["tracemill-rows"] == "1"
+    assert "content-length" not in answer.headers
+
+
+async def test_exports_at_the_same_time_are_limited_until_they_end(api: Api) -> None:
+    async with limited(api, exports_per_project_max=1) as small:
+        context = small.client._transport.app.state.context  # type: ignore[attr-defined]
+        release = context.shared(ExportSlots, lambda: ExportSlots(context.settings)).take(PROJECT)
+        refused = await small.client.get("/v1/export/traces", params=DAY)
+        assert refused.status_code == 503
+        assert "exports_per_project_max" in refused.json()["error"]["message"]
+        assert (await small.other.get("/v1/export/traces", params=DAY)).status_code == 200
+        release()
+        for _ in range(2):
+            answer = await small.client.get("/v1/export/traces", params=DAY)
+            assert answer.status_code == 200
 
 
 async def test_the_console_downloads_what_its_list_shows(api: Api) -> None:
