@@ -79,11 +79,8 @@ def form_of_budget(budget: Budget) -> dict[str, str]:
 def new_form(parameters: Mapping[str, str], time_zone: str) -> dict[str, str]:
     """Return the fields of the form of a new budget; links can fill them in."""
     form = {"period": "day", "thresholds": "80, 100", "time_zone": time_zone or "UTC"}
-    return form | {name: parameters[name] for name in parameters if _is_field(name)}
-
-
-def _is_field(name: str) -> bool:
-    return name in FIELDS or name.removeprefix(_GROUP) in DIMENSIONS
+    known = {name for name in parameters if name in FIELDS or name.startswith(_GROUP)}
+    return form | {name: parameters[name] for name in known}
 
 
 def _limit(form: Mapping[str, str]) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def body_of(body: type[BodyT], values: Mapping[str, Any]) -> BodyT:
 
 
 def faults_of(error: QueryApiError, prefix: str = "") -> Faults:
-    """Return the message of an error about its field, whose path may begin with ``prefix``."""
+    """Return the messages of an error by field; its path may begin with ``prefix``."""
+    if isinstance(error, FormError):
+        return error.faults
     field = error.field if isinstance(error, BadRequestError) else ""
     message = error.message.removeprefix(f"{field}: ") if field else error.message
     return {field.removeprefix(prefix): message}

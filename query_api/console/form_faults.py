@@ -36,7 +36,9 @@ def body_of(body: type[BodyT], given: Mapping[str, Any]) -> BodyT:
 
 
 def faults_of(error: Exception) -> Faults:
-    """Return the message of a refusal by the field that it names."""
+    """Return the messages of a refusal by the fields that it names."""
+    if isinstance(error, FormError):
+        return error.faults
     if isinstance(error, QueryApiError):
         return _placed(form_bodies.faults_of(error))
     return {"": str(error)}

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.route import Route
 from query_api.console import channel_forms
-from query_api.console.form_bodies import Faults, FormError, body_of, faults_of, of_fields
+from query_api.console.form_bodies import Faults, body_of, faults_of, of_fields
 from query_api.console.page import Action, Page, View
 from query_api.console.pages.channels import EVENTS
 from query_api.console.record_lists import record_page
@@ -52,7 +52,7 @@ async def create(view: View) -> Response:
     try:
         body = channel_forms.route_body(view.form)
         await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
+    except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
     return see_other(_path(view))
 
@@ -63,7 +63,7 @@ async def change(view: View) -> Response:
     try:
         body = channel_forms.route_change(view.form)
         await records_of(view.context, RESOURCE).change(view.project_id, route.id, body, author)
-    except (FormError, BadRequestError) as error:
+    except BadRequestError as error:
         return _form(view, view.form, route, _faults(error), status=422)
     return see_other(_path(view))
 
@@ -114,8 +114,8 @@ def _path(view: View) -> str:
     return f"/project/{quote(view.project_id, safe='')}/routes"
 
 
-def _faults(error: FormError | QueryApiError) -> Faults:
-    faults = error.faults if isinstance(error, FormError) else faults_of(error)
+def _faults(error: QueryApiError) -> Faults:
+    faults = faults_of(error)
     named = {
         f"{name}_s" if f"{name}_s" in channel_forms.ROUTE_FIELDS else name: message
         for name, message in faults.items()

@@ -16,7 +16,7 @@ from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.rule_bodies import AlertRuleChange
 from query_api.alerting.rule_records import new_rule, shown_rule
 from query_api.console import rule_forms
-from query_api.console.form_bodies import Faults, FormError, body_of, faults_of, of_fields
+from query_api.console.form_bodies import Faults, body_of, faults_of, of_fields
 from query_api.console.metric_values import is_compared, shown_amount, unit_of
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
@@ -134,7 +134,7 @@ async def create(view: View) -> Response:
     try:
         body = rule_forms.rule_body(view.form)
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
+    except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
     return see_other(_path(view, made.id))
 
@@ -145,7 +145,7 @@ async def change(view: View) -> Response:
     try:
         body = rule_forms.rule_body(view.form)
         await records_of(view.context, RESOURCE).replace(view.project_id, rule.id, body, author)
-    except (FormError, BadRequestError) as error:
+    except BadRequestError as error:
         return _form(view, view.form, rule, _faults(error), status=422)
     return see_other(_path(view, rule.id))
 
@@ -216,7 +216,7 @@ async def _preview(
         past = await _past(
             view, form.get("preview_range", ""), made, has_threshold=has_threshold, rule=body
         )
-    except (FormError, BadRequestError, TooCostlyError) as error:
+    except (BadRequestError, TooCostlyError) as error:
         return None, annotations, _faults(error)
     return past, annotations, {}
 
@@ -283,8 +283,8 @@ def _path(view: View, rule_id: str = "") -> str:
     return f"{path}/{quote(rule_id, safe='')}" if rule_id else path
 
 
-def _faults(error: FormError | QueryApiError) -> Faults:
-    faults = error.faults if isinstance(error, FormError) else faults_of(error, "rule.")
+def _faults(error: QueryApiError) -> Faults:
+    faults = faults_of(error, "rule.")
     return of_fields(faults, rule_forms.FIELDS)
 
 

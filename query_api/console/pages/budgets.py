@@ -15,7 +15,7 @@ from query_api.budgets.records import shown_budget
 from query_api.budgets.status import status_of
 from query_api.console import budget_forms
 from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
-from query_api.console.form_bodies import Faults, FormError, faults_of, of_fields
+from query_api.console.form_bodies import Faults, faults_of, of_fields
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
 from query_api.console.previews import latest_preview
@@ -121,7 +121,7 @@ async def create(view: View) -> Response:
     try:
         body = budget_forms.budget_body(view.form)
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
+    except (BadRequestError, ConflictError) as error:
         return await _form(view, view.form, faults=_faults(error), status=422)
     return see_other(_path(view, made.id))
 
@@ -132,7 +132,7 @@ async def change(view: View) -> Response:
     try:
         body = budget_forms.budget_body(view.form)
         await records_of(view.context, RESOURCE).replace(view.project_id, budget.id, body, author)
-    except (FormError, BadRequestError) as error:
+    except BadRequestError as error:
         return await _form(view, view.form, budget, _faults(error), status=422)
     return see_other(_path(view, budget.id))
 
@@ -167,7 +167,7 @@ async def _preview(view: View, form: Mapping[str, str]) -> tuple[PastShown | Non
     try:
         body = budget_forms.budget_body(given)
         past = await _past(view, preset if preset in PREVIEW_RANGES else "7d", budget=body)
-    except (FormError, BadRequestError, TooCostlyError) as error:
+    except (BadRequestError, TooCostlyError) as error:
         return None, _faults(error)
     return past_shown(past, body.thresholds, view.formats), {}
 
@@ -237,8 +237,8 @@ def _path(view: View, budget_id: str = "") -> str:
     return f"{path}/{quote(budget_id, safe='')}" if budget_id else path
 
 
-def _faults(error: FormError | BadRequestError | ConflictError | TooCostlyError) -> Faults:
-    faults = error.faults if isinstance(error, FormError) else faults_of(error, "budget.")
+def _faults(error: BadRequestError | ConflictError | TooCostlyError) -> Faults:
+    faults = faults_of(error, "budget.")
     return of_fields(faults, budget_forms.FIELDS)
 
 

@@ -13,7 +13,7 @@ from producers.notifications.channel_registry import CHANNEL_TYPES
 from producers.notifications.channel_type import ChannelType
 from producers.notifications.registry import EVENT_TYPES
 from query_api.console import channel_forms
-from query_api.console.form_bodies import Faults, FormError, body_of, faults_of, of_fields
+from query_api.console.form_bodies import Faults, body_of, faults_of, of_fields
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.record_lists import record_page
@@ -91,7 +91,7 @@ async def create(view: View) -> Response:
     try:
         body = channel_forms.channel_body(view.form, kind)
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
+    except (BadRequestError, ConflictError) as error:
         return _form(view, kind, view.form, faults=_faults(error, kind), status=422)
     return see_other(_path(view, made.id))
 
@@ -104,7 +104,7 @@ async def change(view: View) -> Response:
     try:
         body = channel_forms.channel_change(view.form, kind)
         await records_of(view.context, RESOURCE).change(view.project_id, channel.id, body, author)
-    except (FormError, BadRequestError) as error:
+    except BadRequestError as error:
         return _form(view, kind, view.form, channel, _faults(error, kind), status=422)
     return see_other(_path(view, channel.id))
 
@@ -161,8 +161,8 @@ def _path(view: View, channel_id: str = "") -> str:
     return f"{path}/{quote(channel_id, safe='')}" if channel_id else path
 
 
-def _faults(error: FormError | QueryApiError, kind: ChannelType[Any]) -> Faults:
-    faults = error.faults if isinstance(error, FormError) else faults_of(error)
+def _faults(error: QueryApiError, kind: ChannelType[Any]) -> Faults:
+    faults = faults_of(error)
     named = channel_forms.named_as_in_form(faults, kind)
     settings = [each.name for each in channel_forms.settings_of(kind)]
     return of_fields(named, (*channel_forms.CHANNEL_FIELDS, *settings))

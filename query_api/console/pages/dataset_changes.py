@@ -40,8 +40,6 @@ async def change_dataset(view: View) -> Response:
         return show_dataset_form(view, form, fault, None, 422)
     try:
         dataset = await put_dataset(documents, view.project_id, form.body())
-    except FormError as error:
-        return show_dataset_form(view, form, error.faults, shown, 422)
     except REFUSALS as error:
         return show_dataset_form(view, form, faults_of(error), shown, status_of(error))
     return see_other(dataset_path(view, dataset.body.name))
@@ -56,8 +54,6 @@ async def change_item(view: View) -> Response:
         if form.is_new and form.id:
             await _refuse_existing(view, form.id)
         item = await put_item(documents, view.project_id, form.body(name))
-    except FormError as error:
-        return show_item_form(view, dataset, form, error.faults, 422)
     except REFUSALS as error:
         return show_item_form(view, dataset, form, faults_of(error), status_of(error))
     return see_other(dataset_path(view, name, item=item.id))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from producers.control.kinds.project import Project
 from producers.control.scopes import DEFAULT_SCOPES, SCOPES
-from query_api.console.form_bodies import Faults, FormError, body_of, checked, faults_of, of_fields
+from query_api.console.form_bodies import Faults, body_of, checked, faults_of, of_fields
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
@@ -52,8 +52,8 @@ async def create(view: View) -> Response:
         issued = await view.context.keys.issue(
             _project(view), scopes=body.scopes, expires_at_us=body.expires_at, note=body.note
         )
-    except (FormError, BadRequestError, ConflictError) as error:
-        faults = error.faults if isinstance(error, FormError) else faults_of(error)
+    except (BadRequestError, ConflictError) as error:
+        faults = faults_of(error)
         return _form(view, view.form, of_fields(faults, FIELDS), status=422)
     return _secret(view, issued, status=201)
 

@@ -75,7 +75,7 @@ async def create(view: View) -> Response:
     try:
         body = _body(view.form)
         await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
+    except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
     return see_other(_path(view))
 
@@ -86,7 +86,7 @@ async def change(view: View) -> Response:
     try:
         body = _body(view.form)
         await records_of(view.context, RESOURCE).replace(view.project_id, price.id, body, author)
-    except (FormError, BadRequestError) as error:
+    except BadRequestError as error:
         return _form(view, view.form, price, _faults(error), status=422)
     return see_other(_path(view))
 
@@ -161,8 +161,8 @@ def _path(view: View) -> str:
     return f"/project/{quote(view.project_id, safe='')}/prices"
 
 
-def _faults(error: FormError | QueryApiError) -> Faults:
-    return of_fields(error.faults if isinstance(error, FormError) else faults_of(error), FIELDS)
+def _faults(error: QueryApiError) -> Faults:
+    return of_fields(faults_of(error), FIELDS)
 
 
 REGISTERED = (

@@ -43,8 +43,6 @@ async def create_version(view: View) -> Response:
         return show_form(view, form, prompt, fault, 422)
     try:
         found = await library.create(author_of(view.session.principal), form.body())
-    except FormError as error:
-        return show_form(view, form, prompt, error.faults, 422)
     except REFUSALS as error:
         return show_form(view, form, prompt, faults_of(error), status_of(error))
     return see_other(prompt_path(view, form.name, version=found.record.version))
@@ -58,8 +56,6 @@ async def move_label(view: View) -> Response:
         body = body_of(LabelsBody, {"new_labels": [label]})
         author = author_of(view.session.principal)
         await view.context.prompts.set_labels(author, name, version, body.new_labels)
-    except FormError as error:
-        return await show_prompt(view, name, "", faults=error.faults, status=422)
     except REFUSALS as error:
         faults, status = faults_of(error), status_of(error)
         return await show_prompt(view, name, "", faults=faults, status=status)
@@ -88,8 +84,6 @@ async def split_traffic(view: View) -> Response:
         body = body_of(SplitBody, {"weights": weights})
         author = author_of(view.session.principal)
         await put_split(view.context.prompts, author, name, body)
-    except FormError as error:
-        return await show_prompt(view, name, "metrics", faults=error.faults, status=422)
     except REFUSALS as error:
         faults, status = faults_of(error), status_of(error)
         return await show_prompt(view, name, "metrics", faults=faults, status=status)

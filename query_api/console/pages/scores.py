@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from query_api.console.annotation import allowed_of
-from query_api.console.form_bodies import Faults, FormError, lines_of, pairs_of
+from query_api.console.form_bodies import Faults, lines_of, pairs_of
 from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
 from query_api.console.listing import ROWS, Listing, RowPosition, default_listing, listing_of
 from query_api.console.page import Action, Page, View
@@ -73,8 +73,6 @@ async def create(view: View) -> Response:
     try:
         body = body_of(ScoreConfigBody, _values(view))
         await create_config(view.context, view.project_id, body)
-    except FormError as error:
-        return _configs(view, dict(view.form), error.faults, 422)
     except REFUSALS as error:
         return _configs(view, dict(view.form), faults_of(error), status_of(error))
     return see_other(configs_path(view))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from producers.control.kinds.silence import WEEKDAYS
 from query_api.console import silence_forms
-from query_api.console.form_bodies import Faults, FormError, faults_of, of_fields
+from query_api.console.form_bodies import Faults, faults_of, of_fields
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.record_lists import record_page
@@ -44,8 +44,8 @@ async def create(view: View) -> Response:
     try:
         body = silence_forms.silence_body(view.form)
         await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
-        faults = error.faults if isinstance(error, FormError) else faults_of(error)
+    except (BadRequestError, ConflictError) as error:
+        faults = faults_of(error)
         faults = {"duration" if name == "ends_at" else name: each for name, each in faults.items()}
         return _form(view, view.form, of_fields(faults, silence_forms.FIELDS), status=422)
     return see_other(_path(view))

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.responses import Response
 
+from query_api.console.form_bodies import FormError, body_of
 from query_api.console.page import Action, View
 from query_api.console.pages.datasets import dataset_path
 from query_api.console.responses import see_other
@@ -27,6 +28,8 @@ TRACES_MAX: Final = 50
 """Maximum number of traces of a form; a page of the list has as many."""
 CHOSEN: Final = "trace."
 """What the names of fields with chosen traces begin with."""
+_FIELDS: Final = {"name": "dataset", "datasetName": "dataset"}
+"""Fields of the form by those of the bodies."""
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
@@ -82,13 +85,13 @@ def _value(text: str) -> Any:
 
 
 def _checked(body: type[BodyT], **values: Any) -> BodyT:
+    """Return a body. Raises: FormError: it is invalid; the field of its name is ``dataset``."""
     try:
-        return body.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = "dataset" if fault["loc"][:1] in {("name",), ("datasetName",)} else ""
-        message = f"{field or '.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        raise BadRequestError(message, field=field) from error
+        return body_of(body, values)
+    except FormError as error:
+        raise FormError(
+            {_FIELDS.get(name, name): text for name, text in error.faults.items()}
+        ) from error
 
 
 REGISTERED = (Action("/trace-items", add_traces),)

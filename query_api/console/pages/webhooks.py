@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from producers.control.kinds.webhook import Webhook
-from query_api.console.form_bodies import Faults, FormError, body_of, checked, faults_of, of_fields
+from query_api.console.form_bodies import Faults, body_of, checked, faults_of, of_fields
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.pages.channels import EVENTS
@@ -81,7 +81,7 @@ async def create(view: View) -> Response:
     try:
         body = body_of(WebhookBody, _values(view.form))
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
-    except (FormError, BadRequestError, ConflictError) as error:
+    except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
     return _secret(view, made, status=201)
 
@@ -92,7 +92,7 @@ async def change(view: View) -> Response:
     try:
         body = body_of(WebhookChange, _values(view.form))
         await records_of(view.context, RESOURCE).change(view.project_id, webhook.id, body, author)
-    except (FormError, BadRequestError) as error:
+    except BadRequestError as error:
         return _form(view, view.form, webhook, _faults(error), status=422)
     return see_other(_path(view, webhook.id))
 
@@ -179,8 +179,8 @@ def _path(view: View, webhook_id: str = "") -> str:
     return f"{path}/{quote(webhook_id, safe='')}" if webhook_id else path
 
 
-def _faults(error: FormError | QueryApiError) -> Faults:
-    return of_fields(error.faults if isinstance(error, FormError) else faults_of(error), FIELDS)
+def _faults(error: QueryApiError) -> Faults:
+    return of_fields(faults_of(error), FIELDS)
 
 
 REGISTERED = (
