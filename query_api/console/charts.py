@@ -14,8 +14,6 @@ Kind = Literal["line", "dashed", "bar", "stacked"]
 """``stacked`` bars of a chart stand on each other; ``dashed`` is a line such as a limit."""
 Color = Literal["accent", "generation", "tool", "agent", "retriever", "span", "bad", "warn", "good"]
 """A custom property of the style sheet."""
-COLORS: Final[Sequence[Color]] = ("generation", "agent", "tool", "retriever", "span", "warn")
-"""Colours of series that differ only in their names, in order."""
 ROWS_MAX: Final = 2_000
 """Maximum number of points that a chart has; callers choose steps that are long enough."""
 

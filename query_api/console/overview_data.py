@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from producers.token_sides import tokens_of
 from query_api.console.dimension_filters import NO_FILTERS, Filters
@@ -36,7 +36,6 @@ TOP: Final = 6
 """Models, users, names and prompts that are shown; the others are combined."""
 TOPS: Final = ("model", "user_id", "trace_name", "prompt_name")
 CALLS: Final = ("GENERATION", "EMBEDDING")
-Measure = Literal["cost", "observations", "errors"]
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
     {"cost": "cost_usd", "observations": "count", "errors": "errors"}
 )

@@ -25,7 +25,6 @@ DIMENSIONS: Final = tuple(
 )
 COMMON_NAMES: Final = ("model", "environment", "user_id", "trace_name")
 """Names that forms show first."""
-SEVERITIES: Final = ("info", "warning", "critical")
 ANOMALY: Final = "anomaly"
 """The choice to compare a value with the usual ones, instead of an earlier one."""
 _TEXTS: Final = ("name", "description", "metric", "comparison", "window", "no_data", "severity")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, get_args
@@ -70,10 +70,6 @@ class Event:
     project_id: str
     fields: Mapping[str, str]
     data: bytes
-
-
-Wanted = Callable[[str], bool]
-"""Returns whether the events of a project are wanted."""
 
 
 class _Window(msgspec.Struct, gc=False):

@@ -108,11 +108,18 @@ def experiment_columns(view: View) -> dict[str, Column]:
     """Return the columns with the same values, for filters."""
     return {
         name: Column(DIMENSIONS[view][name].sql, Kind.TEXT, join=DIMENSIONS[view][name].join)
-        for name in EXPERIMENT_DIMENSIONS
+        for name in EXPERIMENT_NAMES.values()
     }
 
 
-EXPERIMENT_DIMENSIONS: Final = ("experimentId", "experimentName", "experimentDatasetId")
+EXPERIMENT_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "experiment_id": "experimentId",
+        "experiment_name": "experimentName",
+        "dataset_id": "experimentDatasetId",
+    }
+)
+"""Names of the dimensions of experiments in Langfuse, by those in ``/v1/query``."""
 
 
 def experiment_dimensions(join: Join) -> dict[str, Dimension]:

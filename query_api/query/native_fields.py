@@ -15,6 +15,7 @@ from typing import Final
 from producers.dimensions.registry import REGISTRY
 from query_api.errors import BadRequestError
 from query_api.query.fields import (
+    EXPERIMENT_NAMES,
     OBSERVATION_DIMENSIONS,
     OBSERVATION_MEASURES,
     SCORE_DIMENSIONS,
@@ -165,11 +166,7 @@ _TAG: Final = "arrayJoin(if(empty({0}), [''], {0}))"
 
 
 def _of_experiment(known: Mapping[str, Dimension]) -> dict[str, Dimension]:
-    return {
-        "experiment_id": known["experimentId"],
-        "experiment_name": known["experimentName"],
-        "dataset_id": known["experimentDatasetId"],
-    }
+    return {name: known[each] for name, each in EXPERIMENT_NAMES.items()}
 
 
 def _observation_dimensions() -> dict[str, Dimension]:

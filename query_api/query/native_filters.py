@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from query_api.decimals import decimal_text
 from query_api.errors import BadRequestError
-from query_api.query.fields import View, experiment_columns
+from query_api.query.fields import EXPERIMENT_NAMES, View, experiment_columns
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import OPERATORS_OF, Column, Condition, Kind, Operator, Value
 from query_api.times import instant_us
@@ -30,12 +30,7 @@ def _named(columns: Mapping[str, Column], names: Mapping[str, str]) -> dict[str,
 
 
 def _of_experiment(view: View) -> dict[str, Column]:
-    names = {
-        "experiment_id": "experimentId",
-        "experiment_name": "experimentName",
-        "dataset_id": "experimentDatasetId",
-    }
-    return _named(experiment_columns(view), names)
+    return _named(experiment_columns(view), EXPERIMENT_NAMES)
 
 
 _SAME: Final = ("id", "name", "environment", "version", "release")

@@ -40,7 +40,7 @@ STATES_MAX: Final = 500
 PREVIEW_RANGES: Final = ("6h", "24h", "7d")
 DEFAULT_RANGE: Final = "24h"
 ACTIVE: Final = ("firing", "no_data", "error", "recovering", "pending")
-"""States that the list shows, the worst first."""
+"""States other than OK, the worst first."""
 SWITCHES: Final[Mapping[str, Mapping[str, bool]]] = {
     "enable": {"enabled": True},
     "disable": {"enabled": False},

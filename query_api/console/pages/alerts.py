@@ -12,6 +12,7 @@ from query_api.console.form_bodies import body_of
 from query_api.console.metric_values import shown_amount, unit_of
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
+from query_api.console.pages.alert_rules import ACTIVE
 from query_api.console.record_lists import following_of, parameters_of
 from query_api.console.responses import see_other
 from query_api.console.silence_forms import matchers_of
@@ -25,7 +26,6 @@ from query_api.v1.acknowledgements import (
 from query_api.v1.alerts import AlertParameters, read_alert_states, read_alerts, read_episode
 
 ROWS: Final = 50
-CURRENT: Final = ("firing", "no_data", "error", "recovering", "pending")
 TABS: Final = ("now", "history")
 
 
@@ -35,7 +35,7 @@ async def show_list(view: View) -> Response:
     if tab not in TABS:
         raise BadRequestError(f"show: must be one of {', '.join(TABS)}", field="show")
     is_now = tab == TABS[0]
-    state = ",".join(CURRENT) if is_now else None
+    state = ",".join(ACTIVE) if is_now else None
     parameters = parameters_of(view, AlertParameters, limit=ROWS, state=state)
     read = read_alert_states if is_now else read_alerts
     rows, meta = await read(view.context, view.project_id, parameters)
@@ -43,7 +43,7 @@ async def show_list(view: View) -> Response:
     return view.render(
         "alerts.html",
         tab=tab,
-        rows=sorted(shown, key=lambda each: CURRENT.index(each["state"])) if is_now else shown,
+        rows=sorted(shown, key=lambda each: ACTIVE.index(each["state"])) if is_now else shown,
         following=following_of(meta, show=tab),
         is_first=not view.parameter("cursor"),
         amount=lambda each, name: _amount(view, each, name),
