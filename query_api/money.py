@@ -38,7 +38,7 @@ def pico_of(amount: str) -> int:
         raise ValueError(f"not a decimal number: {amount!r}") from error
     if not number.is_finite():
         raise ValueError(f"not a finite amount: {amount!r}")
-    if abs(number) >= Decimal(10) ** 15:
+    if number.copy_abs() >= Decimal(10) ** 15:  # unlike `abs`, for all exponents
         raise ValueError(f"must be below 10^15 dollars: {amount!r}")
     if number != number.quantize(Decimal(1).scaleb(-_DECIMALS)):
         raise ValueError(f"more than 12 decimals: {amount!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ from producers.dimensions.registry import REGISTRY
 from query_api.budgets.bodies import BudgetBody
 from query_api.budgets.records import shown_budget
 from query_api.console.form_bodies import FormError, body_of, checked, lines_of, pairs_of
+from query_api.decimals import decimal_text
 
 DIMENSIONS: Final = tuple(each.name for each in REGISTRY.of_spend())
 """Dimensions of scopes and groups."""
@@ -128,11 +129,12 @@ def _shares(text: str) -> list[str]:
     shares = []
     for part in text.replace("%", " ").replace(",", " ").split():
         try:
-            share = Decimal(part) / _PERCENT
-        except InvalidOperation as error:
+            # Not with an exponent: the digits of one could fill the memory.
+            share = Decimal(decimal_text(part)) / _PERCENT
+        except ValueError as error:
             message = f"{part[:64]!r} is not a percentage, such as 80"
             raise FormError({"thresholds": message}) from error
-        shares.append(format(share, "f") if share.is_finite() else part[:64])
+        shares.append(format(share, "f"))
     return shares
 
 
