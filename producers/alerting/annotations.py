@@ -24,11 +24,6 @@ _UNITS: Final[dict[Unit, str]] = {
     "tokens_per_s": "tokens per second",
     "score": "",
 }
-VALUES: Final = (
-    "value", "threshold", "unit", "metric", "comparison", "state", "severity", "rule", "group",
-    "labels", "window", "exemplars", "reason",
-)  # fmt: skip
-"""Names that templates can use."""
 
 
 def values_of(

@@ -17,7 +17,6 @@ known yet counts at once."""
 CALL_DIMENSIONS: Final = ("model", "name", "prompt_name", "prompt_version")
 """Dimensions of the scored observation, which is looked up in the store. They are empty for scores
 of whole traces and sessions."""
-NAME_CHARS_MAX: Final = 500
 _BOUND: Final = re.compile(r"\s*(>=|<=|>|<)\s*(.*)", re.DOTALL)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 _SHORT_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)

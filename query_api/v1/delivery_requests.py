@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import Header
@@ -22,7 +22,6 @@ from query_api.quota import Quota
 from query_api.settings import limit_setting
 from tracemill.clock import now_us
 
-TargetKind = Literal["webhook", "channel"]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -54,9 +54,6 @@ class Branch(msgspec.Struct):
     children: dict[str, Leaf | Branch] = {}
 
 
-Node = Leaf | Branch
-
-
 def _escaped_bytes(value: Any) -> int:
     """Return the size of a value as JSON inside a JSON text."""
     encoded = _encode(value)
