@@ -19,8 +19,11 @@ JINJA_CHARS_MAX: Final = 100_000
 """Length of a text in which names of Jinja are found; in longer ones, only Mustache variables."""
 _JINJA: Final = re.compile(r"\{%|\{\{")
 _MARKED: Final = re.compile(
-    r"(?P<variable>\{\{.*?\}\}|\{%.*?%\})|(?P<reference>@@@langfusePrompt:.*?@@@)", re.DOTALL
+    r"(?P<variable>\{\{(?:(?!\{\{|\}\}).)*\}\}|\{%(?:(?!\{%|%\}).)*%\})"
+    r"|(?P<reference>@@@langfusePrompt:.*?@@@)",
+    re.DOTALL,
 )
+"""A search ends at the next opening, so that many of them without an end take no quadratic time."""
 _OWN_NAMES: Final = frozenset(("loop", "self", "caller", "varargs", "kwargs"))
 _environment: Final = Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"])  # noqa: S701  nothing is rendered
 

@@ -13,6 +13,9 @@ LINES_MAX: Final = 2_000
 """Lines of each text that are compared; later lines are not shown."""
 WORDS_MAX: Final = 400
 """Words of a line that are compared; all of a longer line counts as changed."""
+WORD_PAIRS_MAX: Final = 2_000_000
+"""Pairs of words of two texts that are compared; all of the changed lines after them counts as
+changed, because the comparison of many long lines takes seconds."""
 ALIKE_MIN: Final = 0.4
 """Share of equal words below which all of a line counts as changed."""
 CONTEXT_LINES: Final = 3
@@ -62,7 +65,7 @@ def side_by_side(before: str, after: str) -> Diff:
     is_cut = max(len(old), len(new)) > LINES_MAX
     old, new = old[:LINES_MAX], new[:LINES_MAX]
     rows: list[DiffRow] = []
-    removed = added = 0
+    removed = added = pairs = 0
     changes = SequenceMatcher(None, old, new).get_opcodes()
     for index, (tag, i1, i2, j1, j2) in enumerate(changes):
         if tag == "equal":
@@ -72,7 +75,15 @@ def side_by_side(before: str, after: str) -> Diff:
         removed += i2 - i1
         added += j2 - j1
         for at, (left, right) in enumerate(zip_longest(old[i1:i2], new[j1:j2])):
-            left_segments, right_segments = _words(left, right)
+            old_words, new_words = _words_of(left), _words_of(right)
+            if max(len(old_words), len(new_words)) <= WORDS_MAX:
+                pairs += len(old_words) * len(new_words)
+            is_compared = pairs <= WORD_PAIRS_MAX
+            left_segments, right_segments = (
+                _compared(old_words, new_words)
+                if is_compared
+                else (_changed(left), _changed(right))
+            )
             rows.append(
                 DiffRow(
                     "changed",
@@ -100,15 +111,22 @@ def _unchanged(
             yield DiffRow("same", Side(left + at + 1, segments), Side(right + at + 1, segments))
 
 
-def _words(before: str | None, after: str | None) -> tuple[list[Segment], list[Segment]]:
-    if before is None or after is None:
-        return ([Segment(before or "", is_changed=True)], [Segment(after or "", is_changed=True)])
-    old, new = _WORDS.findall(before), _WORDS.findall(after)
-    if max(len(old), len(new)) > WORDS_MAX:
-        return ([Segment(before, is_changed=True)], [Segment(after, is_changed=True)])
+def _words_of(line: str | None) -> list[str]:
+    return [] if line is None else _WORDS.findall(line)
+
+
+def _changed(line: str | None) -> list[Segment]:
+    return [Segment(line or "", is_changed=True)]
+
+
+def _compared(old: list[str], new: list[str]) -> tuple[list[Segment], list[Segment]]:
+    """Return the words of two lines, of which those that differ are changed."""
+    whole = _changed("".join(old)), _changed("".join(new))
+    if not old or not new or max(len(old), len(new)) > WORDS_MAX:
+        return whole
     matcher = SequenceMatcher(None, old, new, autojunk=False)
     if matcher.ratio() < ALIKE_MIN:
-        return ([Segment(before, is_changed=True)], [Segment(after, is_changed=True)])
+        return whole
     left: list[Segment] = []
     right: list[Segment] = []
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():

@@ -190,7 +190,9 @@ async def _compare_texts(view: View, prompt: Prompt, first: int, second: int) ->
     texts = await asyncio.to_thread(side_by_side, text_to_compare(before), text_to_compare(after))
     config = None
     if before.config != after.config:
-        config = side_by_side(config_to_compare(before), config_to_compare(after))
+        config = await asyncio.to_thread(
+            side_by_side, config_to_compare(before), config_to_compare(after)
+        )
     return Difference(first, second, texts, config)
 
 

@@ -11,7 +11,7 @@ import httpx
 from clickhouse.rows import WindowRow
 from producers.control.keys import new_api_key
 from query_api.console.prompt_texts import names_in, prompt_texts
-from query_api.console.text_diff import CONTEXT_LINES, LINES_MAX, side_by_side
+from query_api.console.text_diff import CONTEXT_LINES, LINES_MAX, WORD_PAIRS_MAX, side_by_side
 from streams.core.rollups.sketch import key_of, state_hex
 from tests.query_api.console.browser import HOME, SIGN_IN, browser, csrf_in, signed_in, text_of
 from tests.query_api.harness import NOON_US, PROJECT, Api, observation
@@ -257,6 +257,27 @@ def test_names_of_templates_are_found_without_evaluating_them() -> None:
     assert names_in(["{{ broken }} {% if %}"]) == ("broken",)
     assert names_in(["{{" + "(" * 5_000 + "x"]) == ()
     assert prompt_texts("a {{b}}").messages[0].pieces[1].mark == "variable"
+
+
+def test_variables_without_an_end_are_text_however_many_there_are() -> None:
+    for opening in ("{{", "{%", "{{a"):
+        (piece,) = prompt_texts(opening * 300_000).messages[0].pieces  # not in quadratic time
+        assert piece.mark == ""
+    marks = [
+        each.mark for each in prompt_texts("{{a {{ {'b': 1}['b'] }}{% c % 2 %}").messages[0].pieces
+    ]
+    assert marks == ["", "variable", "variable"]
+
+
+def test_words_of_many_long_changed_lines_are_not_compared() -> None:
+    words = "word " * 100
+    pair = (2 * 100 + 1) ** 2  # spaces are words, too
+    compared = WORD_PAIRS_MAX // pair
+    before = [f"{words}{n}" for n in range(compared + 2)]
+    after = [f"{words}x{n}" for n in range(compared + 2)]
+    rows = side_by_side("\n".join(before), "\n".join(after)).rows
+    numbers = [len(each.left.segments) for each in rows if each.left]
+    assert numbers == [2] * compared + [1, 1]
 
 
 def test_long_unchanged_parts_and_long_texts_are_cut() -> None:
