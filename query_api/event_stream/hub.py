@@ -10,11 +10,11 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import msgspec
+import structlog
 
 from query_api import metrics
 from query_api.errors import BadRequestError, UnavailableError
@@ -22,7 +22,8 @@ from query_api.event_stream.events import Event, Kind
 from query_api.event_stream.subscription import Subscription
 from query_api.settings import QuerySettings
 
-ID_CHARS_MAX: Final = 4_000
+ID_CHARS_MAX: Final = 14_000
+"""Length of ids if both topics of windows and traces have 256 partitions, with any offsets."""
 _PART: Final = re.compile(r"([a-z]+\d{1,6})\.(\d{1,19})", re.ASCII)
 STOPPING: Final = "stopping"
 UNAUTHORIZED: Final = "unauthorized"
@@ -30,6 +31,8 @@ FULL_RETRY_S: Final = 10
 """When clients may try again if there are too many readers."""
 READY_WAIT_S: Final = 10.0
 """Maximum time until the ends of the topics are known; after it: 503."""
+
+log = structlog.get_logger(__name__)
 
 
 class Tail(Protocol):
@@ -163,8 +166,8 @@ class EventHub:
         self._end_all()
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # It may have failed before, which has been logged and must not disturb the stop.
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def _end_all(self) -> None:
         for channel in self._channels.values():
@@ -199,6 +202,8 @@ class EventHub:
     async def _run(self) -> None:
         try:
             await self._tail.run(self)
+        except Exception as error:  # noqa: BLE001  # clients connect again, which repeats it
+            log.error("event_stream_failed", reason=repr(error)[:300])  # noqa: TRY400
         finally:
             self._is_ready.clear()
             # Without the tail, they would wait for events in vain; clients connect again.

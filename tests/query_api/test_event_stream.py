@@ -17,7 +17,7 @@ from clickhouse.rows import AlertRow, TraceRow, WindowRow
 from producers.control.kinds.api_key import ApiKey
 from query_api.errors import BadRequestError, UnavailableError
 from query_api.event_stream.events import Event, alert_event, trace_event, window_event
-from query_api.event_stream.hub import EventHub
+from query_api.event_stream.hub import EventHub, id_of, positions_of
 from query_api.event_stream.kafka_tail import events_in
 from query_api.event_stream.subscription import Subscription
 from query_api.settings import QuerySettings
@@ -233,6 +233,27 @@ async def test_streams_end_if_the_topics_cannot_be_read_any_more() -> None:
     again = await subscribed(hub)
     assert not again.end
     await hub.close()
+
+
+async def test_a_failure_that_nothing_expects_ends_streams_and_does_not_disturb_the_stop() -> None:
+    class Broken:
+        async def run(self, hub: EventHub) -> None:
+            hub.begin(ENDS)
+            await asyncio.sleep(0)
+            raise RuntimeError("of the library")
+
+    hub = EventHub(QuerySettings(), Broken(), Clock())
+    reader = await subscribed(hub)
+    async with asyncio.timeout(60):
+        while not reader.end:
+            assert not await reader.next(1)
+    await hub.close()
+
+
+def test_ids_fit_whatever_the_number_of_partitions() -> None:
+    sources = [f"{prefix}{number}" for prefix in "wt" for number in range(256)]
+    positions = dict.fromkeys([*sources, "a0"], 2**63 - 1)
+    assert positions_of(id_of(positions)) == positions
 
 
 @pytest.mark.parametrize(
