@@ -66,8 +66,11 @@ async def answer_of(engine: QueryEngine, request: QueryRequest) -> Answer:
     fresh_until_us = engine.fresh_until_us()
     statistics = Statistics()
     planned = await plan_query(engine, request)
-    now = await with_groups_of_page(engine.reader, planned, statistics)
+    now, groups = await with_groups_of_page(engine.reader, planned, statistics)
     found = await _rows(engine, now, statistics)
+    if len(found) < groups:
+        now = planned
+        found = await _rows(engine, now, statistics)
     rows, cursor = _page(now, found, engine)
     before = await plan_earlier(engine, now)
     earlier: Mapping[Key, Raw] = {}

@@ -26,14 +26,16 @@ _OF_TRACE: Final = "t_"
 
 async def with_groups_of_page(
     reader: Reader, planned: PlannedQuery, statistics: Statistics
-) -> PlannedQuery:
+) -> tuple[PlannedQuery, int]:
     """Return the plan, in which only traces of the groups of the page are joined, if possible.
 
-    What is read is added to ``statistics``. Raises like ``Reader.measured``.
+    The number is that of groups which the plan must find: if it finds fewer, observations of a
+    group are not stored yet, and only the original plan has the whole page. What is read is added
+    to ``statistics``. Raises like ``Reader.measured``.
     """
     ranked = await _ranked(reader, planned)
     if ranked is None:
-        return planned
+        return planned, 0
     measured = await reader.measured(ranked)
     statistics.rows_read += measured.statistics.rows_read
     statistics.bytes_read += measured.statistics.bytes_read
@@ -45,10 +47,13 @@ async def with_groups_of_page(
             conditions.append(Condition(column, "in", values))
     values_of = [each.value for each in conditions if isinstance(each.value, tuple)]
     size = sum(len(value.encode()) for values in values_of for value in values)
-    # Observations without a trace belong to the group without a value.
-    if not measured.data or size > VALUES_BYTES_MAX or any("" in values for values in values_of):
-        return planned
-    return replace(planned, aggregate=replace(planned.aggregate, of_traces=tuple(conditions)))
+    # If there is no other page, spend may not have the newest groups yet, and joining fewer traces
+    # saves nothing. Observations without a trace belong to the group without a value.
+    is_last = len(measured.data) < planned.aggregate.limit
+    if is_last or size > VALUES_BYTES_MAX or any("" in values for values in values_of):
+        return planned, 0
+    aggregate = replace(planned.aggregate, of_traces=tuple(conditions))
+    return replace(planned, aggregate=aggregate), len(measured.data)
 
 
 async def _ranked(reader: Reader, planned: PlannedQuery) -> Aggregate | None:

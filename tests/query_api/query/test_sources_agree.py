@@ -15,6 +15,7 @@ from clickhouse.rows import SpendRow, WindowRow
 from query_api.langfuse import metrics
 from query_api.query import answers, planned_query
 from query_api.query.native_fields import DIMENSIONS
+from query_api.query.page_groups import with_groups_of_page
 from query_api.query.sources import Choice, choice_of
 from streams.core.rollups.fold import ProjectFold, first_checkpoint
 from tests.clickhouse.levels_for_tests import recompute
@@ -177,7 +178,7 @@ async def test_pages_of_groups_are_the_same_if_spend_finds_the_groups(
     stored: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def as_planned(_reader: Any, planned: Any, _statistics: Any) -> Any:
-        return planned
+        return planned, 0
 
     random = Random(8)
     ranked = 0
@@ -206,6 +207,26 @@ async def test_pages_of_groups_are_the_same_if_spend_finds_the_groups(
                 break
             body["cursor"] = found["meta"]["cursor"]
     assert ranked > 10
+
+
+async def test_a_page_is_whole_if_spend_has_a_group_whose_observations_are_not_stored(
+    stored: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def with_absent_group(reader: Any, planned: Any, statistics: Any) -> Any:
+        plan, groups = await with_groups_of_page(reader, planned, statistics)
+        return plan, groups + 1 if groups else 0
+
+    body = {
+        "group_by": ["user_id"], "measures": ["latency_ms.avg", "count"], "order_by": "-count",
+        "limit": 1, "from": FROM, "to": TO,
+    }  # fmt: skip
+    expected = (await _query(stored, body)()).json()
+    assert "rollup" in expected["meta"]["sources"]
+    monkeypatch.setattr(answers, "with_groups_of_page", with_absent_group)
+    found = (await _query(stored, body)()).json()
+    assert found["data"] == expected["data"]
+    assert found["meta"]["has_more"] == expected["meta"]["has_more"]
+    assert "rollup" not in found["meta"]["sources"]
 
 
 async def test_other_groups_are_the_same_if_rows_are_read_once(
