@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from producers.head_requests import IS_HEAD
@@ -30,7 +30,9 @@ class ReleasingResponse(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope.get(IS_HEAD):  # otherwise all parts would be made for nobody
-                await Response(headers=dict(self.headers))(scope, receive, send)
+                head = {"status": self.status_code, "headers": self.raw_headers}
+                await send({"type": "http.response.start", **head})
+                await send({"type": "http.response.body", "body": b""})
                 return
             await super().__call__(scope, receive, send)
         finally:
