@@ -143,10 +143,14 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
         yield api
 
 
+ENDLESS = {"/v1/stream"}  # test_event_stream.py has two projects
+
+
 def every_get_path() -> list[str]:
     """Of the application's own description, so that a new route is tested the day it comes."""
     app = create_query_api(None, None, None, QuerySettings(), [], explainer=BilledPrices())  # type: ignore[arg-type]
-    return sorted(path for path, item in app.openapi()["paths"].items() if "get" in item)
+    paths = app.openapi()["paths"]
+    return sorted(path for path, item in paths.items() if "get" in item and path not in ENDLESS)
 
 
 SAY_NOTHING_OF_ROWS = {
