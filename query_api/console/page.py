@@ -16,6 +16,7 @@ from producers.control.auth import Principal
 from producers.control.scopes import Scope
 from query_api.console import pages as pages_package
 from query_api.console.formats import Formats
+from query_api.console.paths import project_path
 from query_api.console.preferences import Preferences
 from query_api.console.responses import is_part
 from query_api.console.sessions import Session, Sessions
@@ -50,6 +51,10 @@ class View:
     def is_part(self) -> bool:
         """Whether htmx requested a part of a page, so that only this part must be rendered."""
         return is_part(self.request)
+
+    def path(self, *segments: str) -> str:
+        """Return the path of a page of the project; segments are encoded."""
+        return project_path(self.project_id, *segments)
 
     def may(self, scope: Scope) -> bool:
         """Return whether the viewer's key has a scope."""

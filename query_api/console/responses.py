@@ -9,6 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from query_api.console.paths import project_path
 from query_api.console.preferences import preferences_of
 from query_api.console.rendering import render
 
@@ -76,7 +77,7 @@ def local_path(path: str, project_id: str) -> str:
     is_plain = path.isascii() and path.isprintable() and "\\" not in path
     if is_plain and path.startswith("/project/"):
         return path
-    return f"/project/{quote(project_id, safe='')}"
+    return project_path(project_id)
 
 
 def is_from_another_site(request: Request) -> bool:

@@ -190,7 +190,7 @@ class Console:
             view=view,
             project_id=view.project_id,
             project_name=project.name if project is not None else view.project_id,
-            base=f"/project/{quote(view.project_id, safe='')}",
+            base=view.path(),
             navigation=navigation(view.session.principal),
             csrf=view.session.csrf_token,
             projects=self._projects(view.request),

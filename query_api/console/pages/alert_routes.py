@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -54,7 +53,7 @@ async def create(view: View) -> Response:
         await records_of(view.context, RESOURCE).create(view.project_id, body, author)
     except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
-    return see_other(_path(view))
+    return see_other(view.path("routes"))
 
 
 async def change(view: View) -> Response:
@@ -65,7 +64,7 @@ async def change(view: View) -> Response:
         await records_of(view.context, RESOURCE).change(view.project_id, route.id, body, author)
     except BadRequestError as error:
         return _form(view, view.form, route, _faults(error), status=422)
-    return see_other(_path(view))
+    return see_other(view.path("routes"))
 
 
 async def switch(view: View) -> Response:
@@ -73,13 +72,13 @@ async def switch(view: View) -> Response:
     route, author = _found(view), view.session.principal.public_key
     body = body_of(RouteChange, {"disabled": view.form.get("switch") == "disable"})
     await records_of(view.context, RESOURCE).change(view.project_id, route.id, body, author)
-    return see_other(_path(view))
+    return see_other(view.path("routes"))
 
 
 async def delete(view: View) -> Response:
     """Delete a route."""
     await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
-    return see_other(_path(view))
+    return see_other(view.path("routes"))
 
 
 def _form(
@@ -108,10 +107,6 @@ def _channels(view: View) -> Mapping[str, Channel]:
 
 def _found(view: View) -> Route:
     return find(view.context, Route, view.project_id, view.request.path_params["route_id"])
-
-
-def _path(view: View) -> str:
-    return f"/project/{quote(view.project_id, safe='')}/routes"
 
 
 def _faults(error: QueryApiError) -> Faults:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -136,7 +135,7 @@ async def create(view: View) -> Response:
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
     except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
-    return see_other(_path(view, made.id))
+    return see_other(view.path("alert-rules", made.id))
 
 
 async def change(view: View) -> Response:
@@ -147,7 +146,7 @@ async def change(view: View) -> Response:
         await records_of(view.context, RESOURCE).replace(view.project_id, rule.id, body, author)
     except BadRequestError as error:
         return _form(view, view.form, rule, _faults(error), status=422)
-    return see_other(_path(view, rule.id))
+    return see_other(view.path("alert-rules", rule.id))
 
 
 async def switch(view: View) -> Response:
@@ -160,7 +159,7 @@ async def switch(view: View) -> Response:
     body = body_of(AlertRuleChange, changed)
     author = view.session.principal.public_key
     await records_of(view.context, RESOURCE).change(view.project_id, rule.id, body, author)
-    return see_other(_path(view, rule.id))
+    return see_other(view.path("alert-rules", rule.id))
 
 
 async def test(view: View) -> Response:
@@ -169,13 +168,13 @@ async def test(view: View) -> Response:
     event = view.form.get("event") or "alert.firing"
     body = body_of(TestFireBody, {"event": event, "author": view.session.principal.public_key})
     await fire_test(view.context, view.project_id, rule.id, body)
-    return see_other(f"{_path(view, rule.id)}?tested=1")
+    return see_other(f"{view.path('alert-rules', rule.id)}?tested=1")
 
 
 async def delete(view: View) -> Response:
     """Delete a rule."""
     await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
-    return see_other(_path(view))
+    return see_other(view.path("alert-rules"))
 
 
 async def preview(view: View) -> Response:
@@ -263,7 +262,9 @@ def _form(
 
 def _row(view: View, rule: AlertRule, states: Mapping[str, int]) -> RuleRow:
     threshold = shown_amount(view.formats, _unit(rule), rule.threshold)
-    return RuleRow(rule, _path(view, rule.id), threshold, states, shown_rule(rule).fault)
+    return RuleRow(
+        rule, view.path("alert-rules", rule.id), threshold, states, shown_rule(rule).fault
+    )
 
 
 def _unit(rule: AlertRule) -> str:
@@ -276,11 +277,6 @@ def _unit_of_form(form: Mapping[str, str]) -> str:
 
 def _found(view: View) -> AlertRule:
     return find(view.context, AlertRule, view.project_id, view.request.path_params["rule_id"])
-
-
-def _path(view: View, rule_id: str = "") -> str:
-    path = f"/project/{quote(view.project_id, safe='')}/alert-rules"
-    return f"{path}/{quote(rule_id, safe='')}" if rule_id else path
 
 
 def _faults(error: QueryApiError) -> Faults:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -59,7 +59,7 @@ async def show_episode(view: View) -> Response:
         "alert_episode.html",
         episode=episode,
         last=last,
-        path=_path(view, episode["episode_id"]),
+        path=view.path("alerts", episode["episode_id"]),
         amount=lambda each, name: _amount(view, each, name),
         matchers=_matchers(last),
         is_budget=last["budget_id"] is not None,
@@ -73,14 +73,14 @@ async def acknowledge(view: View) -> Response:
     given = {name: view.form.get(name, "").strip() for name in ("author", "note")}
     body = body_of(AcknowledgementBody, given)
     await acknowledge_episode(view.context, view.project_id, episode_id, body)
-    return see_other(_path(view, episode_id))
+    return see_other(view.path("alerts", episode_id))
 
 
 async def withdraw(view: View) -> Response:
     """Withdraw an acknowledgement."""
     episode_id = _episode_id(view)
     await withdraw_acknowledgement(view.context, view.project_id, episode_id)
-    return see_other(_path(view, episode_id))
+    return see_other(view.path("alerts", episode_id))
 
 
 def _amount(view: View, each: Optional, name: str) -> str:
@@ -103,10 +103,6 @@ def _episode_id(view: View) -> str:
         message = f"episode_id: must have at most {EPISODE_CHARS_MAX} characters"
         raise BadRequestError(message, field="episode_id")
     return found
-
-
-def _path(view: View, episode_id: str) -> str:
-    return f"/project/{quote(view.project_id, safe='')}/alerts/{quote(episode_id, safe='')}"
 
 
 REGISTERED = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import Response
@@ -59,7 +59,7 @@ async def save(view: View) -> Response:
         await _send(view, scores)
     following = view.form.get("following", "")
     is_query = following.startswith("?") and following.isascii() and following.isprintable()
-    return see_other(f"{_path(view)}{following if is_query else ''}")
+    return see_other(f"{view.path('annotation')}{following if is_query else ''}")
 
 
 async def _send(view: View, scores: list[dict[str, Any]]) -> None:
@@ -191,10 +191,6 @@ def _configs_query(view: View) -> str:
     """Return the chosen configs as the end of a query string."""
     chosen = _chosen(view)
     return f"&{urlencode({'config': chosen}, doseq=True)}" if chosen else ""
-
-
-def _path(view: View) -> str:
-    return f"/project/{quote(view.project_id, safe='')}/annotation"
 
 
 REGISTERED = (

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -123,7 +123,7 @@ async def create(view: View) -> Response:
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
     except (BadRequestError, ConflictError) as error:
         return await _form(view, view.form, faults=_faults(error), status=422)
-    return see_other(_path(view, made.id))
+    return see_other(view.path("budgets", made.id))
 
 
 async def change(view: View) -> Response:
@@ -134,13 +134,13 @@ async def change(view: View) -> Response:
         await records_of(view.context, RESOURCE).replace(view.project_id, budget.id, body, author)
     except BadRequestError as error:
         return await _form(view, view.form, budget, _faults(error), status=422)
-    return see_other(_path(view, budget.id))
+    return see_other(view.path("budgets", budget.id))
 
 
 async def delete(view: View) -> Response:
     """Delete a budget."""
     await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
-    return see_other(_path(view))
+    return see_other(view.path("budgets"))
 
 
 async def preview(view: View) -> Response:
@@ -209,7 +209,9 @@ async def row_of(view: View, budget: Budget) -> BudgetRow:
     status = optional(await status_of(view.context, budget, None, GROUPS, at_us))
     limits = status["limits"] or [Optional({**status, "period": budget.period, "name": ""})]
     return BudgetRow(
-        budget, _path(view, budget.id), tuple(Limit(each, _elapsed(each, at_us)) for each in limits)
+        budget,
+        view.path("budgets", budget.id),
+        tuple(Limit(each, _elapsed(each, at_us)) for each in limits),
     )
 
 
@@ -230,11 +232,6 @@ def traces_of(scope: Mapping[str, str]) -> str:
 
 def _found(view: View) -> Budget:
     return find(view.context, Budget, view.project_id, view.request.path_params["budget_id"])
-
-
-def _path(view: View, budget_id: str = "") -> str:
-    path = f"/project/{quote(view.project_id, safe='')}/budgets"
-    return f"{path}/{quote(budget_id, safe='')}" if budget_id else path
 
 
 def _faults(error: BadRequestError | ConflictError | TooCostlyError) -> Faults:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -57,7 +56,7 @@ async def show_one(view: View) -> Response:
     return view.render(
         "channel.html",
         channel=optional(shown_channel(channel)),
-        path=_path(view, channel.id),
+        path=view.path("channels", channel.id),
         message=message,
         fault=fault,
         state=state,
@@ -93,7 +92,7 @@ async def create(view: View) -> Response:
         made = await records_of(view.context, RESOURCE).create(view.project_id, body, author)
     except (BadRequestError, ConflictError) as error:
         return _form(view, kind, view.form, faults=_faults(error, kind), status=422)
-    return see_other(_path(view, made.id))
+    return see_other(view.path("channels", made.id))
 
 
 async def change(view: View) -> Response:
@@ -106,7 +105,7 @@ async def change(view: View) -> Response:
         await records_of(view.context, RESOURCE).change(view.project_id, channel.id, body, author)
     except BadRequestError as error:
         return _form(view, kind, view.form, channel, _faults(error, kind), status=422)
-    return see_other(_path(view, channel.id))
+    return see_other(view.path("channels", channel.id))
 
 
 async def switch(view: View) -> Response:
@@ -115,20 +114,20 @@ async def switch(view: View) -> Response:
     body = body_of(ChannelChange, {"disabled": view.form.get("switch") == "disable"})
     author = view.session.principal.public_key
     await records_of(view.context, RESOURCE).change(view.project_id, channel.id, body, author)
-    return see_other(_path(view, channel.id))
+    return see_other(view.path("channels", channel.id))
 
 
 async def test(view: View) -> Response:
     """Send a test message."""
     channel = _found(view)
     await request_test(view.context, channel)
-    return see_other(f"{_path(view, channel.id)}?tested=1")
+    return see_other(f"{view.path('channels', channel.id)}?tested=1")
 
 
 async def delete(view: View) -> Response:
     """Delete a channel."""
     await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
-    return see_other(_path(view))
+    return see_other(view.path("channels"))
 
 
 def _form(
@@ -154,11 +153,6 @@ def _form(
 
 def _found(view: View) -> Channel:
     return find(view.context, Channel, view.project_id, view.request.path_params["channel_id"])
-
-
-def _path(view: View, channel_id: str = "") -> str:
-    path = f"/project/{quote(view.project_id, safe='')}/channels"
-    return f"{path}/{quote(channel_id, safe='')}" if channel_id else path
 
 
 def _faults(error: QueryApiError, kind: ChannelType[Any]) -> Faults:

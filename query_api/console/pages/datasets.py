@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import Response
@@ -119,7 +119,7 @@ def show_item_form(
 
 def dataset_path(view: View, name: str, /, **parameters: object) -> str:
     """Return the path of the page of a dataset."""
-    path = f"/project/{quote(view.project_id, safe='')}/datasets/{quote(name, safe='')}"
+    path = view.path("datasets", name)
     return f"{path}?{urlencode(parameters)}" if parameters else path
 
 

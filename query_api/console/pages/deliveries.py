@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -51,7 +50,7 @@ async def show_one(view: View) -> Response:
         "delivery.html",
         delivery=optional(delivery),
         names=_names(view),
-        path=_path(view, delivery.id),
+        path=view.path("deliveries", delivery.id),
         was_requested=bool(view.parameter("requested")),
     )
 
@@ -60,7 +59,7 @@ async def redeliver(view: View) -> Response:
     """Deliver an alert again."""
     delivery_id = _id(view)
     await repeat_delivery(view.context, view.project_id, delivery_id)
-    return see_other(f"{_path(view, delivery_id)}?requested=1")
+    return see_other(f"{view.path('deliveries', delivery_id)}?requested=1")
 
 
 def _names(view: View) -> dict[str, str]:
@@ -78,11 +77,6 @@ def _id(view: View) -> str:
         message = f"delivery_id: must have at most {ID_CHARS_MAX} characters"
         raise BadRequestError(message, field="delivery_id")
     return found
-
-
-def _path(view: View, delivery_id: str) -> str:
-    project = quote(view.project_id, safe="")
-    return f"/project/{project}/deliveries/{quote(delivery_id, safe='')}"
 
 
 REGISTERED = (

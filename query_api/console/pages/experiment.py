@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -62,9 +62,7 @@ async def show(view: View) -> Response:
         may_write=view.may("write"),
         dataset_path=dataset_path(view, dataset) if dataset else "",
         item_path=lambda item_id: dataset_path(view, dataset, item=item_id) if dataset else "",
-        trace_path=lambda trace_id: (
-            f"/project/{quote(view.project_id, safe='')}/traces/{quote(trace_id, safe='')}"
-        ),
+        trace_path=lambda trace_id: view.path("traces", trace_id),
         differences=by_measure(comparison.differences),
         scores=sorted({name for run in comparison.runs for name in run.scores}),
         counts={name: len(selection.ids[name]) for name in FILTERS},

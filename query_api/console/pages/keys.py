@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -73,11 +72,11 @@ async def rotate(view: View) -> Response:
 async def revoke(view: View) -> Response:
     """Revoke a key; it is refused at once."""
     await view.context.keys.revoke(_project(view), view.request.path_params["key_id"])
-    return see_other(_path(view))
+    return see_other(view.path("keys"))
 
 
 def _secret(view: View, issued: IssuedKey, *, status: int = 200) -> Response:
-    return view.render("key_secret.html", status=status, issued=issued, path=_path(view))
+    return view.render("key_secret.html", status=status, issued=issued, path=view.path("keys"))
 
 
 def _form(
@@ -90,10 +89,6 @@ def _form(
 
 def _project(view: View) -> Project:
     return view.context.projects.find(view.session.principal, view.project_id)
-
-
-def _path(view: View) -> str:
-    return f"/project/{quote(view.project_id, safe='')}/keys"
 
 
 REGISTERED = (

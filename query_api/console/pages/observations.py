@@ -19,6 +19,7 @@ from query_api.console.listing import (
 )
 from query_api.console.observation_search import OBSERVATION_SEARCH
 from query_api.console.page import Page, View
+from query_api.console.paths import project_path
 from query_api.console.time_ranges import ALL, PRESETS
 from query_api.errors import BadRequestError
 from query_api.store.columns import OBSERVATION_COLUMNS, OBSERVATION_ORDER
@@ -103,7 +104,7 @@ async def _read(view: View, listing: Listing) -> tuple[list[ObservationLine], st
 
 
 def _line(row: StoredObservation) -> ObservationLine:
-    trace = f"/project/{quote(row.project_id, safe='')}/traces/{quote(row.trace_id, safe='')}"
+    trace = project_path(row.project_id, "traces", row.trace_id)
     ends = row.end_us >= row.start_us
     has_first = row.completion_start_us >= row.start_us
     return ObservationLine(

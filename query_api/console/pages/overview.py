@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -91,7 +90,7 @@ async def show_tops(view: View) -> Response:
 
 
 def _listed(view: View, query: OverviewQuery, range_us: tuple[int, int]) -> Callable[..., str]:
-    base = f"/project/{quote(view.project_id, safe='')}"
+    base = view.path()
 
     def listed(
         bounds: tuple[int, int] = range_us, order: str = "", more: str = "", **filters: str
@@ -152,7 +151,7 @@ def _can_be_live(view: View, query: OverviewQuery) -> bool:
 
 def _stream(view: View, query: OverviewQuery) -> str:
     """Return the address of the events of the page."""
-    path = f"/console/project/{quote(view.project_id, safe='')}/stream"
+    path = f"/console{view.path('stream')}"
     return path + query_text(query.filters.parameters)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -20,7 +19,7 @@ BUDGETS: Final = 5
 async def show(view: View) -> Response:
     """Show the newest budgets with their spend; browsers without htmx are led to all of them."""
     if not view.is_part:
-        return see_other(f"/project/{quote(view.project_id, safe='')}/budgets")
+        return see_other(view.path("budgets"))
     budgets = sorted(
         view.context.control.view.in_project(Budget, view.project_id).values(),
         key=lambda each: (-each.created_us, each.id),

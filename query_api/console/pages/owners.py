@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from pydantic import ValidationError
@@ -130,10 +130,10 @@ def _parameters(view: View, time_range: TimeRange, order: str) -> OwnerParameter
 
 
 def _shown(view: View, owner: Owner, row: OwnerRow) -> OwnerShown:
-    base, identifier = f"/project/{quote(view.project_id, safe='')}", row.owner_id
-    path = f"{base}/sessions/{quote(identifier, safe='')}"
+    path = view.path("sessions", row.owner_id)
     if owner == "user_id":
-        path = f"{base}/traces?{urlencode({'range': ALL, 'q': term('user', identifier)})}"
+        search = {"range": ALL, "q": term("user", row.owner_id)}
+        path = f"{view.path('traces')}?{urlencode(search)}"
     p95_ms = row.latencies_ms[1] if len(row.latencies_ms) > 1 else None
     return OwnerShown(
         row,
@@ -152,10 +152,9 @@ def _turn(view: View, turn: Turn) -> TurnShown:
             text, chars_max=settings.text_chars_max, nodes_max=settings.json_nodes_max
         )
 
-    project, trace = quote(view.project_id, safe=""), quote(turn.trace_id, safe="")
     return TurnShown(
         turn,
-        f"/project/{project}/traces/{trace}",
+        view.path("traces", turn.trace_id),
         instant_us(turn.start),
         pico_of(turn.cost_usd),
         value(turn.input),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from starlette.responses import Response
@@ -77,7 +76,7 @@ async def create(view: View) -> Response:
         await records_of(view.context, RESOURCE).create(view.project_id, body, author)
     except (BadRequestError, ConflictError) as error:
         return _form(view, view.form, faults=_faults(error), status=422)
-    return see_other(_path(view))
+    return see_other(view.path("prices"))
 
 
 async def change(view: View) -> Response:
@@ -88,13 +87,13 @@ async def change(view: View) -> Response:
         await records_of(view.context, RESOURCE).replace(view.project_id, price.id, body, author)
     except BadRequestError as error:
         return _form(view, view.form, price, _faults(error), status=422)
-    return see_other(_path(view))
+    return see_other(view.path("prices"))
 
 
 async def delete(view: View) -> Response:
     """Delete a price."""
     await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
-    return see_other(_path(view))
+    return see_other(view.path("prices"))
 
 
 def _body(form: Mapping[str, str]) -> PriceBody:
@@ -155,10 +154,6 @@ def _form(
 
 def _found(view: View) -> Price:
     return find(view.context, Price, view.project_id, view.request.path_params["price_id"])
-
-
-def _path(view: View) -> str:
-    return f"/project/{quote(view.project_id, safe='')}/prices"
 
 
 def _faults(error: QueryApiError) -> Faults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -76,7 +76,7 @@ async def show(view: View) -> Response:
 
 def prompt_path(view: View, name: str, /, **parameters: object) -> str:
     """Return the path of the page of a prompt."""
-    path = f"/project/{quote(view.project_id, safe='')}/prompts/{quote(name, safe='')}"
+    path = view.path("prompts", name)
     return f"{path}?{urlencode(parameters)}" if parameters else path
 
 

@@ -14,6 +14,7 @@ from query_api.console.form_bodies import Faults, lines_of, pairs_of
 from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
 from query_api.console.listing import ROWS, Listing, RowPosition, default_listing, listing_of
 from query_api.console.page import Action, Page, View
+from query_api.console.paths import project_path
 from query_api.console.responses import see_other
 from query_api.console.score_data import SCORE_SEARCH, Distribution, read_distributions
 from query_api.console.time_ranges import ALL, PRESETS
@@ -75,19 +76,14 @@ async def create(view: View) -> Response:
         await create_config(view.context, view.project_id, body)
     except REFUSALS as error:
         return _configs(view, dict(view.form), faults_of(error), status_of(error))
-    return see_other(configs_path(view))
+    return see_other(view.path("score-configs"))
 
 
 async def archive(view: View) -> Response:
     """Archive a score config, or restore it."""
     body = ScoreConfigChangeBody.model_validate({"isArchived": bool(view.form.get("archived"))})
     await change_config(view.context, view.project_id, view.form.get("config", ""), body)
-    return see_other(configs_path(view))
-
-
-def configs_path(view: View) -> str:
-    """Return the path of the page of score configs."""
-    return f"/project/{quote(view.project_id, safe='')}/score-configs"
+    return see_other(view.path("score-configs"))
 
 
 async def _read(
@@ -115,17 +111,17 @@ async def _read(
 
 
 def _line(score: StoredScore) -> ScoreLine:
-    base = f"/project/{quote(score.project_id, safe='')}"
     if score.trace_id:
-        path = f"{base}/traces/{quote(score.trace_id, safe='')}"
+        path = project_path(score.project_id, "traces", score.trace_id)
         if score.observation_id:
             path += f"?observation={quote(score.observation_id, safe='')}"
             return ScoreLine(score, path, score.observation_id, "observation")
         return ScoreLine(score, path, score.trace_id, "trace")
     if score.session_id:
-        path = f"{base}/sessions/{quote(score.session_id, safe='')}"
+        path = project_path(score.project_id, "sessions", score.session_id)
         return ScoreLine(score, path, score.session_id, "session")
-    path = f"{base}/experiments?{urlencode({'runs': score.dataset_run_id})}"
+    path = project_path(score.project_id, "experiments")
+    path += f"?{urlencode({'runs': score.dataset_run_id})}"
     return ScoreLine(score, path, score.dataset_run_id, "run")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -48,13 +47,13 @@ async def create(view: View) -> Response:
         faults = faults_of(error)
         faults = {"duration" if name == "ends_at" else name: each for name, each in faults.items()}
         return _form(view, view.form, of_fields(faults, silence_forms.FIELDS), status=422)
-    return see_other(_path(view))
+    return see_other(view.path("silences"))
 
 
 async def expire(view: View) -> Response:
     """End a silence now."""
     await expire_silence(view.context, view.project_id, view.request.path_params["silence_id"])
-    return see_other(_path(view))
+    return see_other(view.path("silences"))
 
 
 def _form(
@@ -69,10 +68,6 @@ def _form(
         durations=silence_forms.DURATIONS,
         until_expired=silence_forms.UNTIL_EXPIRED,
     )
-
-
-def _path(view: View) -> str:
-    return f"/project/{quote(view.project_id, safe='')}/silences"
 
 
 REGISTERED = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -34,7 +33,7 @@ async def set_tier(view: View) -> Response:
     tier = Tier(view.project_id, body.user_id, body.tier or "")
     limit = view.context.settings.tiers_per_project_max
     await view.context.tiers.write([tier], per_project_max=limit)
-    return see_other(f"/project/{quote(view.project_id, safe='')}/tiers")
+    return see_other(view.path("tiers"))
 
 
 async def _list(

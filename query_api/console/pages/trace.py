@@ -151,8 +151,7 @@ async def _scores(view: View, trace: StoredTrace) -> list[StoredScore]:
 
 
 def _data_path(view: View, name: str, trace_id: str) -> str:
-    project, trace = quote(view.project_id, safe=""), quote(trace_id, safe="")
-    return f"/console/project/{project}/{name}?trace={trace}"
+    return f"/console{view.path(name)}?trace={quote(trace_id, safe='')}"
 
 
 def _to_api(request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -18,6 +17,7 @@ from query_api.console.listing import (
     listing_of,
 )
 from query_api.console.page import Page, View
+from query_api.console.paths import project_path
 from query_api.console.time_ranges import ALL, PRESETS
 from query_api.console.trace_search import TRACE_SEARCH
 from query_api.errors import BadRequestError
@@ -111,7 +111,7 @@ async def _read(view: View, listing: Listing) -> tuple[list[TraceRow], str]:
 def _row(trace: StoredTrace) -> TraceRow:
     return TraceRow(
         trace,
-        f"/project/{quote(trace.project_id, safe='')}/traces/{quote(trace.id, safe='')}",
+        project_path(trace.project_id, "traces", trace.id),
         trace.end_us - trace.start_us if trace.end_us >= trace.start_us else None,
         tokens_of(trace.usage)[2],
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -55,7 +54,7 @@ async def show_one(view: View) -> Response:
     return view.render(
         "webhook.html",
         webhook=optional(shown_webhook(webhook)),
-        path=_path(view, webhook.id),
+        path=view.path("webhooks", webhook.id),
         deliveries=[optional(each) for each in deliveries],
         since=SINCE,
         overlaps_s=OVERLAPS_S,
@@ -94,7 +93,7 @@ async def change(view: View) -> Response:
         await records_of(view.context, RESOURCE).change(view.project_id, webhook.id, body, author)
     except BadRequestError as error:
         return _form(view, view.form, webhook, _faults(error), status=422)
-    return see_other(_path(view, webhook.id))
+    return see_other(view.path("webhooks", webhook.id))
 
 
 async def switch(view: View) -> Response:
@@ -102,7 +101,7 @@ async def switch(view: View) -> Response:
     webhook, author = _found(view), view.session.principal.public_key
     body = body_of(WebhookChange, {"disabled": view.form.get("switch") == "disable"})
     await records_of(view.context, RESOURCE).change(view.project_id, webhook.id, body, author)
-    return see_other(_path(view, webhook.id))
+    return see_other(view.path("webhooks", webhook.id))
 
 
 async def rotate(view: View) -> Response:
@@ -120,7 +119,7 @@ async def test(view: View) -> Response:
     """Send a test event."""
     webhook = _found(view)
     await request_test(view.context, webhook)
-    return see_other(f"{_path(view, webhook.id)}?requested=test")
+    return see_other(f"{view.path('webhooks', webhook.id)}?requested=test")
 
 
 async def redeliver(view: View) -> Response:
@@ -130,13 +129,13 @@ async def redeliver(view: View) -> Response:
         raise BadRequestError(f"since: must be one of {', '.join(SINCE)}", field="since")
     since_us = now_us() - PRESETS[since] * SECOND_US
     await redeliver_since(view.context, webhook, Redelivery.model_construct(since=since_us))
-    return see_other(f"{_path(view, webhook.id)}?requested=redelivery")
+    return see_other(f"{view.path('webhooks', webhook.id)}?requested=redelivery")
 
 
 async def delete(view: View) -> Response:
     """Delete a webhook."""
     await records_of(view.context, RESOURCE).delete(view.project_id, _found(view).id)
-    return see_other(_path(view))
+    return see_other(view.path("webhooks"))
 
 
 def _values(form: Mapping[str, str]) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def _values(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _secret(view: View, webhook: Webhook, *, status: int = 200) -> Response:
-    path = _path(view, webhook.id)
+    path = view.path("webhooks", webhook.id)
     return view.render("webhook_secret.html", status=status, webhook=webhook, path=path)
 
 
@@ -172,11 +171,6 @@ def _form(
 
 def _found(view: View) -> Webhook:
     return find(view.context, Webhook, view.project_id, view.request.path_params["webhook_id"])
-
-
-def _path(view: View, webhook_id: str = "") -> str:
-    path = f"/project/{quote(view.project_id, safe='')}/webhooks"
-    return f"{path}/{quote(webhook_id, safe='')}" if webhook_id else path
 
 
 def _faults(error: QueryApiError) -> Faults:
