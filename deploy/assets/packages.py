@@ -7,20 +7,18 @@ they are fetched. An archive with another hash than in the lock file is never us
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
-import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from types import MappingProxyType
 from typing import Final
 
+from deploy.cache_lock import locked_cache
 from deploy.errors import DownloadError
 
 LOCK_FILE: Final = Path(__file__).parent.parent / "locks" / "npm-packages.lock"
@@ -92,7 +90,7 @@ def ensure_packages(
         DownloadError: an archive cannot be fetched, its hash differs, or it lacks a file.
     """
     found: dict[str, Path] = {}
-    with _locked(cache_dir):
+    with locked_cache(cache_dir):
         for package in packages:
             archive = cache_dir / f"{package.name.replace('/', '-')}-{package.version}.tgz"
             if not archive.exists() or integrity_of(archive) != package.integrity:
@@ -122,20 +120,6 @@ def place(files: Mapping[str, Path], directory: Path) -> None:
             other.unlink()
     except OSError as error:
         raise DownloadError(f"cannot write the console's files to {directory}: {error}") from error
-
-
-@contextmanager
-def _locked(cache_dir: Path) -> Iterator[None]:
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(cache_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise DownloadError(f"cannot write the cache directory {cache_dir}: {error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _fetch(package: Package, archive: Path, fetch: Fetcher) -> None:

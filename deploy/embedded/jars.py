@@ -6,18 +6,16 @@ in the lock file is never used.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
+from deploy.cache_lock import locked_cache
 from deploy.embedded.progress import Progress, show_progress
 from deploy.embedded.settings import EmbeddedSettings
 from deploy.errors import DownloadError
@@ -100,7 +98,7 @@ def ensure_jars(
         DownloadError: a jar cannot be fetched, or its hash differs.
     """
     jars = read_lock(lock_file)
-    with _locked(cache_dir):
+    with locked_cache(cache_dir):
         missing = [jar for jar in jars if not _is_pinned(jar, cache_dir / jar.file_name)]
         if missing:
             _fetch_all(missing, cache_dir, fetch or fetch_with_jgo)
@@ -117,20 +115,6 @@ def fetch_with_jgo(jar: Jar, directory: Path) -> Path:
         return Path(component.artifact().resolve())
     except RuntimeError as error:  # what jgo raises if no repository answers 200
         raise OSError("no repository has it") from error
-
-
-@contextmanager
-def _locked(cache_dir: Path) -> Iterator[None]:
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(cache_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise DownloadError(f"cannot write the cache directory {cache_dir}: {error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _fetch_all(jars: list[Jar], cache_dir: Path, fetch: Fetcher) -> None:
