@@ -80,13 +80,6 @@ class Documents:
         records, total = await self._reading.page(project_id, conditions, offset, limit)
         return [document_of(kind, each) for each in records], total
 
-    async def count(
-        self, kind: type[DocumentBody], project_id: str, *, parent: str, status: str = ""
-    ) -> int:
-        """Return the number of documents of a parent. Raises like ``get``."""
-        conditions = DocumentConditions(kind=kind.kind, parent=parent, status=status)
-        return await self._reading.count(project_id, conditions)
-
     async def matching(
         self, kind: type[BodyT], project_id: str, conditions: DocumentConditions, limit: int
     ) -> list[Document[BodyT]]:
@@ -95,14 +88,14 @@ class Documents:
         return [document_of(kind, each) for each in records]
 
     async def children(
-        self, kind: type[BodyT], project_id: str, parents: Iterable[str]
+        self, kind: type[DocumentBody], project_id: str, parents: Iterable[str], status: str = ""
     ) -> dict[str, tuple[int, int]]:
         """Return the number of documents of each parent, and the creation of the newest (µs).
 
         Parents without documents are left out. Raises like ``get``.
         """
         ids = tuple(parents)
-        conditions = DocumentConditions(kind=kind.kind, parents=ids)
+        conditions = DocumentConditions(kind=kind.kind, parents=ids, status=status)
         return await self._reading.by_parent(project_id, conditions) if ids else {}
 
     async def all(

@@ -127,13 +127,7 @@ def window_event(line: bytes) -> Event:
         tokens=row.usage,
         cost_usd=usd_text(row.total_cost_pico),
     )
-    fields = {
-        "environment": row.environment,
-        "model": row.model,
-        "name": row.name,
-        "type": row.type,
-        "prompt_name": row.prompt_name,
-    }
+    fields = {name: getattr(row, name) for name in FIELDS_OF_WINDOWS}
     return Event("window", row.project_id, fields, _encode(shown))
 
 

@@ -145,8 +145,10 @@ class EventHub:
         The id of all but the last event is before the record, so a reader who returns in the
         middle of it receives all of it.
         """
-        before = id_of(self.positions)
+        before = id_of(self.positions) if events else ""
         self.positions[source] = offset + 1
+        if not events:
+            return
         after = id_of(self.positions)
         for number, event in enumerate(events, 1):
             channel = self._channels.get(event.project_id)

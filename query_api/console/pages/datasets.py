@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,15 +52,11 @@ async def show_list(view: View) -> Response:
     found, total = await documents.page(
         Dataset, view.project_id, offset=(page - 1) * DATASETS, limit=DATASETS
     )
-    counts = await asyncio.gather(
-        *(
-            documents.count(DatasetItem, view.project_id, parent=each.id, status="ACTIVE")
-            for each in found
-        )
-    )
+    ids = [each.id for each in found]
+    items = await documents.children(DatasetItem, view.project_id, ids, status="ACTIVE")
     return view.render(
         "datasets.html",
-        rows=list(zip(found, counts, strict=True)),
+        rows=[(each, items[each.id][0] if each.id in items else 0) for each in found],
         path_of=lambda name: dataset_path(view, name),
         may_write=view.may("write"),
         is_first=page == 1,
