@@ -18,7 +18,7 @@ from query_api.streaming import ReleasingResponse
 from query_api.times import SECOND_US, Instant, iso
 from query_api.v1.export_rows import MEDIA_TYPES, TABLES, Format, Table, count_rows, lines_of
 from query_api.v1.export_slots import ExportSlots
-from query_api.v1.parameters import NativeParameters, native_router
+from query_api.v1.parameters import NativeParameters, native_router, range_before
 from query_api.v1.query_bodies import FILTERS_MAX, FilterBody
 from query_api.validation_messages import message_of
 from tracemill.clock import now_us
@@ -65,11 +65,7 @@ class ExportParameters(NativeParameters):
 
     def range_us(self, at_us: int) -> tuple[int, int]:
         """Return the range of starts. Raises: BadRequestError: it is empty."""
-        to_us = at_us if self.to_us is None else self.to_us
-        from_us = to_us - DEFAULT_RANGE_US if self.from_us is None else self.from_us
-        if from_us >= to_us:
-            raise BadRequestError("from: must be before `to`", field="from")
-        return from_us, to_us
+        return range_before(self.from_us, self.to_us, at_us=at_us, default_us=DEFAULT_RANGE_US)
 
 
 def exports_router(context: AppContext) -> APIRouter:

@@ -10,13 +10,17 @@ from pydantic import Field
 from starlette.responses import Response
 
 from query_api.context import AppContext, ProjectId
-from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import LATE_EVENTS_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.queries.late_events import FindLateEvents
 from query_api.times import SECOND_US, Instant, iso
-from query_api.v1.parameters import KeysetParameters, keyset_page, native_router
+from query_api.v1.parameters import (
+    KeysetParameters,
+    keyset_page,
+    native_router,
+    range_before,
+)
 from tracemill.clock import now_us
 
 DEFAULT_RANGE_US: Final = 30 * 86_400 * SECOND_US
@@ -43,11 +47,7 @@ class LateEventParameters(KeysetParameters):
         Raises:
             BadRequestError: the range is empty.
         """
-        to_us = at_us if self.to_us is None else self.to_us
-        from_us = to_us - DEFAULT_RANGE_US if self.from_us is None else self.from_us
-        if from_us >= to_us:
-            raise BadRequestError("from: must be before `to`", field="from")
-        return from_us, to_us
+        return range_before(self.from_us, self.to_us, at_us=at_us, default_us=DEFAULT_RANGE_US)
 
 
 class LateEvent(msgspec.Struct, kw_only=True, gc=False):

@@ -64,6 +64,21 @@ def require_at_most(
         raise BadRequestError(f"{field}: at most {limit} {unit}, not {number}", field=field)
 
 
+def range_before(
+    from_us: int | None, to_us: int | None, *, at_us: int, default_us: int
+) -> tuple[int, int]:
+    """Return a range that by default ends at ``at_us`` and is ``default_us`` long.
+
+    Raises:
+        BadRequestError: it is empty.
+    """
+    to_us = at_us if to_us is None else to_us
+    from_us = to_us - default_us if from_us is None else from_us
+    if from_us >= to_us:
+        raise BadRequestError("from: must be before `to`", field="from")
+    return from_us, to_us
+
+
 class _Position(msgspec.Struct):
     at_us: InstantUs
     id: str

@@ -18,7 +18,7 @@ from query_api.openapi.price_examples import UNPRICED_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.queries.unpriced import FindUnpriced
 from query_api.times import Instant, InstantUs, iso
-from query_api.v1.parameters import NativeParameters, native_router
+from query_api.v1.parameters import NativeParameters, native_router, range_before
 from tracemill.clock import now_us
 
 DEFAULT_RANGE_US: Final = 7 * 86_400_000_000
@@ -154,11 +154,8 @@ def _range_of(
         BadRequestError: the range is empty, or differs from that of the cursor.
     """
     if parameters.cursor is None:
-        to_us = at_us if parameters.to_us is None else parameters.to_us
-        from_us = to_us - DEFAULT_RANGE_US if parameters.from_us is None else parameters.from_us
-        if from_us >= to_us:
-            raise BadRequestError("from: must be before `to`", field="from")
-        return from_us, to_us, None
+        given = parameters.from_us, parameters.to_us
+        return *range_before(*given, at_us=at_us, default_us=DEFAULT_RANGE_US), None
     position = cursors.decode(parameters.cursor, _Position)
     for name, given, known in (
         ("from", parameters.from_us, position.from_us),
