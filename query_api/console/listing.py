@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from query_api import cursors
 from query_api.console.page import View
-from query_api.console.search import term
-from query_api.console.time_ranges import TimeRange, time_range_of
+from query_api.console.search import Search, term
+from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError
 from query_api.store.conditions import Column, Condition
 from query_api.times import InstantUs
@@ -22,7 +22,24 @@ ROWS: Final = 50
 OFFSET_MAX: Final = 10_000
 """Maximum number of rows before a page that is not sorted by time; there are no later pages."""
 PREVIEW_CHARS: Final = 240
+PREVIEWS: Final = tuple(
+    f"leftUTF8({name}, {PREVIEW_CHARS}) AS {name}" for name in ("input", "output")
+)
+"""Columns of the store: the beginnings of inputs and outputs."""
 DEFAULT_RANGE: Final = "7d"
+
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, slots=True)
+class ListKind:
+    """What a list offers: its search, orders (the first one is by time), and columns to choose."""
+
+    search: Search
+    orders: Sequence[str]
+    columns: tuple[str, ...] = ()
+    default_columns: tuple[str, ...] = ()
 
 
 class RowPosition(msgspec.Struct):
@@ -106,20 +123,40 @@ class Listing:
         return since if to_us is None else (*since, Condition(start, "lt", to_us))
 
 
-def listing_of(
-    view: View,
-    orders: Sequence[str],
-    columns: Sequence[str] = (),
-    default_columns: tuple[str, ...] = (),
-) -> Listing:
-    """Return what the query string of a page selects; the first order is by time.
+async def values_of_list(
+    view: View, kind: ListKind, read: Callable[[View, Listing], Awaitable[tuple[list[RowT], str]]]
+) -> dict[str, Any]:
+    """Return the values of a template that shows a list; a fault of the query string is one.
 
-    ``columns`` can be chosen. A form sends each chosen one as a parameter, an address all of them
-    with commas.
+    ``read`` returns the rows, and the query string of the next page, which is empty on the last.
+    """
+    listing = _default_listing(view, kind)
+    fault, rows, following = "", list[RowT](), ""
+    try:
+        listing = listing_of(view, kind)
+        rows, following = await read(view, listing)
+    except BadRequestError as error:
+        fault = error.message
+    return {
+        "listing": listing,
+        "rows": rows,
+        "following": following,
+        "fault": fault,
+        "status": 422 if fault else 200,
+        "presets": (*PRESETS, ALL),
+        "starts": kind.search.starts(),
+    }
+
+
+def listing_of(view: View, kind: ListKind) -> Listing:
+    """Return what the query string of a page selects.
+
+    A form sends each chosen column as a parameter, an address all of them with commas.
 
     Raises:
         BadRequestError: the range, the order, a column or the cursor is invalid.
     """
+    orders, columns = kind.orders, kind.columns
     order, _, direction = (view.parameter("order") or orders[0]).partition(".")
     if order not in orders or direction not in {"", "asc", "desc"}:
         message = f"order: must be one of {', '.join(orders)}, with .asc or .desc after it"
@@ -132,7 +169,7 @@ def listing_of(
     chosen = set(filter(None, given.split(",")))
     if not chosen <= set(columns):
         message = f"columns: must be of {', '.join(columns)}, separated by commas"
-        raise BadRequestError(message, field="columns", allowed=tuple(columns))
+        raise BadRequestError(message, field="columns", allowed=columns)
     return Listing(
         view.parameter("q"),
         time_range_of(view.request.query_params, now_us(), DEFAULT_RANGE),
@@ -140,13 +177,13 @@ def listing_of(
         direction != "asc",
         position,
         orders[0],
-        tuple(each for each in columns if each in chosen) or default_columns,
-        default_columns,
+        tuple(each for each in columns if each in chosen) or kind.default_columns,
+        kind.default_columns,
     )
 
 
-def default_listing(view: View, orders: Sequence[str], columns: tuple[str, ...] = ()) -> Listing:
+def _default_listing(view: View, kind: ListKind) -> Listing:
     """Return what is shown for an invalid query string: its search, and defaults."""
     default = TimeRange(DEFAULT_RANGE, None, None)
-    order = orders[0]
+    order, columns = kind.orders[0], kind.default_columns
     return Listing(view.parameter("q"), default, order, True, None, order, columns, columns)

@@ -18,11 +18,10 @@ from query_api.console.annotation import (
     scores_of,
 )
 from query_api.console.form_bodies import FormError
-from query_api.console.listing import Listing, RowPosition, default_listing, listing_of
+from query_api.console.listing import Listing, ListKind, RowPosition, values_of_list
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
 from query_api.console.shown_values import ShownValue, shown_value
-from query_api.console.time_ranges import ALL, PRESETS
 from query_api.console.trace_search import TRACE_SEARCH
 from query_api.errors import BadRequestError, UnavailableError
 from query_api.langfuse.score_configs import configs_of
@@ -35,7 +34,7 @@ from query_api.store.rows import TRACE_DETAIL, StoredScore, StoredTrace
 from query_api.store.trace_reading import IdOfTrace, fill_io_from_root_observation, read_traces
 from tracemill.clock import now_us
 
-ORDERS: Final = ("timestamp",)
+LIST: Final = ListKind(TRACE_SEARCH, ("timestamp",))
 SCORES_MAX: Final = 100
 """Existing scores of a trace that are read."""
 TEXTS: Final = ("input", "output")
@@ -80,31 +79,25 @@ async def _send(view: View, scores: list[dict[str, Any]]) -> None:
 async def _show(
     view: View, form: Mapping[str, str], faults: Mapping[str, str], status: int
 ) -> Response:
-    fault, listing = "", default_listing(view, ORDERS)
-    trace, following = None, ""
-    try:
-        listing = listing_of(view, ORDERS)
-        trace, following = await _next(view, listing)
-    except BadRequestError as error:
-        fault, status = error.message, 422
+    values = await values_of_list(view, LIST, _next)
+    trace = values["rows"][0] if values["rows"] else None
     configs = configs_of_queue(configs_of(view.context, view.project_id), _chosen(view))
     scores = await _scores(view, trace) if trace else []
     query = view.request.scope.get("query_string", b"").decode("latin-1")
+    values |= {
+        "status": values["status"] if values["fault"] else status,
+        "following": values["following"] and values["following"] + _configs_query(view),
+    }
     return view.render(
         "annotation.html",
-        status=status,
-        listing=listing,
-        presets=(*PRESETS, ALL),
-        starts=TRACE_SEARCH.starts(),
+        **values,
         chosen=_chosen(view),
-        fault=fault,
         faults=faults,
         trace=trace,
         texts=_texts(view, trace) if trace else [],
         scores=[each for each in scores if each.source != SOURCE],
         given=_given(view, configs, scores, form),
         comment=form.get("comment") or next((e.comment for e in scores if _is_own(view, e)), ""),
-        following=f"{following}{_configs_query(view)}" if following else "",
         keys_max=KEYS_MAX,
         here=f"?{query}" if query else "",
         may_annotate=view.may("scores"),
@@ -112,7 +105,7 @@ async def _show(
     )
 
 
-async def _next(view: View, listing: Listing) -> tuple[StoredTrace | None, str]:
+async def _next(view: View, listing: Listing) -> tuple[list[StoredTrace], str]:
     """Return the next trace, and the query string of the one after it; empty if it is the last."""
     reader, position = view.context.reader, listing.position
     query = FindTraces(
@@ -131,14 +124,14 @@ async def _next(view: View, listing: Listing) -> tuple[StoredTrace | None, str]:
         reader, query, IdOfTrace, from_us=listing.range.from_us, newest_us=newest_us
     )
     if not found:
-        return None, ""
+        return [], ""
     traces = await read_traces(reader, view.project_id, [found[0].id], TRACE_DETAIL)
     trace = traces.get(found[0].id)
     if trace is None:
-        return None, ""
+        return [], ""
     await fill_io_from_root_observation(reader, [trace])
     has_more = len(found) > 1
-    return trace, listing.after(RowPosition(trace.start_us, trace.id)) if has_more else ""
+    return [trace], listing.after(RowPosition(trace.start_us, trace.id)) if has_more else ""
 
 
 async def _scores(view: View, trace: StoredTrace) -> list[StoredScore]:

@@ -5,25 +5,22 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from query_api.console.listing import DEFAULT_RANGE
-from query_api.console.observation_search import OBSERVATION_SEARCH
 from query_api.console.page import Data, View
+from query_api.console.searches import SEARCHES
 from query_api.console.time_ranges import time_range_of
-from query_api.console.trace_search import TRACE_SEARCH
 from query_api.errors import BadRequestError
 from query_api.store.conditions import Condition
 from query_api.v1.export_rows import MEDIA_TYPES, TABLES
 from query_api.v1.exports import exported
 from tracemill.clock import now_us
 
-_SEARCHES = {"traces": TRACE_SEARCH, "observations": OBSERVATION_SEARCH}
-
 
 async def read_export(view: View) -> Response:
     """Return the rows of a list as a file, with its search and time range."""
     table = view.parameter("list")
     form = next((each for each in MEDIA_TYPES if each == view.parameter("format")), None)
-    if table not in _SEARCHES or form is None:
-        allowed = f"list: one of {', '.join(_SEARCHES)}; format: one of {', '.join(MEDIA_TYPES)}"
+    if table not in SEARCHES or form is None:
+        allowed = f"list: one of {', '.join(SEARCHES)}; format: one of {', '.join(MEDIA_TYPES)}"
         raise BadRequestError(allowed, field="list" if form else "format")
     columns = TABLES[table].columns
     start = columns[TABLES[table].start]
@@ -32,7 +29,7 @@ async def read_export(view: View) -> Response:
         Condition(start, "ge", chosen.from_us or 0),
         Condition(start, "lt", chosen.to_us or now_us()),
     )
-    conditions = (*bounds, *_SEARCHES[table].conditions_of(view.parameter("q")))
+    conditions = (*bounds, *SEARCHES[table].conditions_of(view.parameter("q")))
     return await exported(view.context, view.project_id, table, conditions, form)
 
 

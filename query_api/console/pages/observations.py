@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from starlette.responses import Response
 
 from producers.token_sides import tokens_of
 from query_api.console.listing import (
-    PREVIEW_CHARS,
+    PREVIEWS,
     ROWS,
     Listing,
+    ListKind,
     RowPosition,
-    default_listing,
-    listing_of,
+    values_of_list,
 )
 from query_api.console.observation_search import OBSERVATION_SEARCH
 from query_api.console.page import Page, View
 from query_api.console.paths import project_path
-from query_api.console.time_ranges import ALL, PRESETS
-from query_api.errors import BadRequestError
 from query_api.store.columns import OBSERVATION_COLUMNS, OBSERVATION_ORDER
 from query_api.store.observation_pages import read_page
 from query_api.store.queries.observations import FindObservations, Position
@@ -33,9 +31,7 @@ ORDERS: Final = ("startTime", *OBSERVATION_ORDER)
 COLUMNS: Final = ("type", "model", "preview", "user", "latency", "ttft", "tokens", "cost")
 """Columns that can be chosen, in order; time and name are always shown."""
 DEFAULT_COLUMNS: Final = ("model", "preview", "latency", "ttft", "tokens", "cost")
-_PREVIEWS: Final = tuple(
-    f"leftUTF8({name}, {PREVIEW_CHARS}) AS {name}" for name in ("input", "output")
-)
+LIST: Final = ListKind(OBSERVATION_SEARCH, ORDERS, COLUMNS, DEFAULT_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +47,7 @@ class ObservationLine:
 
 async def show(view: View) -> Response:
     """Show a page of observations, newest first unless another order is chosen."""
-    fault, rows, following = "", list[ObservationLine](), ""
-    listing = default_listing(view, ORDERS, DEFAULT_COLUMNS)
-    try:
-        listing = listing_of(view, ORDERS, COLUMNS, DEFAULT_COLUMNS)
-        rows, following = await _read(view, listing)
-    except BadRequestError as error:
-        fault = error.message
-    values: dict[str, Any] = {
-        "listing": listing,
-        "rows": rows,
-        "following": following,
-        "fault": fault,
-        "presets": (*PRESETS, ALL),
-        "starts": OBSERVATION_SEARCH.starts(),
-        "columns": COLUMNS,
-    }
-    return view.render("observations.html", status=422 if fault else 200, **values)
+    return view.render("observations.html", **await values_of_list(view, LIST, _read))
 
 
 async def _read(view: View, listing: Listing) -> tuple[list[ObservationLine], str]:
@@ -90,7 +70,7 @@ async def _read(view: View, listing: Listing) -> tuple[list[ObservationLine], st
     found = await read_page(
         view.context.reader,
         query,
-        (*OBSERVATION_NUMBERS, *_PREVIEWS),
+        (*OBSERVATION_NUMBERS, *PREVIEWS),
         from_us=listing.range.from_us,
         newest_us=position.at_us if position else listing.range.to_us or now_us(),
     )

@@ -12,20 +12,18 @@ from starlette.responses import Response
 from query_api.console.annotation import allowed_of
 from query_api.console.form_bodies import Faults, lines_of, pairs_of
 from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
-from query_api.console.listing import ROWS, Listing, RowPosition, default_listing, listing_of
+from query_api.console.listing import ROWS, Listing, ListKind, RowPosition, values_of_list
 from query_api.console.page import Action, Page, View
 from query_api.console.paths import project_path
 from query_api.console.responses import see_other
 from query_api.console.score_data import SCORE_SEARCH, Distribution, read_distributions
-from query_api.console.time_ranges import ALL, PRESETS
-from query_api.errors import BadRequestError
 from query_api.langfuse.score_config_bodies import ScoreConfigBody, ScoreConfigChangeBody
 from query_api.langfuse.score_configs import change_config, configs_of, create_config
 from query_api.store.columns import SCORE_COLUMNS
 from query_api.store.queries.scores import FindScores
 from query_api.store.rows import StoredScore
 
-ORDERS: Final = ("timestamp",)
+LIST: Final = ListKind(SCORE_SEARCH, ("timestamp",))
 DATA_TYPES: Final = ("NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT")
 
 
@@ -42,25 +40,16 @@ class ScoreLine:
 
 async def show(view: View) -> Response:
     """Show a page of scores, the newest first, and how their values are distributed."""
-    fault, rows, following = "", list[ScoreLine](), ""
     distributions: list[Distribution] = []
-    listing = default_listing(view, ORDERS)
-    try:
-        listing = listing_of(view, ORDERS)
-        (rows, following), distributions = await _read(view, listing)
-    except BadRequestError as error:
-        fault = error.message
+
+    async def read(view: View, listing: Listing) -> tuple[list[ScoreLine], str]:
+        page, found = await _read(view, listing)
+        distributions.extend(found)
+        return page
+
+    values = await values_of_list(view, LIST, read)
     return view.render(
-        "scores.html",
-        status=422 if fault else 200,
-        listing=listing,
-        rows=rows,
-        following=following,
-        distributions=distributions,
-        fault=fault,
-        presets=(*PRESETS, ALL),
-        starts=SCORE_SEARCH.starts(),
-        may_annotate=view.may("scores"),
+        "scores.html", **values, distributions=distributions, may_annotate=view.may("scores")
     )
 
 

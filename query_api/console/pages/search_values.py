@@ -6,11 +6,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from query_api.console.observation_search import OBSERVATION_SEARCH
 from query_api.console.page import Data, View
 from query_api.console.search import SEARCH_CHARS_MAX
+from query_api.console.searches import SEARCHES
 from query_api.console.time_ranges import time_range_of
-from query_api.console.trace_search import TRACE_SEARCH
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.query.answers import answer_of
 from query_api.responses import json_response
@@ -23,12 +22,11 @@ VALUES_MAX: Final = 30
 RANGE_MAX_US: Final = 30 * 86_400 * SECOND_US
 """Length of the range whose values are suggested, to its end."""
 TAG: Final = "tag"
-_SEARCHES: Final = {"traces": TRACE_SEARCH, "observations": OBSERVATION_SEARCH}
 
 
 async def read_values(view: View) -> Response:
     """Return the most frequent values of a field that contain a text, as a list."""
-    search = _SEARCHES.get(view.parameter("list"))
+    search = SEARCHES.get(view.parameter("list"))
     field = search.fields.get(view.parameter("field")) if search else None
     if field is None or not field.dimension:
         raise NotFoundError("field: has no values to suggest")

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from producers.token_sides import tokens_of
 from query_api.console.listing import (
-    PREVIEW_CHARS,
+    PREVIEWS,
     ROWS,
     Listing,
+    ListKind,
     RowPosition,
-    default_listing,
-    listing_of,
+    values_of_list,
 )
 from query_api.console.page import Page, View
 from query_api.console.paths import project_path
-from query_api.console.time_ranges import ALL, PRESETS
 from query_api.console.trace_search import TRACE_SEARCH
-from query_api.errors import BadRequestError
 from query_api.store.columns import TRACE_COLUMNS, TRACE_ORDER
 from query_api.store.newest import find_newest
 from query_api.store.queries.traces import FindTraces
@@ -36,10 +34,8 @@ ORDERS: Final = ("timestamp", "latency", "totalCost", "name")
 COLUMNS: Final = ("preview", "user", "session", "release", "latency", "tokens", "calls", "cost")
 """Columns that can be chosen, in order; time and name are always shown."""
 DEFAULT_COLUMNS: Final = ("preview", "user", "latency", "tokens", "cost")
-_PREVIEWS: Final = tuple(
-    f"leftUTF8({name}, {PREVIEW_CHARS}) AS {name}" for name in ("input", "output")
-)
-_COLUMNS: Final = (*TRACE_CORE, *_PREVIEWS, f"{IS_DECLARED} AS is_declared", "'{}' AS metadata")
+_COLUMNS: Final = (*TRACE_CORE, *PREVIEWS, f"{IS_DECLARED} AS is_declared", "'{}' AS metadata")
+LIST: Final = ListKind(TRACE_SEARCH, ORDERS, COLUMNS, DEFAULT_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +50,16 @@ class TraceRow:
 
 async def show(view: View) -> Response:
     """Show a page of traces, newest first unless another order is chosen."""
-    fault, rows, following = "", list[TraceRow](), ""
-    listing = default_listing(view, ORDERS, DEFAULT_COLUMNS)
-    try:
-        listing = listing_of(view, ORDERS, COLUMNS, DEFAULT_COLUMNS)
-        rows, following = await _read(view, listing)
-    except BadRequestError as error:
-        fault = error.message
-    values: dict[str, Any] = {
-        "listing": listing,
-        "rows": rows,
-        "following": following,
-        "fault": fault,
-        "presets": (*PRESETS, ALL),
-        "columns": COLUMNS,
-        "starts": TRACE_SEARCH.starts(),
-        "is_new": not (rows or fault or listing.search) and await _is_new(view),
-        "origin": view.context.settings.public_url.rstrip("/")
-        or str(view.request.base_url).rstrip("/"),
-        "public_key": view.session.principal.public_key,
-    }
-    return view.render("traces.html", status=422 if fault else 200, **values)
+    values = await values_of_list(view, LIST, _read)
+    listing, settings = values["listing"], view.context.settings
+    is_empty = not (values["rows"] or values["fault"] or listing.search)
+    return view.render(
+        "traces.html",
+        **values,
+        is_new=is_empty and await _is_new(view),
+        origin=settings.public_url.rstrip("/") or str(view.request.base_url).rstrip("/"),
+        public_key=view.session.principal.public_key,
+    )
 
 
 async def _read(view: View, listing: Listing) -> tuple[list[TraceRow], str]:
@@ -101,7 +86,7 @@ async def _read(view: View, listing: Listing) -> tuple[list[TraceRow], str]:
         found = await reader.rows(query, IdOfTrace)
     by_id = await read_traces(reader, view.project_id, (each.id for each in found[:ROWS]), _COLUMNS)
     traces = [by_id[each.id] for each in found[:ROWS] if each.id in by_id]
-    await fill_io_from_root_observation(reader, traces, columns=_PREVIEWS)
+    await fill_io_from_root_observation(reader, traces, columns=PREVIEWS)
     following = ""
     if len(found) > ROWS and traces:
         following = listing.after(RowPosition(traces[-1].start_us, traces[-1].id))
