@@ -19,7 +19,7 @@ NO_LIMIT_PICO: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class BacktestEvent:
     """An event that the budget would have reported."""
 
     type: str
@@ -39,7 +39,7 @@ class PastShown:
     shown: Callable[[float], str]
     """Formats a value of the chart: dollars, or shares of different limits."""
     level_names: Sequence[str]
-    events: Sequence[Happening]
+    events: Sequence[BacktestEvent]
     event_count: int
     groups: int
     groups_evaluated: int
@@ -82,7 +82,7 @@ def past_shown(past: BudgetBacktestOut, thresholds: Sequence[str], formats: Form
         formats.percent if is_share else lambda value: formats.usd(round(value)),
         [] if is_share else names,
         [
-            Happening(
+            BacktestEvent(
                 each.type,
                 instant_us(each.at),
                 each.group,

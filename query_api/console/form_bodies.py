@@ -87,17 +87,22 @@ def lines_of(text: str, field: str) -> list[str]:
     return lines
 
 
-def pairs_of(text: str, field: str) -> dict[str, str]:
+def pairs_of(
+    text: str, field: str, value_name: str = "value", *, at_first: bool = False
+) -> dict[str, str]:
     """Return the entries of a field with lines such as `name = value`.
+
+    A line is divided at its last `=`, or ``at_first`` one.
 
     Raises:
         FormError: a line has no `=`, or a name appears twice.
     """
     found: dict[str, str] = {}
     for line in lines_of(text, field):
-        name, sign, value = (part.strip() for part in line.rpartition("="))
+        parts = line.partition("=") if at_first else line.rpartition("=")
+        name, sign, value = (part.strip() for part in parts)
         if not sign or not name:
-            raise FormError({field: f"{line[:64]!r} is not a line such as name = value"})
+            raise FormError({field: f"{line[:64]!r} is not a line such as name = {value_name}"})
         if name in found:
             raise FormError({field: f"{name[:64]!r} appears twice"})
         found[name] = value

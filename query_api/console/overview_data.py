@@ -146,7 +146,7 @@ class _CacheAmounts:
 async def read_overview(
     context: AppContext, project_id: str, query: OverviewQuery, zone: str
 ) -> Overview:
-    """Read the totals, the charts and the largest shares of a range.
+    """Read the totals and the charts of a range.
 
     Totals of the range that are sums are those of the steps. Percentiles are queried for the whole
     range, because those of steps cannot be combined.

@@ -14,7 +14,7 @@ from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.rule_bodies import AlertRuleBody
 from query_api.alerting.rule_records import shown_rule
-from query_api.console.form_bodies import FormError, body_of, checked, lines_of, whole_number
+from query_api.console.form_bodies import FormError, body_of, checked, pairs_of, whole_number
 
 NAMES: Final = tuple(
     dict.fromkeys(name for each in METRICS.values() for name in (*each.dimensions(), *each.filters))
@@ -126,15 +126,7 @@ def texts_of(text: str, field: str) -> dict[str, str]:
         except (ValueError, RecursionError) as error:
             raise FormError({field: f"not valid JSON: {error}"}) from error
         return found if isinstance(found, dict) else {}
-    texts: dict[str, str] = {}
-    for line in lines_of(text, field):
-        name, sign, value = (part.strip() for part in line.partition("="))
-        if not sign or not name:
-            raise FormError({field: f"{line[:64]!r} is not a line such as name = text"})
-        if name in texts:
-            raise FormError({field: f"{name[:64]!r} appears twice"})
-        texts[name] = value
-    return texts
+    return pairs_of(text, field, "text", at_first=True)
 
 
 def text_of(texts: Mapping[str, str]) -> str:

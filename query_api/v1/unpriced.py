@@ -154,8 +154,10 @@ def _range_of(
         BadRequestError: the range is empty, or differs from that of the cursor.
     """
     if parameters.cursor is None:
-        given = parameters.from_us, parameters.to_us
-        return *range_before(*given, at_us=at_us, default_us=DEFAULT_RANGE_US), None
+        from_us, to_us = range_before(
+            parameters.from_us, parameters.to_us, at_us=at_us, default_us=DEFAULT_RANGE_US
+        )
+        return from_us, to_us, None
     position = cursors.decode(parameters.cursor, _Position)
     for name, given, known in (
         ("from", parameters.from_us, position.from_us),

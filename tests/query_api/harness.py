@@ -47,6 +47,8 @@ from tests.fixtures.store import TIERING, copy_schema
 PROJECT = "acme"
 OTHER = "globex"
 ADMIN_KEY = "an admin key of tests, which is long enough".replace(" ", "-")
+ENDLESS = frozenset({"/v1/stream"})
+"""Paths whose responses do not end by themselves; their own tests have two projects."""
 ADMIN_PATHS = ("/v1/storage", "/v1/admin", "/api/public/projects/")
 DAY_US = 86_400_000_000
 SHIPPED_PRICES = ShippedPrices()

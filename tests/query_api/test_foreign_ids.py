@@ -26,7 +26,7 @@ from deploy.price_explanations import BilledPrices
 from query_api.app import create_query_api
 from query_api.openapi.metrics_examples import METRICS_QUERY_EXAMPLE
 from query_api.settings import QuerySettings
-from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import ADMIN_PATHS, ENDLESS, NOON_US, OTHER, PROJECT, Api, Kept, opened
 
 OWN, THEIRS, ABSENT = "value-of-ours", "value-of-them", "value-nowhere"
 """Of equal length, so that answers can be compared byte by byte."""
@@ -175,7 +175,6 @@ def operations() -> list[tuple[str, str, tuple[str, ...]]]:
 
 OPERATIONS = operations()
 WITH_PATH_IDS = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
-ENDLESS = {"/v1/stream"}  # test_event_stream.py has two projects
 FILTERS = [
     (path, name)
     for method, path, names in OPERATIONS

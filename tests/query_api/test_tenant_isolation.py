@@ -33,7 +33,7 @@ from producers.documents.kinds.dataset import dataset_id
 from query_api.app import create_query_api
 from query_api.openapi.metrics_examples import METRICS_QUERY_EXAMPLE
 from query_api.settings import QuerySettings
-from tests.query_api.harness import ADMIN_PATHS, NOON_US, OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import ADMIN_PATHS, ENDLESS, NOON_US, OTHER, PROJECT, Api, Kept, opened
 
 EMPTY_SKETCH = (
     "02FD4A815ABF52F03F0000000000000000010C00FEFFFFFF0F02030C00FEFFFFFF0F02040000000000000000"
@@ -141,9 +141,6 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 )
             )
         yield api
-
-
-ENDLESS = {"/v1/stream"}  # test_event_stream.py has two projects
 
 
 def every_get_path() -> list[str]:

@@ -6,7 +6,7 @@ from producers.control.record import Microseconds, ProjectRecord
 
 
 class SpentToken(ProjectRecord):
-    """A link to sign in that was used, or the session of somebody who has signed out.
+    """A link to sign in that was used, or a session that was ended by a sign-out.
 
     The id is derived from that of the token. After ``expires_us``, the token is refused anyway, and
     the record is deleted.

@@ -57,7 +57,7 @@ async def create(view: View) -> Response:
 
 
 async def change(view: View) -> Response:
-    """Change a route as a form says."""
+    """Change a route with the values of a form."""
     route, author = _found(view), view.session.principal.public_key
     try:
         body = channel_forms.route_change(view.form)

@@ -96,7 +96,7 @@ async def create(view: View) -> Response:
 
 
 async def change(view: View) -> Response:
-    """Change a channel as a form says."""
+    """Change a channel with the values of a form."""
     channel = _found(view)
     kind = type_of(channel.type)
     author = view.session.principal.public_key

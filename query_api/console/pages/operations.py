@@ -28,7 +28,7 @@ async def show(view: View) -> Response:
     parameters = parameters_of(
         view, DeadLetterParameters, limit=ROWS, **{name: v or None for name, v in filters.items()}
     )
-    checks, (letters, meta), late = await asyncio.gather(
+    checks, (dead_letters, meta), late = await asyncio.gather(
         readiness.check(),
         read_dead_letters(view.context, view.project_id, parameters),
         read_late_events(view.context, view.project_id, LateEventParameters(limit=LATE)),
@@ -39,7 +39,7 @@ async def show(view: View) -> Response:
         checks={name: found == OK for name, found in checks.items()},
         fresh_until_us=view.context.query_engine.fresh_until_us(),
         at_us=now_us(),
-        letters=[optional(each) for each in letters],
+        dead_letters=[optional(each) for each in dead_letters],
         filters=filters,
         following=following_of(meta, **filters),
         is_first=not view.parameter("cursor"),

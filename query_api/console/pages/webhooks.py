@@ -86,7 +86,7 @@ async def create(view: View) -> Response:
 
 
 async def change(view: View) -> Response:
-    """Change a webhook as a form says."""
+    """Change a webhook with the values of a form."""
     webhook, author = _found(view), view.session.principal.public_key
     try:
         body = body_of(WebhookChange, _values(view.form))

@@ -9,7 +9,8 @@ from html import unescape
 
 import httpx
 
-from tests.query_api.harness import PROJECT, Api
+from producers.control.keys import new_api_key
+from tests.query_api.harness import NOON_US, PROJECT, Api
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HOME = f"/project/{PROJECT}"
@@ -31,6 +32,22 @@ async def signed_in(
     """A browser with a session of a project's key."""
     async with browser(api, **cookies) as client:
         keys = {"public_key": f"pk-{project}", "secret_key": f"sk-{project}"}
+        answer = await client.post(SIGN_IN, data=keys)
+        assert answer.status_code == 303, answer.text
+        yield client
+
+
+@asynccontextmanager
+async def signed_in_with(api: Api, *scopes: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser with a session of a new key that has these scopes."""
+    name = "-".join(scopes)
+    key = new_api_key(
+        key_id=name, project_id=PROJECT, public_key=f"pk-{name}", secret=f"sk-{name}",
+        created_us=NOON_US, scopes=scopes,
+    )  # fmt: skip
+    api.control.keep(key)
+    async with browser(api) as client:
+        keys = {"public_key": key.public_key, "secret_key": f"sk-{name}"}
         answer = await client.post(SIGN_IN, data=keys)
         assert answer.status_code == 303, answer.text
         yield client

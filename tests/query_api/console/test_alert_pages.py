@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 import pytest
-import pytest_asyncio
 
 from clickhouse.alert_rows import row_of_alert
 from clickhouse.rows import WindowRow
@@ -20,9 +18,9 @@ from producers.control.kinds.silence import Silence
 from producers.notifications.alert import Alert
 from producers.notifications.event_types.budget_threshold_crossed import ThresholdCrossed
 from producers.notifications.registry import EVENT_TYPES
-from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
+from tests.query_api.console.browser import HOME, csrf_in, text_of
 from tests.query_api.console.form_fields import faults_of, fields_of
-from tests.query_api.harness import OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import OTHER, PROJECT, Api, Kept
 from tests.query_api.test_alert_state_routes import alert, state
 from tests.query_api.test_rule_backtests import key_of, state_hex
 from tracemill.clock import now_us
@@ -73,18 +71,6 @@ def database(kept: Kept) -> str:
     )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
-    async with opened(clickhouse_url, database) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(api) as found:
-        yield found
-
-
 async def filled(client: httpx.AsyncClient, **fields: str) -> dict[str, str]:
     page = await client.get(f"{RULES}/new")
     given = {"name": "Slow", "threshold": "4", "preview_range": "6h"}
@@ -115,7 +101,7 @@ async def test_the_preview_shows_when_the_rule_would_have_fired(client: httpx.As
 
 
 async def test_a_rule_is_written_seen_switched_tested_and_deleted(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     without_script = await client.post(f"{RULES}/preview", data=await filled(client))
     assert "fired 1 time" in text_of(without_script.text)
@@ -132,7 +118,7 @@ async def test_a_rule_is_written_seen_switched_tested_and_deleted(
     csrf = {"csrf": csrf_in(page.text)}
 
     def rule() -> AlertRule:
-        return api.control.view.in_project(AlertRule, PROJECT)[path.rpartition("/")[2]]
+        return filled_api.control.view.in_project(AlertRule, PROJECT)[path.rpartition("/")[2]]
 
     assert (rule().metric, rule().threshold, rule().author) == (
         "p95_latency", "4", f"pk-{PROJECT}",
@@ -144,7 +130,7 @@ async def test_a_rule_is_written_seen_switched_tested_and_deleted(
     assert (await client.post(f"{path}/switch", data=csrf | {"switch": "x"})).status_code == 400
     sent = await client.post(f"{path}/test", data=csrf)
     assert "test alert" in text_of((await client.get(sent.headers["location"])).text)
-    assert len(api.control.view.in_project(AlertTest, PROJECT)) == 1
+    assert len(filled_api.control.view.in_project(AlertTest, PROJECT)) == 1
     listed = text_of((await client.get(RULES)).text)
     assert "Latency, p95 > 4 s" in listed
     assert "Disabled" in listed
@@ -177,7 +163,7 @@ async def test_a_mistake_is_shown_next_to_its_field_and_the_form_is_kept(
 
 
 async def test_editing_keeps_what_the_form_does_not_change(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     rules = [
         {
@@ -198,14 +184,14 @@ async def test_editing_keeps_what_the_form_does_not_change(
         {"name": "quiet", "metric": "silence", "threshold": 600, "window": "10m"},
     ]  # fmt: skip
     for body in rules:
-        created = await api.client.post("/v1/alert-rules", json=body)
+        created = await filled_api.client.post("/v1/alert-rules", json=body)
         assert created.status_code == 201, created.text
         made = created.json()
         path = f"{RULES}/{made['id']}"
         form = fields_of((await client.get(f"{path}/edit")).text) | {"name": "renamed"}
         answer = await client.post(f"{path}/edit", data=form)
         assert answer.status_code == 303, faults_of(answer.text)
-        now = (await api.client.get(f"/v1/alert-rules/{made['id']}")).json()
+        now = (await filled_api.client.get(f"/v1/alert-rules/{made['id']}")).json()
         assert now == made | {
             "name": "renamed", "version": 2, "updated_at": now["updated_at"],
         }  # fmt: skip
@@ -234,7 +220,7 @@ async def test_what_fires_and_what_fired_is_listed(client: httpx.AsyncClient) ->
 
 
 async def test_an_episode_is_acknowledged_and_that_is_withdrawn(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     path = f"{ALERTS}/e1"
     page = await client.get(path)
@@ -243,13 +229,13 @@ async def test_an_episode_is_acknowledged_and_that_is_withdrawn(
     form = fields_of(page.text) | {"note": MARKUP, "author": "Ada"}
     answer = await client.post(f"{path}/acknowledge", data=form)
     assert answer.headers["location"] == path
-    (kept,) = api.control.view.in_project(Acknowledgement, PROJECT).values()
+    (kept,) = filled_api.control.view.in_project(Acknowledgement, PROJECT).values()
     assert (kept.author, kept.note, kept.episode_id) == ("Ada", MARKUP, "e1")
     page = await client.get(path)
     assert "Ada" in page.text
     assert MARKUP not in page.text
     await client.post(f"{path}/withdraw", data=form)
-    assert not api.control.view.in_project(Acknowledgement, PROJECT)
+    assert not filled_api.control.view.in_project(Acknowledgement, PROJECT)
     refused = await client.post(f"{path}/acknowledge", data=form | {"author": "x" * 300})
     assert refused.status_code == 400
     budget = await client.get(f"{ALERTS}/{quote(BUDGET_EPISODE, safe='')}")
@@ -259,14 +245,16 @@ async def test_an_episode_is_acknowledged_and_that_is_withdrawn(
         assert (await client.get(f"{ALERTS}/{missing}")).status_code in {400, 404}
 
 
-async def test_a_silence_of_an_alert_is_made_and_ended(client: httpx.AsyncClient, api: Api) -> None:
+async def test_a_silence_of_an_alert_is_made_and_ended(
+    client: httpx.AsyncClient, filled_api: Api
+) -> None:
     episode = (await client.get(f"{ALERTS}/e1")).text
     link = episode[episode.index("/silences/new?") :].partition('"')[0]
     form = fields_of((await client.get(f"{HOME}{link}")).text)
     assert form["matchers"].startswith("rule_id = r1")
     made = await client.post(f"{SILENCES}/new", data=form | {"reason": MARKUP, "author": "Ada"})
     assert made.status_code == 303, faults_of(made.text)
-    (silence,) = api.control.view.in_project(Silence, PROJECT).values()
+    (silence,) = filled_api.control.view.in_project(Silence, PROJECT).values()
     assert [each.name for each in silence.matchers] == ["rule_id", "model"]
     assert silence.author == "Ada"
     listed = await client.get(SILENCES)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from clickhouse.rows import SpendRow
 from producers.control.kinds.budget import Budget
 from query_api.v1.backtests import one_at_a_time
 from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
 from tests.query_api.console.form_fields import faults_of, fields_of
-from tests.query_api.harness import OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import OTHER, PROJECT, Api, Kept
 from tracemill.clock import now_us
 
 QUARTER_S = 900
@@ -47,25 +45,13 @@ def database(kept: Kept) -> str:
     )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
-    async with opened(clickhouse_url, database) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(api) as found:
-        yield found
-
-
 async def filled(client: httpx.AsyncClient, **fields: str) -> dict[str, str]:
     page = await client.get(f"{BUDGETS}/new")
     return fields_of(page.text) | {"name": "Whole project", "limit_usd": "10"} | fields
 
 
 async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     page = await client.get(f"{BUDGETS}/new?scope.user_id=ada&limit_usd=2.50&csrf=forged")
     form = fields_of(page.text)
@@ -82,7 +68,7 @@ async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
     assert MARKUP not in listed.text
     assert made.headers["location"] in listed.text
     budget_id = made.headers["location"].rpartition("/")[2]
-    budget = api.control.view.in_project(Budget, PROJECT)[budget_id]
+    budget = filled_api.control.view.in_project(Budget, PROJECT)[budget_id]
     assert (budget.scope, budget.limit_pico, budget.thresholds) == (
         {"user_id": "ada"}, 2_500_000_000_000, ("0.8", "1"),
     )  # fmt: skip
@@ -93,8 +79,8 @@ async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
     assert budget_id not in (await client.get(BUDGETS)).text
 
 
-async def test_without_budgets_the_list_says_how_to_make_one(api: Api) -> None:
-    async with signed_in(api, OTHER) as other:
+async def test_without_budgets_the_list_says_how_to_make_one(filled_api: Api) -> None:
+    async with signed_in(filled_api, OTHER) as other:
         page = await other.get(f"/project/{OTHER}/budgets")
         assert "No budgets yet" in text_of(page.text)
         assert f"/project/{OTHER}/budgets/new" in page.text
@@ -142,10 +128,10 @@ async def test_the_preview_works_without_a_script(client: httpx.AsyncClient) -> 
 
 
 async def test_only_the_latest_preview_of_a_session_is_computed(
-    api: Api, client: httpx.AsyncClient
+    filled_api: Api, client: httpx.AsyncClient
 ) -> None:
     """The one before waits for its turn when the next one arrives."""
-    context = api.client._transport.app.state.context  # type: ignore[attr-defined]
+    context = filled_api.client._transport.app.state.context  # type: ignore[attr-defined]
     form, partial = await filled(client), {"hx-request": "true"}
     turn = one_at_a_time(context, "budget")
 
@@ -193,7 +179,7 @@ async def test_a_mistake_is_shown_next_to_its_field_and_the_form_is_kept(
 
 
 async def test_editing_keeps_what_the_form_does_not_change(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     body = {
         "name": "each user", "group_by": ["user_id"], "forecast": "linear",
@@ -211,12 +197,12 @@ async def test_editing_keeps_what_the_form_does_not_change(
          "tiers": {"a = b": "1", "pro": "5.5"}, "default_tier": "pro", "overrides": {"u": "2"}},
         {"name": "plain", "period": "rolling_3h", "limit_usd": "0.000000000001"},
     ):  # fmt: skip
-        made = (await api.client.post("/v1/budgets", json=changed)).json()
+        made = (await filled_api.client.post("/v1/budgets", json=changed)).json()
         path = f"{BUDGETS}/{made['id']}"
         form = fields_of((await client.get(f"{path}/edit")).text) | {"name": "renamed"}
         answer = await client.post(f"{path}/edit", data=form)
         assert answer.status_code == 303, answer.text
-        now = (await api.client.get(f"/v1/budgets/{made['id']}")).json()
+        now = (await filled_api.client.get(f"/v1/budgets/{made['id']}")).json()
         assert now == made | {"name": "renamed"}
         assert (await client.get(path)).status_code == 200
     assert (await client.get(f"{BUDGETS}?cursor=x")).status_code == 400

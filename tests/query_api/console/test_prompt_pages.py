@@ -13,7 +13,13 @@ from producers.control.keys import new_api_key
 from query_api.console.prompt_texts import names_in, prompt_texts
 from query_api.console.text_diff import CONTEXT_LINES, LINES_MAX, WORD_PAIRS_MAX, side_by_side
 from streams.core.rollups.sketch import key_of, state_hex
-from tests.query_api.console.browser import HOME, SIGN_IN, browser, csrf_in, signed_in, text_of
+from tests.query_api.console.browser import (
+    HOME,
+    csrf_in,
+    signed_in,
+    signed_in_with,
+    text_of,
+)
 from tests.query_api.harness import NOON_US, PROJECT, Api, observation
 from tracemill.clock import now_us
 
@@ -309,13 +315,7 @@ async def test_what_prompts_contain_is_shown_as_text(api: Api) -> None:
 
 async def test_a_key_that_only_reads_changes_no_prompt(api: Api) -> None:
     await with_two_versions(api)
-    key = new_api_key(
-        key_id="reader", project_id=PROJECT, public_key="pk-reader", secret="sk-reader",
-        created_us=NOON_US, scopes=("read",),
-    )  # fmt: skip
-    api.control.keep(key)
-    async with browser(api) as client:
-        await client.post(SIGN_IN, data={"public_key": "pk-reader", "secret_key": "sk-reader"})
+    async with signed_in_with(api, "read") as client:
         page = (await client.get(f"{ANSWER}?version=1")).text
         assert "Roll production back" not in page
         assert "New version" not in page

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.delivery_request import DeliveryRequest
 from producers.control.kinds.route import Route
 from producers.control.kinds.webhook import Webhook
-from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
+from tests.query_api.console.browser import HOME, csrf_in, text_of
 from tests.query_api.console.form_fields import faults_of, fields_of
-from tests.query_api.harness import OTHER, PROJECT, Api, Kept, opened
+from tests.query_api.harness import OTHER, PROJECT, Api, Kept
 from tests.query_api.test_channel_routes import OF_TYPES, SECRET
 from tests.query_api.test_delivery_routes import BODY, attempt
 from tracemill.clock import now_us
@@ -43,18 +41,6 @@ def database(kept: Kept) -> str:
     )  # fmt: skip
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
-    async with opened(clickhouse_url, database) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(api) as found:
-        yield found
-
-
 def requests(api: Api, target_id: str) -> list[str]:
     found = api.control.view[DeliveryRequest].values()
     return [each.action for each in found if each.target_id == target_id]
@@ -62,7 +48,7 @@ def requests(api: Api, target_id: str) -> list[str]:
 
 @pytest.mark.parametrize("name", OF_TYPES)
 async def test_a_channel_of_each_type_is_made_changed_and_keeps_its_secrets(
-    client: httpx.AsyncClient, api: Api, name: str
+    client: httpx.AsyncClient, filled_api: Api, name: str
 ) -> None:
     form = fields_of((await client.get(f"{CHANNELS}/new?type={name}")).text)
     settings = {
@@ -83,7 +69,7 @@ async def test_a_channel_of_each_type_is_made_changed_and_keeps_its_secrets(
         assert "whsec_" not in page.text
 
     def channel() -> Channel:
-        return api.control.view.in_project(Channel, PROJECT)[path.rpartition("/")[2]]
+        return filled_api.control.view.in_project(Channel, PROJECT)[path.rpartition("/")[2]]
 
     before = channel()
     form = fields_of(pages[1].text) | {"name": "renamed", "rate_per_minute": "7"}
@@ -98,7 +84,7 @@ async def test_a_channel_of_each_type_is_made_changed_and_keeps_its_secrets(
 
 
 async def test_a_channel_is_tested_disabled_and_deleted(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     form = fields_of((await client.get(f"{CHANNELS}/new?type=slack")).text)
     form |= {"name": "ops", "settings.url": str(OF_TYPES["slack"]["url"])}
@@ -108,9 +94,9 @@ async def test_a_channel_is_tested_disabled_and_deleted(
     assert "RESOLVED" in resolved.text
     sent = await client.post(f"{path}/test", data=form)
     assert "test message" in text_of((await client.get(sent.headers["location"])).text)
-    assert requests(api, channel_id) == ["test"]
+    assert requests(filled_api, channel_id) == ["test"]
     await client.post(f"{path}/switch", data=form | {"switch": "disable"})
-    assert api.control.view.in_project(Channel, PROJECT)[channel_id].disabled
+    assert filled_api.control.view.in_project(Channel, PROJECT)[channel_id].disabled
     assert (await client.post(f"{path}/test", data=form)).status_code == 409
     assert (await client.post(f"{path}/delete", data=form)).status_code == 303
     assert (await client.get(path)).status_code == 404
@@ -136,8 +122,10 @@ async def test_a_mistake_in_a_channel_is_shown_next_to_its_field(
     assert (await client.get(f"{CHANNELS}/new?type=x")).status_code == 400
 
 
-async def test_a_route_is_made_changed_and_deleted(client: httpx.AsyncClient, api: Api) -> None:
-    made = await api.client.post(
+async def test_a_route_is_made_changed_and_deleted(
+    client: httpx.AsyncClient, filled_api: Api
+) -> None:
+    made = await filled_api.client.post(
         "/v1/channels", json={"type": "slack", "name": MARKUP, **OF_TYPES["slack"]}
     )
     channel_id = made.json()["id"]
@@ -150,7 +138,7 @@ async def test_a_route_is_made_changed_and_deleted(client: httpx.AsyncClient, ap
     assert answer.status_code == 303, faults_of(answer.text)
 
     def route() -> Route:
-        (found,) = api.control.view.in_project(Route, PROJECT).values()
+        (found,) = filled_api.control.view.in_project(Route, PROJECT).values()
         return found
 
     assert route().labels == {"team": ("search", "billing")}
@@ -178,10 +166,12 @@ async def test_a_route_is_made_changed_and_deleted(client: httpx.AsyncClient, ap
         assert refused.status_code == 422
         assert [name for name, _ in faults_of(refused.text)] == [field], changed
     await client.post(f"{ROUTES}/{before.id}/delete", data=form)
-    assert not api.control.view.in_project(Route, PROJECT)
+    assert not filled_api.control.view.in_project(Route, PROJECT)
 
 
-async def test_the_secret_of_a_webhook_is_shown_once(client: httpx.AsyncClient, api: Api) -> None:
+async def test_the_secret_of_a_webhook_is_shown_once(
+    client: httpx.AsyncClient, filled_api: Api
+) -> None:
     page = await client.get(f"{WEBHOOKS}/new")
     form = fields_of(page.text) | {"url": BODY["url"], "description": MARKUP}
     made = await client.post(f"{WEBHOOKS}/new", data=form)
@@ -190,7 +180,7 @@ async def test_the_secret_of_a_webhook_is_shown_once(client: httpx.AsyncClient, 
     path = re.findall(r'href="([^"]+/webhooks/wh_[^"]+)"', made.text)[0]
 
     def webhook() -> Webhook:
-        return api.control.view.in_project(Webhook, PROJECT)[path.rpartition("/")[2]]
+        return filled_api.control.view.in_project(Webhook, PROJECT)[path.rpartition("/")[2]]
 
     assert webhook().secret == secret
     for each in (path, f"{path}/edit", WEBHOOKS):
@@ -205,7 +195,7 @@ async def test_the_secret_of_a_webhook_is_shown_once(client: httpx.AsyncClient, 
     assert (await client.post(f"{path}/rotate", data=form | {"overlap_s": "7"})).status_code == 400
     await client.post(f"{path}/test", data=form)
     await client.post(f"{path}/redeliver", data=form | {"since": "24h"})
-    assert requests(api, webhook().id) == ["test", "redeliver"]
+    assert requests(filled_api, webhook().id) == ["test", "redeliver"]
     assert (await client.post(f"{path}/redeliver", data=form | {"since": "x"})).status_code == 400
     changed = fields_of((await client.get(f"{path}/edit")).text)
     changed |= {"url": f"{BODY['url']}/2", "events.prompt.deleted": "on"}
@@ -224,7 +214,7 @@ async def test_the_secret_of_a_webhook_is_shown_once(client: httpx.AsyncClient, 
 
 
 async def test_deliveries_are_listed_filtered_and_repeated(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     page = await client.get(DELIVERIES)
     assert len(re.findall(r'class="open"', page.text)) == 50
@@ -245,13 +235,13 @@ async def test_deliveries_are_listed_filtered_and_repeated(
     assert "503" in one.text
     form = {"csrf": csrf_in(one.text)}
     assert (await client.post(f"{DELIVERIES}/a1~w1/redeliver", data=form)).status_code == 409
-    api.control.keep(
+    filled_api.control.keep(
         Webhook(id="w1", project_id=PROJECT, url="https://x.example", events=("alert.firing",),
                 secret="whsec_" + "a" * 32, created_us=NOW_US)
     )  # fmt: skip
     answer = await client.post(f"{DELIVERIES}/a1~w1/redeliver", data=form)
     assert answer.status_code == 303
     assert (await client.get(answer.headers["location"])).status_code == 200
-    assert requests(api, "w1") == ["redeliver"]
+    assert requests(filled_api, "w1") == ["redeliver"]
     for missing in ("theirs~w1", "x", "x" * 600):
         assert (await client.get(f"{DELIVERIES}/{missing}")).status_code in {400, 404}

@@ -8,10 +8,15 @@ from typing import Any
 
 import httpx
 
-from producers.control.keys import new_api_key
 from producers.errors import BodyError, UndeliveredError
 from query_api.console.annotation import score_id_of
-from tests.query_api.console.browser import HOME, SIGN_IN, browser, csrf_in, signed_in, text_of
+from tests.query_api.console.browser import (
+    HOME,
+    csrf_in,
+    signed_in,
+    signed_in_with,
+    text_of,
+)
 from tests.query_api.harness import NOON_US, PROJECT, Api, score, trace
 from tracemill.clock import now_us
 
@@ -188,13 +193,7 @@ async def test_the_queue_says_what_is_missing(api: Api) -> None:
         await with_queue(api)
         assert "No trace is left" in (await client.get(f"{ANNOTATION}?q=user:nobody")).text
         assert (await client.get(f"{ANNOTATION}?q=x:y")).status_code == 422
-    key = new_api_key(
-        key_id="reader", project_id=PROJECT, public_key="pk-reader", secret="sk-reader",
-        created_us=NOON_US, scopes=("read",),
-    )  # fmt: skip
-    api.control.keep(key)
-    async with browser(api) as client:
-        await client.post(SIGN_IN, data={"public_key": "pk-reader", "secret_key": "sk-reader"})
+    async with signed_in_with(api, "read") as client:
         page = (await client.get(ANNOTATION)).text
         assert "lacks the scope scores" in page
         assert "Save and next" not in page

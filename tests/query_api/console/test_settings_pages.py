@@ -10,13 +10,19 @@ import pytest
 import pytest_asyncio
 
 from clickhouse.rows import DeadLetterRow, ObservationRow
-from producers.control.keys import new_api_key
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.price import Price
 from streams.core.observations.versions import version_floor
-from tests.query_api.console.browser import HOME, SIGN_IN, browser, csrf_in, signed_in, text_of
+from tests.query_api.console.browser import (
+    HOME,
+    SIGN_IN,
+    browser,
+    csrf_in,
+    signed_in_with,
+    text_of,
+)
 from tests.query_api.console.form_fields import faults_of, fields_of
-from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, Kept, observation, opened
+from tests.query_api.harness import OTHER, PROJECT, Api, Kept, observation
 from tracemill.clock import now_us
 
 PRICES, TIERS, KEYS, OPERATIONS = (
@@ -58,38 +64,19 @@ def database(kept: Kept) -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(clickhouse_url: str, database: str) -> AsyncIterator[Api]:
-    async with opened(clickhouse_url, database) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with signed_in(api) as found:
-        yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def admin(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    key = new_api_key(
-        key_id="administers", project_id=PROJECT, public_key="pk-admin", secret="sk-admin",
-        created_us=NOON_US, scopes=("read", "admin"),
-    )  # fmt: skip
-    api.control.keep(key)
-    async with browser(api) as found:
-        keys = {"public_key": "pk-admin", "secret_key": "sk-admin"}
-        assert (await found.post(SIGN_IN, data=keys)).status_code == 303
+async def admin(filled_api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with signed_in_with(filled_api, "read", "admin") as found:
         yield found
 
 
 async def test_a_price_is_made_for_a_model_changed_and_deleted(
-    client: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
     form = fields_of((await client.get(f"{PRICES}/new?model=my.model%201")).text)
     assert form["match"] == r"my\.model 1"
     form |= {"usd_per_million": "input = 2.5\noutput = \ncached = 0.25"}
     assert (await client.post(f"{PRICES}/new", data=form)).status_code == 303
-    (price,) = api.control.view.in_project(Price, PROJECT).values()
+    (price,) = filled_api.control.view.in_project(Price, PROJECT).values()
     assert price.prices == {"input": 2_500_000, "cached": 250_000}
     form |= {
         "name": MARKUP, "effective_from": "2026-01-01T00:00:00Z",
@@ -97,10 +84,10 @@ async def test_a_price_is_made_for_a_model_changed_and_deleted(
     }  # fmt: skip
     edit = f"{PRICES}/{price.id}/edit"
     assert (await client.post(edit, data=form)).status_code == 303
-    (changed,) = api.control.view.in_project(Price, PROJECT).values()
+    (changed,) = filled_api.control.view.in_project(Price, PROJECT).values()
     page = await client.get(edit)
     assert (await client.post(edit, data=fields_of(page.text))).status_code == 303
-    assert api.control.view.in_project(Price, PROJECT)[price.id] == changed
+    assert filled_api.control.view.in_project(Price, PROJECT)[price.id] == changed
     listed = await client.get(f"{PRICES}?model=gpt-4o")
     assert "/prices/new?model=%3Cscript" in listed.text, "of the model without a price"
     assert MARKUP not in listed.text + page.text
@@ -117,7 +104,7 @@ async def test_a_price_is_made_for_a_model_changed_and_deleted(
         assert refused.status_code == 422
         assert {name for name, _ in faults_of(refused.text)} == {field}, wrong
     await client.post(f"{PRICES}/{price.id}/delete", data=form)
-    assert not api.control.view.in_project(Price, PROJECT)
+    assert not filled_api.control.view.in_project(Price, PROJECT)
 
 
 async def test_tiers_are_set_listed_and_removed(client: httpx.AsyncClient) -> None:
@@ -139,21 +126,21 @@ async def test_tiers_are_set_listed_and_removed(client: httpx.AsyncClient) -> No
     assert (await client.get(f"{TIERS}?cursor=x")).status_code == 400
 
 
-async def test_the_secret_of_a_key_is_shown_once(admin: httpx.AsyncClient, api: Api) -> None:
+async def test_the_secret_of_a_key_is_shown_once(admin: httpx.AsyncClient, filled_api: Api) -> None:
     form = fields_of((await admin.get(f"{KEYS}/new")).text)
     assert "scopes.read" in form
     assert "scopes.admin" not in form
     made = await admin.post(f"{KEYS}/new", data=form | {"note": MARKUP})
     assert made.status_code == 201
     public, secret = re.findall(r'class="secret">([^<]+)<', made.text)
-    async with browser(api) as another:
+    async with browser(filled_api) as another:
         keys = {"public_key": public, "secret_key": secret}
         assert (await another.post(SIGN_IN, data=keys)).status_code == 303
     listed = await admin.get(KEYS)
     assert secret not in listed.text
     assert MARKUP not in listed.text
     assert public in listed.text
-    keys_of_project = api.control.view.in_project(ApiKey, PROJECT).values()
+    keys_of_project = filled_api.control.view.in_project(ApiKey, PROJECT).values()
     (key,) = (each for each in keys_of_project if each.public_key == public)
     rotated = await admin.post(f"{KEYS}/{key.id}/rotate", data=form | {"overlap_s": "0"})
     assert re.findall(r'class="secret">([^<]+)<', rotated.text)[1] != secret
@@ -175,7 +162,7 @@ async def test_the_secret_of_a_key_is_shown_once(admin: httpx.AsyncClient, api: 
 
 
 async def test_keys_of_another_project_are_neither_seen_nor_changed(
-    admin: httpx.AsyncClient, api: Api
+    admin: httpx.AsyncClient, filled_api: Api
 ) -> None:
     page = await admin.get(KEYS)
     assert f"pk-{OTHER}" not in page.text
@@ -183,11 +170,11 @@ async def test_keys_of_another_project_are_neither_seen_nor_changed(
     for action in ("rotate", "revoke"):
         path = f"{KEYS}/key-{OTHER}/{action}"
         assert (await admin.post(path, data=csrf | {"overlap_s": "0"})).status_code == 404
-    assert f"key-{OTHER}" in api.control.view[ApiKey]
+    assert f"key-{OTHER}" in filled_api.control.view[ApiKey]
 
 
 async def test_operations_show_the_pipeline_and_what_was_refused(
-    client: httpx.AsyncClient, admin: httpx.AsyncClient, api: Api
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, filled_api: Api
 ) -> None:
     page = await client.get(OPERATIONS)
     assert MARKUP not in page.text
@@ -201,11 +188,11 @@ async def test_operations_show_the_pipeline_and_what_was_refused(
     of_sink = await client.get(f"{OPERATIONS}?stage=sink")
     assert "of the sink" in of_sink.text
     assert "invalid" in of_sink.text
-    api.missing["store"] = "a reason that names other projects"
+    filled_api.missing["store"] = "a reason that names other projects"
     try:
         shown = await client.get(OPERATIONS)
         assert "not ready" in text_of(shown.text)
         assert "other projects" not in shown.text
     finally:
-        api.missing.clear()
+        filled_api.missing.clear()
     assert (await client.get(f"{OPERATIONS}?cursor=x")).status_code == 400
