@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from deploy.record_output import print_record, print_records
+from producers.csv_cells import csv_cell
 
 OTHER: Final = "(others)"
 _DIGITS: Final = 6
@@ -35,7 +35,7 @@ def print_csv(rows: Sequence[Row], meta: Row) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for each in records:
-        writer.writerow([_cell(each.get(name)) for name in columns])
+        writer.writerow([csv_cell(each.get(name)) for name in columns])
 
 
 def print_explanation(found: Row, *, as_json: bool) -> None:
@@ -86,25 +86,3 @@ def _columns_of(row: Row, meta: Row) -> Iterator[tuple[str, Any]]:
 
 def _shown(value: Any) -> Any:
     return f"{value:.{_DIGITS}g}" if isinstance(value, float) else value
-
-
-def _cell(value: Any) -> str:
-    """Return a value for CSV; a text that a spreadsheet would run as a formula is quoted."""
-    if value is None:
-        return ""
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    is_number = not isinstance(value, str) or _is_number(text)
-    return text if is_number or not text.startswith(_FORMULA) else f"'{text}"
-
-
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

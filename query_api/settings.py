@@ -59,7 +59,8 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     """Maximum number of rows of an export."""
     exports_max: int = Field(default=32, ge=1)
     """Maximum number of exports that a process sends at the same time; above it: 503. Each keeps up
-    to ``result_bytes_max`` of its rows in memory, also while its client does not read."""
+    to ``result_bytes_max`` of its rows in memory, also while its client does not read; for
+    Parquet, also a row group of 8 MB."""
     exports_per_project_max: int = Field(default=4, ge=1)
     """The same for a project."""
     rows_to_read_max: int = Field(default=200_000_000, ge=1)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from query_api import metrics
 from query_api.context import AppContext
 from query_api.errors import TooCostlyError
-from query_api.money import usd_text
 from query_api.query.fields import View
 from query_api.store.columns import OBSERVATION_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import Column, Condition
@@ -33,16 +29,11 @@ from query_api.store.trace_reading import (
     read_observations,
     read_traces,
 )
-from query_api.times import iso
 
 PAGE_ROWS: Final = 500
 """Rows that are read, and kept in memory, at a time; fewer if a limit of the store is reached."""
-Format = Literal["jsonl", "csv"]
-MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
-    {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
-)
-
 Row = dict[str, Any]
+"""Values by field; times are microseconds in UTC, and amounts picodollars."""
 Key = TypeVar("Key")
 Found = TypeVar("Found")
 Pages = Callable[[AppContext, str, tuple[Condition, ...]], AsyncIterator[list[Row]]]
@@ -89,32 +80,6 @@ async def count_rows(
             " (export_rows_max); reduce the range or add filters"
         )
     return found.total
-
-
-async def lines_of(
-    pages: AsyncIterator[list[Row]], fields: Sequence[str], form: Format
-) -> AsyncIterator[bytes]:
-    """Return the rows as lines of a format, a page at a time.
-
-    In CSV, the first line has the names of the fields, and lists and objects are JSON texts.
-    """
-    if form == "csv":
-        yield _csv([fields])
-    async for page in pages:
-        if form == "csv":
-            yield _csv([[_cell(row[field]) for field in fields] for row in page])
-        else:
-            yield b"".join(msgspec.json.encode(row) + b"\n" for row in page)
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
 async def _trace_pages(
@@ -195,8 +160,8 @@ def _trace_row(row: StoredTrace) -> Row:
     return {
         "id": row.id,
         "name": row.name,
-        "start": iso(row.start_us),
-        "end": iso(row.end_us) if row.end_us >= row.start_us else None,
+        "start": row.start_us,
+        "end": row.end_us if row.end_us >= row.start_us else None,
         "latency_ms": _ms(row.start_us, row.end_us),
         "user_id": row.user_id,
         "session_id": row.session_id,
@@ -207,7 +172,7 @@ def _trace_row(row: StoredTrace) -> Row:
         "level": row.level,
         "observations": row.observation_count,
         "errors": row.error_count,
-        "cost_usd": usd_text(row.total_cost_pico),
+        "cost_usd": row.total_cost_pico,
         "tokens": dict(row.usage),
         "input": row.input,
         "output": row.output,
@@ -223,8 +188,8 @@ def _observation_row(row: StoredObservation) -> Row:
         "type": row.type,
         "name": row.name,
         "model": row.model,
-        "start": iso(row.start_us),
-        "end": iso(row.end_us) if row.end_us >= row.start_us else None,
+        "start": row.start_us,
+        "end": row.end_us if row.end_us >= row.start_us else None,
         "latency_ms": _ms(row.start_us, row.end_us),
         "ttft_ms": _ms(row.start_us, row.completion_start_us),
         "level": row.level,
@@ -235,7 +200,7 @@ def _observation_row(row: StoredObservation) -> Row:
         "version": row.version,
         "prompt_name": row.prompt_name,
         "prompt_version": row.prompt_version or None,
-        "cost_usd": usd_text(row.total_cost_pico),
+        "cost_usd": row.total_cost_pico,
         "cost_source": row.cost_source,
         "tokens": dict(row.usage),
         "input": row.input,

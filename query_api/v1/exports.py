@@ -1,4 +1,4 @@
-"""Serve ``/v1/export``: all traces or observations of a range as lines of JSON or as CSV."""
+"""Serve ``/v1/export``: all traces or observations of a range as lines of JSON, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from query_api.query.native_filters import condition_of
 from query_api.store.conditions import Condition
 from query_api.streaming import ReleasingResponse
 from query_api.times import SECOND_US, Instant, iso
-from query_api.v1.export_rows import MEDIA_TYPES, TABLES, Format, Table, count_rows, lines_of
+from query_api.v1.export_formats import MEDIA_TYPES, Format, parts_of
+from query_api.v1.export_rows import TABLES, Table, count_rows
 from query_api.v1.export_slots import ExportSlots
 from query_api.v1.parameters import NativeParameters, native_router, range_before
 from query_api.v1.query_bodies import FILTERS_MAX, FilterBody
@@ -31,7 +32,7 @@ TOTAL: Final = "tracemill-rows"
 
 
 class ExportParameters(NativeParameters):
-    format: Format = Field("jsonl", description="`jsonl` or `csv`.")
+    format: Format = Field("jsonl", description="`jsonl`, `csv` or `parquet`.")
     from_us: Instant | None = Field(
         None,
         alias="from",
@@ -92,7 +93,9 @@ def _endpoint(
         """Return all rows whose start is in the range and that meet the filters, newest first.
 
         Amounts are decimal strings in USD, times ISO 8601 in UTC. In CSV, `tags` and `tokens` are
-        JSON texts. If the store fails after the response began, the connection is closed early:
+        JSON texts, and a text that a spreadsheet would run as a formula begins with an apostrophe.
+        In Parquet, times are timestamps in UTC, amounts `decimal(38, 12)`, `tags` a list and
+        `tokens` a map. If the store fails after the response began, the connection is closed early:
         compare the number of rows with the header `tracemill-rows`.
         """
         from_us, to_us = parameters.range_us(now_us())
@@ -115,6 +118,7 @@ def _documented(table: Table) -> dict[str, Any]:
         "content": {
             MEDIA_TYPES["jsonl"]: {"schema": schema, "example": f'{{"{table.fields[0]}":"…"}}\n'},
             "text/csv": {"schema": schema, "example": ",".join(table.fields) + "\r\n"},
+            MEDIA_TYPES["parquet"]: {"schema": {"type": "string", "format": "binary"}},
         },
         "headers": {
             TOTAL: {
@@ -147,7 +151,7 @@ async def exported(
         raise
     name = f"{table}-{iso(now_us())[:19].replace(':', '')}.{form}"
     return ReleasingResponse(
-        lines_of(found.pages(context, project_id, conditions), found.fields, form),
+        parts_of(found.pages(context, project_id, conditions), found.fields, form),
         release,
         media_type=MEDIA_TYPES[form],
         headers={TOTAL: str(total), "content-disposition": f'attachment; filename="{name}"'},

@@ -1,4 +1,4 @@
-"""``/v1/export`` returns all rows of a range, page by page, as lines of JSON or as CSV."""
+"""``/v1/export`` returns all rows of a range, page by page, as lines of JSON, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
+import pyarrow.parquet as pq
 import pytest
 
 from query_api.settings import QuerySettings
-from query_api.v1 import export_rows
+from query_api.times import iso
+from query_api.v1 import export_parquet, export_rows
 from query_api.v1.export_slots import ExportSlots
 from tests.query_api.console.browser import signed_in
 from tests.query_api.harness import NOON_US, PROJECT, Api, make_api, observation, trace
@@ -184,3 +187,56 @@ async def test_the_console_downloads_what_its_list_shows(api: Api) -> None:
         rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
         assert {row["user_id"] for row in rows} == {"ada"}
         assert len(rows) == 12
+
+
+@pytest.mark.parametrize("table", ["traces", "observations"])
+async def test_parquet_has_the_same_rows_in_typed_columns(
+    api: Api, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_parquet, "GROUP_ROWS_MAX", 20)
+    await fill(api)
+    path = f"/v1/export/{table}"
+    answer = await api.client.get(path, params={**DAY, "format": "parquet"})
+    lines = (await api.client.get(path, params=DAY)).text.splitlines()
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    assert answer.headers["tracemill-rows"] == str(NUMBER)
+    file = pq.ParquetFile(io.BytesIO(answer.content))
+    rows = file.read().to_pylist(maps_as_pydicts="strict")
+    for row in rows:
+        row["cost_usd"] = f"{row['cost_usd']:f}".rstrip("0").rstrip(".")
+        for time in ("start", "end"):
+            row[time] = None if row[time] is None else iso(round(row[time].timestamp() * 10**6))
+    assert rows == [json.loads(line) for line in lines]
+    types = {each.name: str(each.type) for each in file.schema_arrow}
+    assert types["start"] == types["end"] == "timestamp[us, tz=UTC]"
+    assert types["cost_usd"] == "decimal128(38, 12)"
+    assert types["tokens"].startswith("map<string, int64")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [20, 5]
+
+
+async def test_amounts_in_parquet_are_exact_and_an_empty_export_is_a_file(api: Api) -> None:
+    path, parameters = "/v1/export/traces", {**DAY, "format": "parquet"}
+    empty = pq.read_table(io.BytesIO((await api.client.get(path, params=parameters)).content))
+    assert empty.num_rows == 0
+    assert empty.column_names[:2] == ["id", "name"]
+    await api.insert(trace("t", NOON_US, total_cost_pico=9_007_199_254_740_993))
+    found = pq.read_table(io.BytesIO((await api.client.get(path, params=parameters)).content))
+    assert found["cost_usd"].to_pylist() == [Decimal("9007.199254740993")]
+
+
+async def test_long_texts_fill_row_groups_before_there_are_many_rows(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_parquet, "GROUP_BYTES", 100_000)
+    await api.insert(*(trace(f"t{n:02}", NOON_US - n, input=f"{n}" * 5_000) for n in range(30)))
+    answer = await api.client.get("/v1/export/traces", params={**DAY, "format": "parquet"})
+    file = pq.ParquetFile(io.BytesIO(answer.content))
+    assert (file.num_row_groups, file.metadata.num_rows) == (2, 30)
+
+
+async def test_cells_of_csv_are_never_formulas(api: Api) -> None:
+    texts = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "-12.5", "a=1"]
+    await api.insert(*(trace(f"t{n}", NOON_US - n, name=name) for n, name in enumerate(texts)))
+    answer = await api.client.get("/v1/export/traces", params={**DAY, "format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert [row["name"] for row in rows] == [*(f"'{text}" for text in texts[:6]), "-12.5", "a=1"]

@@ -10,7 +10,8 @@ from query_api.console.searches import SEARCHES
 from query_api.console.time_ranges import time_range_of
 from query_api.errors import BadRequestError
 from query_api.store.conditions import Condition
-from query_api.v1.export_rows import MEDIA_TYPES, TABLES
+from query_api.v1.export_formats import MEDIA_TYPES
+from query_api.v1.export_rows import TABLES
 from query_api.v1.exports import exported
 from tracemill.clock import now_us
 
