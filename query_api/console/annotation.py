@@ -55,9 +55,12 @@ def allowed_of(config: ScoreConfig) -> str:
     return f"≥ {low}" if low else f"≤ {high}" if high else ""
 
 
-def score_id_of(config_id: str, trace_id: str, author: str) -> str:
-    """Return the id of the score that an author gives a trace, so that another one replaces it."""
-    identity = msgspec.json.encode([config_id, trace_id, author])
+def score_id_of(config_id: str, trace_id: str, author: str, observation_id: str = "") -> str:
+    """Return the id of the score that an author gives a trace, or an observation of it, so that
+    another one replaces it.
+    """
+    of_observation = [observation_id] if observation_id else []
+    identity = msgspec.json.encode([config_id, trace_id, author, *of_observation])
     return f"ann_{hashlib.sha256(identity).hexdigest()[:24]}"
 
 
@@ -71,7 +74,11 @@ def configs_of_queue(configs: Sequence[ScoreConfig], chosen: Sequence[str]) -> l
 
 
 def scores_of(
-    form: Mapping[str, str], configs: Sequence[ScoreConfig], trace_id: str, author: str
+    form: Mapping[str, str],
+    configs: Sequence[ScoreConfig],
+    trace_id: str,
+    author: str,
+    observation_id: str = "",
 ) -> list[dict[str, Any]]:
     """Return the scores of a form as bodies of the API; empty fields give none.
 
@@ -94,7 +101,7 @@ def scores_of(
             faults[field] = str(error)
             continue
         score: dict[str, Any] = {
-            "id": score_id_of(config.id, trace_id, author),
+            "id": score_id_of(config.id, trace_id, author, observation_id),
             "traceId": trace_id,
             "name": config.name,
             "configId": config.id,
@@ -103,6 +110,8 @@ def scores_of(
             "source": SOURCE,
             "authorUserId": author,
         }
+        if observation_id:
+            score["observationId"] = observation_id
         if comment:
             score["comment"] = comment
         found.append(score)

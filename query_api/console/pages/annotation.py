@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import msgspec
 from starlette.responses import Response
 
-from producers.errors import OverloadedError, RequestError, UndeliveredError
 from query_api.console.annotation import (
     KEYS_MAX,
     SOURCE,
@@ -21,9 +19,9 @@ from query_api.console.form_bodies import FormError
 from query_api.console.listing import Listing, ListKind, RowPosition, values_of_list
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
+from query_api.console.sent_scores import send_scores
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.trace_search import TRACE_SEARCH
-from query_api.errors import BadRequestError, UnavailableError
 from query_api.langfuse.score_configs import configs_of
 from query_api.store.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
 from query_api.store.conditions import Condition
@@ -55,25 +53,10 @@ async def save(view: View) -> Response:
     except FormError as error:
         return await _show(view, view.form, error.faults, 422)
     if scores:
-        await _send(view, scores)
+        await send_scores(view, scores)
     following = view.form.get("following", "")
     is_query = following.startswith("?") and following.isascii() and following.isprintable()
     return see_other(f"{view.path('annotation')}{following if is_query else ''}")
-
-
-async def _send(view: View, scores: list[dict[str, Any]]) -> None:
-    send = view.context.send_scores
-    retry_after_s = view.context.settings.retry_after_s
-    if send is None:
-        message = "this process does not accept scores; send them to the gateway"
-        raise UnavailableError(message, retry_after_s=retry_after_s)
-    try:
-        for each in scores:  # one body each: a list is accepted in part if a score is refused
-            await send(view.session.principal, msgspec.json.encode(each))
-    except (OverloadedError, UndeliveredError) as error:
-        raise UnavailableError(str(error), retry_after_s=retry_after_s) from error
-    except RequestError as error:
-        raise BadRequestError(str(error)) from error
 
 
 async def _show(
