@@ -1,18 +1,22 @@
-"""Decide how to show an input, output or metadata: as messages, as a tree of JSON, or as text."""
+"""Decide how to show an input, output or metadata: as messages, a tree of JSON, or (rich) text."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import msgspec
+from markupsafe import Markup
+
+from query_api.console.markdown import Formatting
 
 PARSED_CHARS_MAX: Final = 2_000_000
 """Texts that are longer are shown as text."""
 DEPTH_MAX: Final = 24
 """Levels of a tree of JSON; deeper texts are shown as text."""
+NOT_FORMATTED: Final = Markup()
 _JSON_START: Final = frozenset('{["')
 _decode: Final = msgspec.json.Decoder(strict=False).decode
 _indented: Final = json.JSONEncoder(ensure_ascii=False, indent=2).iterencode
@@ -25,6 +29,8 @@ class Part:
     kind: Literal["text", "tool_call", "tool_result", "json"]
     text: str
     name: str = ""
+    formatted: Markup = NOT_FORMATTED
+    """The text as HTML; empty if it has no formatting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +50,29 @@ class ShownValue:
     chars: int = 0
     """Length of the whole text."""
     is_cut: bool = False
+    formatted: Markup = NOT_FORMATTED
+    """The text as HTML; empty if it has no formatting."""
 
 
-def shown_value(text: str, *, chars_max: int, nodes_max: int) -> ShownValue:
-    """Return how to show a stored text, with at most about ``chars_max`` characters of it."""
+def shown_value(
+    text: str, *, chars_max: int, nodes_max: int, formatting: Formatting | None = None
+) -> ShownValue:
+    """Return how to show a stored text, with at most about ``chars_max`` characters of it.
+
+    With ``formatting``, Markdown of texts and messages is formatted.
+    """
     if not text:
         return ShownValue("empty")
     value = _parsed(text)
     if isinstance(value, str):
-        return _as_text(value, chars_max)
+        return _as_text(value, chars_max, formatting)
     if value is None:
-        return _as_text(text, chars_max)
+        return _as_text(text, chars_max, formatting)
     messages = _messages(value, chars_max)
     if messages is not None:
         shown, is_cut = _limited(messages, chars_max)
+        if formatting:
+            shown = [_formatted(each, formatting) for each in shown]
         return ShownValue("messages", messages=shown, chars=len(text), is_cut=is_cut)
     if len(text) > chars_max or not _fits(value, nodes_max):
         pretty = _pretty(value, chars_max)
@@ -66,8 +81,11 @@ def shown_value(text: str, *, chars_max: int, nodes_max: int) -> ShownValue:
     return ShownValue("json", value=value, chars=len(text))
 
 
-def _as_text(text: str, chars_max: int) -> ShownValue:
-    return ShownValue("text", text[:chars_max], chars=len(text), is_cut=len(text) > chars_max)
+def _as_text(text: str, chars_max: int, formatting: Formatting | None) -> ShownValue:
+    shown = text[:chars_max]
+    html = formatting.of(shown) if formatting else NOT_FORMATTED
+    is_cut = len(text) > chars_max
+    return ShownValue("text", shown, chars=len(text), is_cut=is_cut, formatted=html)
 
 
 def _parsed(text: str) -> Any:
@@ -168,6 +186,14 @@ def _limited(messages: Sequence[Message], chars_max: int) -> tuple[list[Message]
             left -= len(part.text)
         shown.append(Message(message.role, parts))
     return shown, left < 0
+
+
+def _formatted(message: Message, formatting: Formatting) -> Message:
+    parts = [
+        replace(part, formatted=formatting.of(part.text)) if part.kind == "text" else part
+        for part in message.parts
+    ]
+    return Message(message.role, parts)
 
 
 def _fits(value: Any, nodes_max: int) -> bool:

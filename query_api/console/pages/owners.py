@@ -15,6 +15,7 @@ from query_api import cursors
 from query_api.console.page import Page, View
 from query_api.console.search import term
 from query_api.console.shown_values import ShownValue, shown_value
+from query_api.console.text_formats import TextFormat
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.json_texts import Shown
@@ -82,11 +83,13 @@ async def show_session(view: View) -> Response:
         raise BadRequestError("cursor: not a cursor of this page", field="cursor")
     parameters = ConversationParameters(limit=TURNS, cursor=cursor or None)
     turns, meta = await read_turns(view.context.reader, view.project_id, session_id, parameters)
+    text_format = TextFormat(view)
     return view.render(
         "session.html",
+        text_format=text_format,
         session=_shown(view, "session_id", found[0]),
-        turns=[_turn(view, each) for each in turns],
-        following=f"?{urlencode({'cursor': meta.cursor})}" if meta.cursor else "",
+        turns=[_turn(view, each, text_format) for each in turns],
+        following=text_format.url(cursor=meta.cursor) if meta.cursor else "",
         is_first=not cursor,
     )
 
@@ -144,12 +147,15 @@ def _shown(view: View, owner: Owner, row: OwnerRow) -> OwnerShown:
     )
 
 
-def _turn(view: View, turn: Turn) -> TurnShown:
+def _turn(view: View, turn: Turn, text_format: TextFormat) -> TurnShown:
     def value(shown: Shown) -> ShownValue:
         text = bytes(shown).decode() if isinstance(shown, msgspec.Raw) else shown or ""
         settings = view.settings
         return shown_value(
-            text, chars_max=settings.text_chars_max, nodes_max=settings.json_nodes_max
+            text,
+            chars_max=settings.text_chars_max,
+            nodes_max=settings.json_nodes_max,
+            formatting=text_format.formatting,
         )
 
     return TurnShown(

@@ -14,6 +14,7 @@ from producers.token_sides import tokens_of
 from query_api import metrics
 from query_api.console.page import Data, Page, View
 from query_api.console.shown_values import ShownValue, shown_value
+from query_api.console.text_formats import TextFormat
 from query_api.console.tree_rows import tree_rows
 from query_api.errors import NotFoundError
 from query_api.responses import json_response
@@ -115,20 +116,21 @@ async def _details(view: View, trace: StoredTrace, observation_id: str) -> dict[
     else:
         await fill_io_from_root_observation(view.context.reader, [trace])
     source = observation or trace
-    settings = view.settings
+    settings, text_format = view.settings, TextFormat(view)
     texts = []
     for field in TEXTS:
         value = shown_value(
             getattr(source, field),
             chars_max=settings.text_chars_max,
             nodes_max=settings.json_nodes_max,
+            formatting=text_format.formatting,
         )
         if value.is_cut:
             metrics.LIMITS_REACHED.labels("text_chars_max").inc()
         path = _data_path(view, "text", trace.id)
         path += f"&observation={quote(observation_id, safe='')}&field={field}"
         texts.append(Shown(field, value, path))
-    return {"observation": observation, "texts": texts}
+    return {"observation": observation, "texts": texts, "text_format": text_format}
 
 
 async def _observation(view: View, trace: StoredTrace, observation_id: str) -> StoredObservation:

@@ -175,12 +175,27 @@ function find(text) {
   layout();
 }
 
+details.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-formats] a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  load(link.getAttribute("href")).then(() => {
+    details.querySelector("[data-formats] [aria-current]")?.focus();
+  });
+});
+
 let loading = null;
 async function open(index, { focus = false } = {}) {
   const row = all[index];
   selected = row[ID];
   reveal(index);
-  const url = `?observation=${encodeURIComponent(row[ID])}`;
+  const parameters = new URLSearchParams(location.search);
+  parameters.set("observation", row[ID]);
+  await load(`?${parameters}`);
+  if (focus) details.focus();
+}
+
+async function load(url) {
   history.replaceState(null, "", url);
   loading?.abort();
   loading = new AbortController();
@@ -195,7 +210,7 @@ async function open(index, { focus = false } = {}) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     details.replaceChildren(...page.body.childNodes);
     details.scrollTop = 0;
-    if (focus) details.focus();
+    details.dispatchEvent(new Event("details-loaded"));
   } catch (error) {
     if (error.name !== "AbortError") throw error;
   }

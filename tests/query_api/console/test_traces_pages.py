@@ -188,6 +188,26 @@ async def test_long_texts_are_cut_and_loaded_on_demand(api: Api) -> None:
         assert nowhere.status_code == 404
 
 
+async def test_markdown_is_formatted_or_plain_as_the_address_says(api: Api) -> None:
+    answer = "# Title\n\n**bold** [link](https://a.example/x) <b>raw</b>"
+    messages = [{"role": "user", "content": answer}, {"role": "tool", "content": answer}]
+    await api.insert(
+        trace("t", now_us(), input=json.dumps(messages), output=answer, session_id="s"),
+    )
+    async with signed_in(api) as client:
+        for path in ("traces/t", "sessions/s"):
+            page = await client.get(f"{HOME}/{path}?observation=&cursor=")
+            assert page.text.count("<strong>bold</strong>") == 2, "a message and the output"
+            assert page.text.count('href="https://a.example/x"') == 2
+            assert "<b>raw" not in page.text
+            switch = re.search(r'href="([^"]*texts=plain[^"]*)"', page.text)
+            assert switch
+            plain = await client.get(f"{HOME}/{path}{unescape(switch[1])}")
+            assert "<strong>" not in plain.text
+            assert text_of(plain.text).count("**bold** [link](https://a.example/x)") == 3
+            assert 'https://a.example/x"' not in plain.text
+
+
 async def test_other_projects_traces_are_not_found(api: Api) -> None:
     await api.insert(
         trace("theirs", project_id="globex", name="secret"),
