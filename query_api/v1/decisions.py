@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, create_
 from starlette.responses import Response
 
 from producers.control.auth import Principal
-from producers.control.kinds.price import Price
 from producers.dimensions.arrays import array_of
 from producers.dimensions.dimension import Dimension
 from producers.dimensions.registry import REGISTRY
@@ -27,6 +26,7 @@ from query_api.openapi.decision_examples import (
     DECISIONS_REQUEST_EXAMPLE,
     PARAMETER_EXAMPLES,
 )
+from query_api.prices.records import prices_of
 from query_api.responses import json_response
 from query_api.v1.parameters import NativeParameters, native_router, require_at_most
 from query_api.v1.price_resolution import USAGE_CHARS_MAX, checked_usage, usage_of
@@ -217,7 +217,6 @@ def _priced(context: AppContext, project_id: str, model: str, usage: dict[str, A
     """Return the cost of estimated tokens; None if they have no price."""
     if not model:
         return None
-    view = context.control.view
-    prices = [*view.in_project(Price, project_id).values(), *view.in_project(Price, None).values()]
+    prices = prices_of(context.control.view, project_id)
     found = context.explainer.explain(prices, project_id, model, usage, now_us())
     return None if found.cost_usd is None else pico_of(found.cost_usd)

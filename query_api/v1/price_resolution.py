@@ -16,6 +16,7 @@ from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
 from query_api.openapi.price_examples import RESOLVED_EXAMPLE
 from query_api.prices.explained import ExplainedCost, PriceExplainer
+from query_api.prices.records import prices_of
 from query_api.responses import json_response
 from query_api.times import Instant
 from query_api.v1.parameters import NativeParameters, native_router
@@ -89,11 +90,7 @@ def price_resolution_router(context: AppContext) -> APIRouter:
         The cost is computed like that of a call that arrives now. `candidates` are all prices that
         match the name, with the reason why they do not apply.
         """
-        view = context.control.view
-        records = [
-            *view.in_project(Price, project_id).values(),
-            *view.in_project(Price, None).values(),
-        ]
+        records = prices_of(context.control.view, project_id)
         return json_response(explained(context.explainer, records, project_id, parameters))
 
     return router

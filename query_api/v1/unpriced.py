@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from producers.control.kinds.price import Price
 from query_api import cursors
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
 from query_api.numbers import Whole
 from query_api.openapi.price_examples import UNPRICED_EXAMPLE
+from query_api.prices.records import prices_of
 from query_api.responses import json_response
 from query_api.store.queries.unpriced import FindUnpriced
 from query_api.times import Instant, InstantUs, iso
@@ -132,11 +132,7 @@ async def read_unpriced(
     if len(rows) > len(page):
         last = page[-1]
         cursor = cursors.encode(_Position(from_us, to_us, last.observations, last.model))
-    view = context.control.view
-    prices = [
-        *view.in_project(Price, project_id).values(),
-        *view.in_project(Price, None).values(),
-    ]
+    prices = prices_of(context.control.view, project_id)
     at_us = now_us()
     names = [row.model for row in page]
     found = context.explainer.price_ids(prices, project_id, names, at_us)

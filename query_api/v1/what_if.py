@@ -20,6 +20,7 @@ from query_api.context import AppContext, ReadingProject
 from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.price_examples import WHAT_IF_EXAMPLE, WHAT_IF_REQUEST_EXAMPLE
+from query_api.prices.records import prices_of
 from query_api.prices.what_if import OtherPrices
 from query_api.responses import json_response
 from query_api.store.conditions import Condition
@@ -171,11 +172,7 @@ def _other(context: AppContext, project_id: str, body: WhatIfBody) -> OtherPrice
     if (body.model is None) == (body.usd_per_million is None):
         raise BadRequestError("model: set either model or usd_per_million", field="model")
     if body.model is not None:
-        view = context.control.view
-        prices = [
-            *view.in_project(Price, project_id).values(),
-            *view.in_project(Price, None).values(),
-        ]
+        prices = prices_of(context.control.view, project_id)
         return OtherPrices(context.explainer, prices, project_id, body.model)
     assert body.usd_per_million is not None
     price = Price(

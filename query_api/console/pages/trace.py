@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from producers.token_sides import tokens_of
 from query_api import metrics
+from query_api.console.observation_prices import priced_usage
 from query_api.console.page import Data, Page, View
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.text_formats import TextFormat
@@ -130,7 +131,12 @@ async def _details(view: View, trace: StoredTrace, observation_id: str) -> dict[
         path = _data_path(view, "text", trace.id)
         path += f"&observation={quote(observation_id, safe='')}&field={field}"
         texts.append(Shown(field, value, path))
-    return {"observation": observation, "texts": texts, "text_format": text_format}
+    return {
+        "observation": observation,
+        "usage": None if observation is None else priced_usage(view, observation),
+        "texts": texts,
+        "text_format": text_format,
+    }
 
 
 async def _observation(view: View, trace: StoredTrace, observation_id: str) -> StoredObservation:

@@ -87,7 +87,7 @@ def _slow_trace(events: Events) -> None:
         "generation", trace_id, "plan", ago_s, 1.2, parentObservationId=root, model="gpt-4o-mini",
         completionStartTime=events.at(ago_s - 0.4), usage={"input": 900, "output": 40},
         input=[{"role": "user", "content": "Is the blue kettle in stock?"}],
-        output={"role": "assistant", "content": "Search the inventory."},
+        output={"role": "assistant", "content": "I **search** the inventory:\n\n1. north"},
     )  # fmt: skip
     events.step(
         "span", trace_id, SLOW_STEP, ago_s - 1.2, 44, parentObservationId=root,

@@ -30,6 +30,8 @@ def named(plain: str) -> str:
 SHAPES: dict[str, Any] = {
     "text": named("text"),
     "json": {named("key"): [named("value"), {named("inner"): None}]},
+    "markdown": "**bold** [a](javascript:window.ran=1) [b](data:text/html,x) "
+    f"![c](https://elsewhere.example/c.png)\n\n- {named('item')}\n\n| d |\n|-:|\n| {named('e')} |",
     "messages": [
         {"role": named("role"), "content": named("content")},
         {"role": "user", "content": [{"type": "text", "text": named("part")}]},

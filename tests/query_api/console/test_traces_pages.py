@@ -172,6 +172,37 @@ async def test_the_details_of_an_observation_are_part_of_the_page_and_alone(api:
         assert missing.status_code == 404
 
 
+async def test_usage_is_shown_with_the_price_and_its_date(api: Api) -> None:
+    at_us = now_us()
+    body = {"name": "ours", "match": "^m-1$", "effective_from": "2026-01-02T00:00:00Z",
+            "usd_per_million": {"input": "2.5", "output": "10"}}  # fmt: skip
+    async with signed_in(api) as client:
+        created = await api.client.post("/v1/prices", json=body)
+        assert created.status_code == 201, created.text
+        price_id = created.json()["id"]
+        call = {"type": "GENERATION", "model": "m-1", "price_id": price_id,
+                "cost_source": "computed", "usage": {"input": 1_000, "output": 100}}  # fmt: skip
+        costs = {"input": 2_500 * 10**6, "output": 1_000 * 10**6}
+        await api.insert(
+            trace("t", at_us, observation_count=2),
+            observation(
+                "t", "now", at_us, cost_pico=costs, total_cost_pico=3_500 * 10**6, **call
+            ),
+            observation("t", "earlier", at_us, cost_pico={"input": 4 * 10**9},
+                        total_cost_pico=4 * 10**9, **call),
+        )  # fmt: skip
+        page = await client.get(f"{HOME}/traces/t?observation=now")
+        shown = text_of(page.text)
+        assert "input 1,000 $2.50 $0.0025" in shown
+        assert "output 100 $10.00 $0.0010" in shown
+        assert "since 2026-01-02 00:00:00" in shown
+        assert f'href="{HOME}/prices/{price_id}/edit"' in page.text
+        assert "Prices have changed" not in shown
+        earlier = text_of((await client.get(f"{HOME}/traces/t?observation=earlier")).text)
+        assert "input 1,000 $4.00 $0.0040" in earlier
+        assert "Prices have changed" in earlier
+
+
 async def test_long_texts_are_cut_and_loaded_on_demand(api: Api) -> None:
     text = "lorem " * 10_000
     await api.insert(trace("t", input=text, output=json.dumps([text]), is_deleted=0))
