@@ -33,7 +33,8 @@ def limit_of_group(
     limit_pico = limit.limit_pico or 0
     if limit.tiers:
         tiers = limit.tiers
-        tier = next((each for each in (mapped_tier, trace_tier) if each in tiers), "")
-        tier = tier or limit.default_tier
+        tier = mapped_tier if mapped_tier in tiers else trace_tier
+        if not tier or tier not in tiers:
+            tier = limit.default_tier
         limit_pico = tiers.get(tier, 0)
     return tier, limit.overrides.get(user_id, limit_pico)

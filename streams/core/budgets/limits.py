@@ -58,8 +58,18 @@ class LimitRule:
     limit: BudgetLimit
     meter: MeterKey
     scope_json: msgspec.Raw
+    named: Callable[[Group], dict[str, str]] = field(init=False)
+    """Returns a group's values by dimension."""
+    user_of: Callable[[Group], str] = field(init=False)
+    """Returns the user of a group; empty if groups have none."""
     _steps: dict[int, Steps] = field(default_factory=dict)
     _hash: str = ""
+
+    def __post_init__(self) -> None:
+        names = self.meter.group_by
+        values = ", ".join(f"{name!r}: group[{at}]" for at, name in enumerate(names))
+        self.named = compiled("group", f"{{{values}}}")
+        self.user_of = compiled("group", f"group[{names.index(USER)}]" if USER in names else "''")
 
     @property
     def id(self) -> tuple[str, str]:
@@ -80,21 +90,12 @@ class LimitRule:
         """Return whether changes matter that cross no threshold."""
         return bool(self.budget.forecast) or self.budget.burn_rate is not None
 
-    @property
-    def depends_on_user(self) -> bool:
-        """Return whether users have different limits."""
-        return bool(self.limit.tiers or self.limit.overrides)
-
     def amount(self, group: Group, mapped_tier: str, trace_tier: str) -> tuple[str, int]:
         """Return the tier and the limit of a group; 0: no limit."""
-        if not self.depends_on_user:
-            return "", self.limit.limit_pico or 0
-        return limit_of_group(self.limit, self.user_of(group), mapped_tier, trace_tier)
-
-    def user_of(self, group: Group) -> str:
-        """Return the user of a group; empty if groups have none."""
-        names = self.meter.group_by
-        return group[names.index(USER)] if USER in names else ""
+        limit = self.limit
+        if not (limit.tiers or limit.overrides):
+            return "", limit.limit_pico or 0
+        return limit_of_group(limit, self.user_of(group), mapped_tier, trace_tier)
 
     def steps(self, limit_pico: int) -> Steps:
         """Return the thresholds of a limit."""
@@ -107,10 +108,6 @@ class LimitRule:
             found = Steps(tuple(pico for pico, _ in pairs), tuple(share for _, share in pairs))
             self._steps[limit_pico] = found
         return found
-
-    def named(self, group: Group) -> dict[str, str]:
-        """Return a group's values by dimension."""
-        return dict(zip(self.meter.group_by, group, strict=True))
 
 
 def rules_of(budget: Budget) -> list[LimitRule]:

@@ -13,6 +13,7 @@ from streams.core.dimensions.keys import (
     CellKey,
     Scope,
     Shape,
+    scope_of,
     scopes_of_shape,
     spend_key_of_delta,
 )
@@ -62,13 +63,30 @@ class Bundle:
     meters: list[Meter] = field(default_factory=list)
     gathered: dict[tuple[int, Group], Gathered] = field(default_factory=dict)
 
+    def gather(self, start_s: int, key: CellKey, pico: int, trace_id: str) -> None:
+        """Add a change of a spend cell."""
+        place = (start_s, self.group_of(key))
+        found = self.gathered.get(place)
+        if found is None:
+            self.gathered[place] = Gathered(pico, pico < 0, trace_id, [(key, pico)])
+            return
+        found.pico += pico
+        found.is_lowered = found.is_lowered or pico < 0
+        found.trace_id = trace_id
+        found.changes.append((key, pico))
+
 
 @dataclass(slots=True)
 class ProjectMeters:
-    """The meters of a project by scope, and the dimensions that scopes use."""
+    """The meters of a project by scope, and the dimensions that scopes use.
+
+    Attributes:
+        unscoped: the bundles of the scope that matches all cells; ``shapes`` lacks its shape.
+    """
 
     meters: dict[MeterKey, Meter] = field(default_factory=dict)
     bundles: list[Bundle] = field(default_factory=list)
+    unscoped: list[Bundle] = field(default_factory=list)
     by_scope: dict[Scope, list[Bundle]] = field(default_factory=dict)
     shapes: tuple[Shape, ...] = ()
     horizon_s: int = 0
@@ -85,6 +103,7 @@ class ProjectMeters:
                 self.by_scope.setdefault(key.scope, []).append(bundle)
             bundle.meters.append(meter)
         self.bundles = list(found.values())
+        self.unscoped = self.by_scope.pop(scope_of({}), [])
         shapes = {tuple(part is not None for part in scope) for scope in self.by_scope}
         self.shapes = tuple(sorted(shapes))
 
@@ -99,19 +118,13 @@ class ProjectMeters:
                 continue
             start_s = change.bucket_s // QUARTER_S * QUARTER_S
             self.horizon_s = max(self.horizon_s, start_s)
-            key = spend_key_of_delta(change)
+            key, trace_id = spend_key_of_delta(change), change.trace_id
+            for bundle in self.unscoped:
+                bundle.gather(start_s, key, pico, trace_id)
             for shape in self.shapes:
                 for scope in scopes_of_shape(shape, key):
                     for bundle in by_scope.get(scope, ()):
-                        place = (start_s, bundle.group_of(key))
-                        found = bundle.gathered.get(place)
-                        if found is None:
-                            found = bundle.gathered[place] = Gathered()
-                        found.pico += pico
-                        if pico < 0:
-                            found.is_lowered = True
-                        found.trace_id = change.trace_id
-                        found.changes.append((key, pico))
+                        bundle.gather(start_s, key, pico, trace_id)
 
 
 @dataclass(slots=True)
@@ -203,8 +216,12 @@ class SpendMeters:
         at = (id(sums), group)
         each = changed.get(at)
         if each is None:
-            each = changed[at] = Changed(meter, sums, group, total, total.spent_pico)
-        each.add(change, pico)
+            changed[at] = Changed(
+                meter, sums, group, total, total.spent_pico, pico, change.is_lowered,
+                change.changes[-1][0],
+            )  # fmt: skip
+        else:
+            each.add(change, pico)
         total.add(start_s, pico, change.trace_id, is_rolling=meter.rolling_us > 0)
         sums.dirty.add(group)
 

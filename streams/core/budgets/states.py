@@ -12,7 +12,6 @@ from clickhouse.rows import BudgetStateRow
 from streams.core.budgets.limits import Group, LimitRule
 from streams.core.budgets.meters import Meter
 from streams.core.budgets.sums import GroupSum, PeriodSums
-from streams.core.rollups.amounts import row_amount
 
 COMPLETE_MAX: Final = 200
 """Number of complete periods that a row lists."""
@@ -79,21 +78,29 @@ def group_of_text(text: str, names: tuple[str, ...]) -> Group | None:
 
 
 def group_row(
-    rule: LimitRule,
-    meter: Meter,
-    sums: PeriodSums,
-    group: str,
-    total: GroupSum,
-    flags: GroupFlags,
-    *,
-    tier: str,
-    trace_tier: str,
-    limit_pico: int,
-    input_offset: int,
-    now_us: int,
-    version: int,
+    rule: LimitRule, meter: Meter, sums: PeriodSums, *, now_us: int, version: int
 ) -> BudgetStateRow:
-    """Return the row of a group, which is JSON."""
+    """Return a row with what the groups of a limit have in common in a period."""
+    return BudgetStateRow(
+        project_id=rule.budget.project_id,
+        budget_id=rule.budget.id,
+        limit_name=rule.limit.name,
+        period=rule.limit.period,
+        period_start_us=sums.start_us,
+        period_end_us=sums.end_us,
+        group="",
+        incomplete=int(not meter.is_complete(sums, now_us)),
+        evaluation=msgspec.json.encode(Memory(meter=rule.hash)).decode(),
+        updated_us=now_us,
+        row_version=version,
+    )
+
+
+def remember(
+    row: BudgetStateRow, rule: LimitRule, total: GroupSum, flags: GroupFlags, trace_tier: str
+) -> None:
+    """Add to a row what the evaluation of its group continues from, besides the spend."""
+    row.crossed = flags.crossed
     memory = Memory(
         meter=rule.hash,
         counts=flags.counts,
@@ -102,25 +109,7 @@ def group_row(
         burns=flags.burns,
         panes=sorted(total.panes.items()) if total.panes else [],
     )
-    return BudgetStateRow(
-        project_id=rule.budget.project_id,
-        budget_id=rule.budget.id,
-        limit_name=rule.limit.name,
-        period=rule.limit.period,
-        period_start_us=sums.start_us,
-        period_end_us=sums.end_us,
-        group=group,
-        tier=tier,
-        spent_pico=row_amount(total.spent_pico),
-        limit_pico=limit_pico,
-        crossed=flags.crossed,
-        incomplete=int(not meter.is_complete(sums, now_us)),
-        trace_id=total.trace_id,
-        evaluation=msgspec.json.encode(memory).decode(),
-        input_offset=max(input_offset, total.contained),
-        updated_us=now_us,
-        row_version=version,
-    )
+    row.evaluation = msgspec.json.encode(memory).decode()
 
 
 def limit_row(

@@ -7,6 +7,7 @@ between, spend that was read from the store is read again instead of being taken
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 
 from producers.budgets.groups import group_text
@@ -14,8 +15,16 @@ from streams.core.alerting.evaluator import State
 from streams.core.budgets.groups import LimitGroups
 from streams.core.budgets.limits import Group
 from streams.core.budgets.meters import Meter
-from streams.core.budgets.states import GroupFlags, group_hash, group_row, limit_row, state_key
-from streams.core.budgets.sums import PeriodSums
+from streams.core.budgets.states import (
+    GroupFlags,
+    group_hash,
+    group_row,
+    limit_row,
+    remember,
+    state_key,
+)
+from streams.core.budgets.sums import GroupSum, PeriodSums
+from streams.core.rollups.amounts import row_amount
 
 _NO_FLAGS = GroupFlags()
 
@@ -48,58 +57,64 @@ def states_of_groups(meters: Iterable[Meter], at: Position) -> Iterator[State]:
 
 def _states_of_period(sums: PeriodSums, at: Position) -> Iterator[State]:
     of_all = sums.dirty
-    wanted: dict[Group, list[LimitGroups]] = {}
-    for limit in sums.limits:
+    wanted: dict[Group, list[_LimitRows]] = {}
+    rows_of = {limit: _LimitRows(limit, sums, at) for limit in sums.limits}
+    for limit, rows in rows_of.items():
         for group in limit.dirty.pop(sums.start_us, ()):
             if group not in of_all:
-                wanted.setdefault(group, []).append(limit)
-    wanted.update((group, list(sums.limits)) for group in of_all)
+                wanted.setdefault(group, []).append(rows)
+    every = list(rows_of.values())
+    wanted.update(dict.fromkeys(of_all, every))
     for group, limits in wanted.items():
         total = sums.groups.get(group)
         if total is None:
             continue
-        text = group_text(limits[0].rule.named(group)) if limits else ""
+        text = limits[0].text_of(group) if limits else ""
         digest = group_hash(text)
-        for limit in limits:
-            yield _state(limit, sums, group, text, digest, at)
+        for rows in limits:
+            yield rows.state(group, total, text, digest)
         total.trace_id = ""
     sums.dirty = set()
 
 
 def removed_states(limit: LimitGroups, sums: PeriodSums, at: Position) -> Iterator[State]:
     """Yield the removal of the states of a limit in a period."""
-    for group in sums.groups:
-        text = group_text(limit.rule.named(group))
-        yield _state(limit, sums, group, text, group_hash(text), at, is_deleted=True)
+    rows = _LimitRows(limit, sums, at)
+    for group, total in sums.groups.items():
+        text = rows.text_of(group)
+        yield rows.state(group, total, text, group_hash(text), is_deleted=True)
 
 
-def _state(
-    limit: LimitGroups,
-    sums: PeriodSums,
-    group: Group,
-    text: str,
-    digest: str,
-    at: Position,
-    *,
-    is_deleted: bool = False,
-) -> State:
-    tier, limit_pico = limit.limit_of(group)
-    row = group_row(
-        limit.rule,
-        limit.meter,
-        sums,
-        text,
-        sums.groups[group],
-        limit.flags.get(sums.start_us, {}).get(group) or _NO_FLAGS,
-        tier=tier,
-        trace_tier=limit.trace_tiers.get(group, ""),
-        limit_pico=limit_pico,
-        input_offset=at.offset,
-        now_us=at.now_us,
-        version=at.version,
-    )
-    key = state_key(row.budget_id, row.limit_name, row.period_start_us, digest)
-    return State(key, row, is_deleted)
+class _LimitRows:
+    """The states of a limit's groups in one period; what they have in common is computed once."""
+
+    def __init__(self, limit: LimitGroups, sums: PeriodSums, at: Position) -> None:
+        self._limit = limit
+        self._offset = at.offset
+        self._flags = limit.flags.get(sums.start_us, {})
+        self._common = group_row(
+            limit.rule, limit.meter, sums, now_us=at.now_us, version=at.version
+        )
+        self._key = state_key(*limit.rule.id, sums.start_us, "")
+
+    def text_of(self, group: Group) -> str:
+        return group_text(self._limit.rule.named(group))
+
+    def state(
+        self, group: Group, total: GroupSum, text: str, digest: str, *, is_deleted: bool = False
+    ) -> State:
+        limit = self._limit
+        row = copy(self._common)
+        row.group = text
+        row.tier, row.limit_pico = limit.limit_of(group)
+        row.spent_pico = row_amount(total.spent_pico)
+        row.trace_id = total.trace_id
+        row.input_offset = max(self._offset, total.contained)
+        flags = self._flags.get(group)
+        trace_tier = limit.trace_tiers.get(group, "")
+        if flags is not None or trace_tier or total.panes:
+            remember(row, limit.rule, total, flags or _NO_FLAGS, trace_tier)
+        return State(self._key + digest, row, is_deleted)
 
 
 def state_of_limit(
