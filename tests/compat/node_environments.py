@@ -35,9 +35,11 @@ class NodeEnvironments:
             if not (home / "complete").exists():
                 self._install(source, home)
                 (home / "complete").touch()
-            # Replaced, not written over: another process may be running it.
-            copied = shutil.copy(written, home / f"{written.stem}.new.mjs")
-            placed = Path(copied).replace(home / written.name)
+            # What the program imports has its name and a suffix.
+            for each in (*written.parent.glob(f"{written.stem}_*.mjs"), written):
+                # Replaced, not written over: another process may be running it.
+                copied = shutil.copy(each, home / f"{each.stem}.new.mjs")
+                placed = Path(copied).replace(home / each.name)
         return [str(NODE), str(placed)]
 
     def _install(self, source: Path, home: Path) -> None:

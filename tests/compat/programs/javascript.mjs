@@ -1,10 +1,12 @@
 // Makes the calls of version 3, 4 or 5 of Langfuse's JavaScript SDK, and prints their states.
 import assert from "node:assert";
 import { randomUUID } from "node:crypto";
+import { apiCalls, isMissing } from "./javascript_api.mjs";
 
 console.error = console.warn = () => {}; // of prompts that do not exist
 const WITHIN_MS = 60_000;
 const results = {};
+const missing = new Set(); // calls that got a 404 or 405
 const host = process.env.LANGFUSE_BASEURL;
 const keys = `${process.env.LANGFUSE_PUBLIC_KEY}:${process.env.LANGFUSE_SECRET_KEY}`;
 const headers = { authorization: `Basic ${Buffer.from(keys).toString("base64")}` };
@@ -20,8 +22,22 @@ async function call(name, there, run) {
     await run();
     results[name] = "works";
   } catch (error) {
+    if (isMissing(error)) missing.add(name);
     results[name] = `fails: ${String(error.message).slice(0, 300)}`;
   }
+}
+
+async function notServed(name, there, run) {
+  await call(name, there, run);
+  if (missing.has(name)) results[name] = "not served";
+}
+
+async function status(path) {
+  return (await fetch(`${host}${path}`, { headers })).status;
+}
+
+async function content(url) {
+  return (await fetch(url)).text();
 }
 
 async function read(path, parameters = {}) {
@@ -55,7 +71,20 @@ async function prompts({ create, get, update, remove }) {
   await call("prompt: create, get, compile", true, async () => {
     await create({ name, prompt: "Hi {{who}}", labels: ["production"] });
     assert.equal((await get(name)).compile({ who: "Ada" }), "Hi Ada");
-    assert.equal((await get(`${prefix}/absent`, { fallback: "none", maxRetries: 0 })).prompt, "none");
+    const options = { fallback: "none", maxRetries: 0 };
+    assert.equal((await get(`${prefix}/absent`, options)).prompt, "none");
+  });
+  await call("prompt: chat, placeholders", true, async () => {
+    const chat = `${prefix}/folder/chat 1`;
+    const messages = [
+      { role: "system", content: "Be {{tone}}" },
+      { type: "placeholder", name: "history" },
+    ];
+    await create({ name: chat, type: "chat", prompt: messages, labels: ["production"] });
+    const found = await get(chat, { type: "chat" });
+    const history = [{ role: "user", content: "Hi" }];
+    const compiled = found.compile({ tone: "kind" }, { history });
+    assert.deepEqual(compiled.map((each) => each.content), ["Be kind", "Hi"]);
   });
   await call("prompt: update", true, async () => {
     await update({ name, version: 1, newLabels: ["staging"] });
@@ -68,7 +97,7 @@ async function prompts({ create, get, update, remove }) {
 }
 
 async function version3() {
-  const { Langfuse } = await import("langfuse");
+  const { Langfuse, LangfuseMedia } = await import("langfuse");
   const langfuse = new Langfuse();
   const trace = langfuse.trace({ name: prefix, userId: "ada", sessionId: session, tags: ["a"] });
   trace.update({ input: "q", output: "a", metadata: { plan: "pro" } });
@@ -129,6 +158,34 @@ async function version3() {
     const run = await langfuse.getDatasetRun({ datasetName: set, runName: "run/1" });
     assert.equal(run.datasetRunItems[0].traceId, trace.id);
   });
+  await call("createDatasetRunItem, getDatasetItem", true, async () => {
+    const [item] = (await langfuse.getDataset(set)).items;
+    assert.deepEqual((await langfuse.getDatasetItem(item.id)).input, { n: 1 });
+    const of = { datasetItemId: item.id, traceId: trace.id };
+    await langfuse.createDatasetRunItem({ runName: "run/2", ...of });
+    const run = { datasetName: set, runName: "run/2" };
+    const { datasetRunItems } = await langfuse.getDatasetRun(run);
+    assert.deepEqual(datasetRunItems.map((each) => each.traceId), [trace.id]);
+  });
+  await call("LangfuseMedia, fetchMedia, resolveMediaReferences", true, async () => {
+    const bytes = Buffer.from(`a picture of ${prefix}`);
+    const image = new LangfuseMedia({ contentBytes: bytes, contentType: "image/png" });
+    const { id } = langfuse.trace({ name: "with media", input: { image } });
+    await langfuse.flushAsync();
+    const { input } = await eventually(() => read(`/api/public/traces/${id}`));
+    assert.match(input.image, /^@@@langfuseMedia:/);
+    const { mediaId } = LangfuseMedia.parseReferenceString(input.image);
+    await eventually(async () => {
+      const { url } = await langfuse.fetchMedia(mediaId);
+      return (await content(url)) === bytes.toString();
+    });
+    const options = { obj: input, resolveWith: "base64DataUri" };
+    const resolved = await langfuse.resolveMediaReferences(options);
+    assert.equal(resolved.image, `data:image/png;base64,${bytes.toString("base64")}`);
+  });
+  await call("getTraceUrl", true, () => {
+    assert(new URL(trace.getTraceUrl()).pathname.endsWith(`/${trace.id}`));
+  });
   await langfuse.shutdownAsync();
 }
 
@@ -173,7 +230,8 @@ async function version4or5({ LangfuseClient }) {
   });
   await call("startActiveObservation, startObservation", true, () => {
     assert.deepEqual([found.input, found.output], ["q", "a"]);
-    assert.deepEqual([named.span.output, named.span.level, named.tool.type], ["o", "WARNING", "TOOL"]);
+    const { span, tool } = named;
+    assert.deepEqual([span.output, span.level, tool.type], ["o", "WARNING", "TOOL"]);
     assert.deepEqual([named.generation.usage.total, named.generation.metadata.k], [15, "v"]);
     assert(named.generation.calculatedTotalCost > 0);
   });
@@ -246,23 +304,34 @@ async function version4or5({ LangfuseClient }) {
       return data.length === 2;
     });
   });
-  await call("api.trace.get, list", true, async () => {
-    assert.equal((await langfuse.api.trace.get(traceId)).id, traceId);
-    assert.equal((await langfuse.api.trace.list({ name: prefix })).data[0].id, traceId);
+  await call("media.resolveReferences, LangfuseMedia", true, async () => {
+    const { LangfuseMedia } = await import("@langfuse/core");
+    const bytes = Buffer.from(`a picture of ${prefix}`);
+    const media = new LangfuseMedia({
+      source: "bytes",
+      contentBytes: bytes,
+      contentType: "image/png",
+    });
+    const span = tracing.startObservation("with media", { input: { image: media } });
+    span.end();
+    await flush();
+    const { input } = (await complete(span.traceId, 1, 0)).observations[0];
+    assert.match(input.image, /^@@@langfuseMedia:/);
+    const options = { obj: input, resolveWith: "base64DataUri" };
+    // The SDK uploads media on its own, not when it is flushed.
+    await eventually(async () => {
+      const { image } = await langfuse.media.resolveReferences(options);
+      return image === `data:image/png;base64,${bytes.toString("base64")}`;
+    });
   });
-  await call("api.sessions.get", true, async () => {
-    assert.equal((await langfuse.api.sessions.get(session)).traces[0].id, traceId);
+  await call("getTraceUrl", true, async () => {
+    const url = new URL(await langfuse.getTraceUrl(traceId));
+    assert(url.pathname.endsWith(`/traces/${traceId}`));
   });
-  await call("api.projects.get, health", true, async () => {
-    assert.equal((await langfuse.api.projects.get()).data.length, 1);
-    assert.equal((await langfuse.api.health.health()).status, "OK");
-  });
-  await call("api.comments", true, async () => {
-    const [project] = (await langfuse.api.projects.get()).data;
-    const subject = { objectType: "TRACE", objectId: traceId };
-    await langfuse.api.comments.create({ projectId: project.id, ...subject, content: "odd" });
-    assert.equal((await langfuse.api.comments.get(subject)).data[0].content, "odd");
-  });
+  const experiment = (await langfuse.api.datasets.getRun(set, "run/2")).id;
+  const made = { trace: traceId, observation: named.generation.id, prefix, session, experiment };
+  made.localRun = `${prefix} local`;
+  await apiCalls(langfuse.api, { call, notServed, eventually, read, status, content }, made);
   await sdk.shutdown();
   await langfuse.shutdown();
 }
