@@ -81,6 +81,14 @@ def shown_value(
     return ShownValue("json", value=value, chars=len(text))
 
 
+def readable_text(text: str, *, chars_max: int) -> str:
+    """Return at most ``chars_max`` characters of a stored text; JSON is indented."""
+    value = _parsed(text)
+    if value is None:
+        return text[:chars_max]
+    return (value if isinstance(value, str) else _pretty(value, chars_max))[:chars_max]
+
+
 def _as_text(text: str, chars_max: int, formatting: Formatting | None) -> ShownValue:
     shown = text[:chars_max]
     html = formatting.of(shown) if formatting else NOT_FORMATTED

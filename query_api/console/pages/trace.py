@@ -44,7 +44,7 @@ FRAGMENT: Final = "x-fragment"
 """Header of requests for the details only."""
 TEXTS: Final = ("input", "output", "metadata")
 SCORES_SHOWN: Final = 50
-_COLUMNS: Final = (*OBSERVATION_IN_TREE, *OBSERVATION_TIMES)
+SHOWN_IN_TREE: Final = (*OBSERVATION_IN_TREE, *OBSERVATION_TIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def show(view: View) -> Response:
     if view.request.headers.get(FRAGMENT):
         return view.render("trace_details.html", trace=trace, **details)
     (tree, truncated), scores = await asyncio.gather(
-        read_call_tree(view.context, trace, _COLUMNS), _scores(view, trace)
+        read_call_tree(view.context, trace, SHOWN_IN_TREE), _scores(view, trace)
     )
     rows = tree_rows(tree, truncated=truncated)
     return view.render(
@@ -89,7 +89,7 @@ async def read_tree(view: View) -> Response:
     """Return all rows of the tree."""
     trace_id = view.parameter("trace")
     trace = await read_trace(view.context.reader, view.project_id, trace_id, TRACE_TOTALS)
-    tree, truncated = await read_call_tree(view.context, trace, _COLUMNS)
+    tree, truncated = await read_call_tree(view.context, trace, SHOWN_IN_TREE)
     return json_response(tree_rows(tree, truncated=truncated))
 
 
@@ -102,7 +102,7 @@ async def read_text(view: View) -> Response:
         view.context.reader, view.project_id, view.parameter("trace"), TRACE_DETAIL
     )
     if observation_id:
-        source: StoredObservation | StoredTrace = await _observation(view, trace, observation_id)
+        source: StoredObservation | StoredTrace = await observation_of(view, trace, observation_id)
     else:
         source = trace
         await fill_io_from_root_observation(view.context.reader, [trace])
@@ -112,7 +112,7 @@ async def read_text(view: View) -> Response:
 async def _details(view: View, trace: StoredTrace, observation_id: str) -> dict[str, Any]:
     observation = None
     if observation_id:
-        observation = await _observation(view, trace, observation_id)
+        observation = await observation_of(view, trace, observation_id)
         view.context.prompts.mark(view.project_id, [observation])
     else:
         await fill_io_from_root_observation(view.context.reader, [trace])
@@ -139,7 +139,12 @@ async def _details(view: View, trace: StoredTrace, observation_id: str) -> dict[
     }
 
 
-async def _observation(view: View, trace: StoredTrace, observation_id: str) -> StoredObservation:
+async def observation_of(view: View, trace: StoredTrace, observation_id: str) -> StoredObservation:
+    """Return an observation of a trace.
+
+    Raises:
+        NotFoundError: the trace has no such observation.
+    """
     query = ReadObservations(
         view.project_id,
         trace_ids=(trace.id,),

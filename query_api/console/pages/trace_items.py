@@ -55,10 +55,14 @@ async def add_traces(view: View) -> Response:
     return see_other(dataset_path(view, name))
 
 
+def chosen_ids(form: Mapping[str, str]) -> list[str]:
+    """Return the ids of the traces that were chosen in a list, in the order of the list."""
+    return [value for field, value in form.items() if field.startswith(CHOSEN)]
+
+
 def _trace_ids(form: Mapping[str, str]) -> list[str]:
-    chosen = [value for field, value in form.items() if field.startswith(CHOSEN)]
     try:
-        ids = chosen or msgspec.json.decode(form.get("shown", ""), type=list[str])
+        ids = chosen_ids(form) or msgspec.json.decode(form.get("shown", ""), type=list[str])
     except msgspec.DecodeError as error:
         raise BadRequestError("choose at least one trace", field=f"{CHOSEN}0") from error
     if len(ids) > TRACES_MAX:
