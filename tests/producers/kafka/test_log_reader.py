@@ -10,11 +10,13 @@ from aiokafka.structs import ConsumerRecord
 from producers.errors import (
     LogStalledError,
 )
+from producers.kafka.clients import new_producer, started
 from producers.kafka.log_cursor import (
     Isolation,
     new_log_consumer,
     records_between,
 )
+from producers.kafka.log_reader import RECORDS_PER_TURN
 from tests.producers.kafka.logs_for_tests import (
     DEADLINE_S,
     Log,
@@ -36,6 +38,27 @@ async def test_existing_records_are_delivered_once_in_order_then_later_ones(log:
         await reader.caught_up()
         assert delivered.values == [1, 2, 3, 4]
         assert delivered.progress[-1] == (4, 4)
+
+
+async def test_other_tasks_run_between_the_records_of_a_burst(log: Log) -> None:
+    producer = await started(lambda: new_producer(log.kafka, batch_bytes=2**20), log.kafka)
+    batch = producer.create_batch()
+    for value in range(3 * RECORDS_PER_TURN):
+        assert batch.append(key=None, value=b"%d" % value, timestamp=None) is not None
+    await (await producer.send_batch(batch, log.partition.topic, partition=0))
+    await producer.stop()
+    delivered, seen = Reading(), []
+    loop = asyncio.get_running_loop()
+
+    def deliver(record: ConsumerRecord) -> None:
+        delivered(record)
+        if len(delivered.values) == 1:
+            loop.call_soon(lambda: seen.append(len(delivered.values)))
+
+    async with reading(log, deliver=deliver) as (reader, _):
+        await reader.caught_up()
+    assert delivered.values == list(range(3 * RECORDS_PER_TURN))
+    assert seen == [RECORDS_PER_TURN]
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
