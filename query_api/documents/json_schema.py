@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 import re2
 from jsonschema import Draft7Validator, Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError, UnknownType, ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import extend, validator_for
+from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -25,6 +25,16 @@ STEPS_MAX: Final = 50_000
 CACHED_MAX: Final = 256
 PATTERN_MEMORY_BYTES: Final = 1024 * 1024
 _UNSUPPORTED: Final = ("unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef")
+
+_FAILURES: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    UnknownType,
+    ValueError,
+)
+"""What the library raises for references to other than schemas, and for numbers that overflow."""
 
 Keyword = Callable[[Any, Any, Any, Mapping[str, Any]], Iterator[ValidationError] | None]
 
@@ -57,7 +67,7 @@ def check_schema(schema: dict[str, Any]) -> None:
         SchemaRefusedError: it is no JSON schema, or has a keyword or pattern that is not supported.
     """
     try:
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+        (Draft7Validator if _is_draft_7(schema) else Draft202012Validator).check_schema(schema)
         _refuse_unsupported(schema)
         compiled(msgspec.json.encode(schema)).fault(None)
     except SchemaError as error:
@@ -70,16 +80,15 @@ class CompiledSchema:
     """A schema that values can be checked against."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        is_draft_7 = "draft-07" in str(schema.get("$schema", ""))
-        self._validator: Validator = (_DRAFT_7 if is_draft_7 else _LATEST)(
-            schema, registry=Registry()
-        )
+        dialect = _DRAFT_7 if _is_draft_7(schema) else _LATEST
+        self._validator: Validator = dialect(schema, registry=Registry())
 
     def fault(self, value: Any) -> str | None:
         """Return where a value does not meet the schema, and why; None if it does.
 
         Raises:
-            SchemaRefusedError: the schema refers to another one, or is too costly to check.
+            SchemaRefusedError: the schema refers to another one, or to what is no schema; it is too
+                costly to check, or cannot check this value.
         """
         global _steps  # noqa: PLW0603  # a check is not interrupted by others
         _steps = _Steps()
@@ -89,7 +98,14 @@ class CompiledSchema:
             raise SchemaRefusedError("", f"the reference {reason.ref!r} is not in it") from reason
         except RecursionError as reason:
             raise SchemaRefusedError("", "it refers to itself without end") from reason
+        except _FAILURES as reason:
+            message = "it refers to what is no schema, or cannot check this value"
+            raise SchemaRefusedError("", message) from reason
         return None if error is None else f"{_path(error) or '$'}: {error.message[:300]}"
+
+
+def _is_draft_7(schema: Mapping[str, Any]) -> bool:
+    return "draft-07" in str(schema.get("$schema", ""))
 
 
 @lru_cache(maxsize=CACHED_MAX)

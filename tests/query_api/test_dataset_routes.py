@@ -170,6 +170,12 @@ async def test_items_must_meet_the_schemas_of_their_dataset(
         ({"pattern": "(?=a)"}, "not supported by RE2"),
         ({"$ref": "http://127.0.0.1:1/schema"}, "is not in it"),
         ({"$ref": "#"}, "without end"),
+        ({"$ref": "#/type", "type": "string"}, "no schema"),
+        ({"$ref": "#/allOf/x", "allOf": [True]}, "no schema"),
+        ({"$ref": "x", "$id": "http://["}, "no schema"),
+        ({"$schema": 5}, "$schema"),
+        ({"$schema": []}, "$schema"),
+        ({"$schema": "http://json-schema.org/draft-03/schema#", "type": "any"}, "type"),
         ({"unevaluatedProperties": False}, "unevaluatedProperties"),
     ],
 )
