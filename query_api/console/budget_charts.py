@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from query_api.console.formats import Formats
-from query_api.console.line_charts import LineChart, Series, line_chart
+from query_api.console.line_charts import LineChart, LineSeries, line_chart
 from query_api.money import pico_of
 from query_api.times import SECOND_US, instant_us
 from query_api.v1.budget_backtests import BudgetBacktestOut, SpendSeriesOut
@@ -64,7 +64,10 @@ def past_shown(past: BudgetBacktestOut, thresholds: Sequence[str], formats: Form
         levels = [float(share) * whole for share in shares]
         names = [formats.percent(float(share)) for share in shares]
     chart = line_chart(
-        [Series(_name(each), points) for each, points in zip(past.series, amounts, strict=True)],
+        [
+            LineSeries(_name(each), points)
+            for each, points in zip(past.series, amounts, strict=True)
+        ],
         from_s=from_s,
         to_s=to_s,
         levels=levels,

@@ -9,7 +9,7 @@ from typing import Any
 
 from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
-from query_api.console.form_faults import body_of, json_field
+from query_api.console.form_faults import body_with_field_faults, json_field
 from query_api.documents.document import Document
 from query_api.langfuse.dataset_bodies import DatasetBody, DatasetItemBody
 
@@ -37,7 +37,7 @@ class DatasetForm:
         }
         given: dict[str, Any] = {name: json_field(fields, name) for name in fields}
         # The body has the names of the API's fields.
-        return body_of(
+        return body_with_field_faults(
             DatasetBody,
             {
                 "name": self.name,
@@ -76,7 +76,7 @@ class ItemForm:
             given["id"] = self.id
         if self.source_trace_id:
             given["sourceTraceId"] = self.source_trace_id
-        return body_of(DatasetItemBody, given)
+        return body_with_field_faults(DatasetItemBody, given)
 
 
 def dataset_form_of(fields: Mapping[str, str]) -> DatasetForm:

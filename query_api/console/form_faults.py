@@ -21,7 +21,7 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 _decode: Callable[[str], Any] = msgspec.json.decode
 
 
-def body_of(body: type[BodyT], given: Mapping[str, Any]) -> BodyT:
+def body_with_field_faults(body: type[BodyT], given: Mapping[str, Any]) -> BodyT:
     """Return the body of a request; the faults have the names of the fields of a form.
 
     These are the first parts of the paths of the body, in snake case.

@@ -16,7 +16,7 @@ HEADROOM: Final = 1.06
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class LineSeries:
     """Values over time, None without data. Times are in seconds since the epoch."""
 
     name: str
@@ -70,7 +70,7 @@ class LineChart:
 
 
 def line_chart(
-    series: Sequence[Series],
+    series: Sequence[LineSeries],
     *,
     from_s: int,
     to_s: int,
@@ -93,7 +93,7 @@ def line_chart(
     def y(value: float) -> float:
         return round(HEIGHT * (top - value) / (top - bottom), 2)
 
-    def line(number: int, each: Series) -> Line:
+    def line(number: int, each: LineSeries) -> Line:
         runs: list[list[tuple[float, float]]] = []
         before_s: int | None = None
         for at_s, value in each.points:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from query_api.console.form_bodies import words_of
-from query_api.console.form_faults import body_of, json_field
+from query_api.console.form_faults import body_with_field_faults, json_field
 from query_api.console.prompt_texts import (
     PLACEHOLDER,
     PromptTexts,
@@ -88,7 +88,7 @@ class PromptForm:
             "config": json_field({"config": self.config}, "config"),
             "commit_message": self.commit_message or None,
         }
-        return body_of(CreatePromptBody, given)
+        return body_with_field_faults(CreatePromptBody, given)
 
     def texts(self) -> PromptTexts:
         """Return what the prompt consists of. Raises like ``prompt``."""

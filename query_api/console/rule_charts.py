@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from query_api.console.formats import Formats
-from query_api.console.line_charts import LineChart, Series, line_chart
+from query_api.console.line_charts import LineChart, LineSeries, line_chart
 from query_api.console.metric_values import shown_amount
 from query_api.times import SECOND_US, instant_us
 from query_api.v1.rule_backtests import BacktestOut
@@ -54,7 +54,7 @@ def rule_past(past: BacktestOut, threshold: str | None, unit: str, formats: Form
     if threshold is None:
         episodes = []
     series = [
-        Series(
+        LineSeries(
             " · ".join(each.group.values()),
             [
                 (
@@ -91,7 +91,7 @@ def rule_past(past: BacktestOut, threshold: str | None, unit: str, formats: Form
     )
 
 
-def _step_s(series: Sequence[Series]) -> int:
+def _step_s(series: Sequence[LineSeries]) -> int:
     """Return the shortest distance of two points of a series; 0 if there are none."""
     distances = [
         after - before

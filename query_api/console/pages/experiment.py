@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from query_api.console.experiment_rows import FILTERS, by_measure, item_rows, selection_of
-from query_api.console.form_faults import body_of
+from query_api.console.form_faults import body_with_field_faults
 from query_api.console.page import Page, View
 from query_api.console.pages.datasets import dataset_path
 from query_api.console.record_lists import page_number
@@ -33,7 +33,9 @@ async def show(view: View) -> Response:
         raise BadRequestError(f"only: must be one of {', '.join(FILTERS)}", field="only")
     if not 1 <= len(names) <= RUNS_MAX:
         raise BadRequestError(f"runs: choose 1 to {RUNS_MAX} runs", field="runs")
-    parameters = body_of(CompareParameters, {"dataset": dataset or None, "runs": names})
+    parameters = body_with_field_faults(
+        CompareParameters, {"dataset": dataset or None, "runs": names}
+    )
     comparison = await compare_runs(view.context, view.project_id, parameters)
     selection = selection_of(comparison, score)
     page, ids = page_number(view), selection.ids[only]

@@ -16,7 +16,7 @@ from producers.control.kinds.prompt import LATEST, PRODUCTION, Prompt
 from producers.control.kinds.prompt_version import PromptVersion
 from producers.prompts.split import SLOTS, slots_of
 from query_api.console.form_bodies import Faults
-from query_api.console.form_faults import body_of
+from query_api.console.form_faults import body_with_field_faults
 from query_api.console.page import Page, View
 from query_api.console.pages.prompts import prompt_path
 from query_api.console.prompt_forms import PromptForm, form_of_version
@@ -255,7 +255,9 @@ def _parameters(numbers: Sequence[int], time_range: TimeRange) -> CompareParamet
     given: Mapping[str, str] = {
         name: iso(each) for name, each in bounds.items() if each is not None
     }
-    return body_of(CompareParameters, {**given, "versions": ",".join(map(str, numbers))})
+    return body_with_field_faults(
+        CompareParameters, {**given, "versions": ",".join(map(str, numbers))}
+    )
 
 
 def _versions(view: View, prompt: Prompt, number: int) -> list[VersionRow]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from query_api.console.form_bodies import FormError, checked
-from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
+from query_api.console.form_faults import (
+    REFUSALS,
+    body_with_field_faults,
+    faults_of,
+    number_of,
+    status_of,
+)
 from query_api.console.page import Action, View
 from query_api.console.pages.prompt import show_form, show_prompt
 from query_api.console.pages.prompts import prompt_path
@@ -53,7 +59,7 @@ async def move_label(view: View) -> Response:
     name, label = view.form.get("name", ""), view.form.get("label", "").strip()
     version = _version(view)
     try:
-        body = body_of(LabelsBody, {"new_labels": [label]})
+        body = body_with_field_faults(LabelsBody, {"new_labels": [label]})
         author = author_of(view.session.principal)
         await view.context.prompts.set_labels(author, name, version, body.new_labels)
     except REFUSALS as error:
@@ -81,7 +87,7 @@ async def split_traffic(view: View) -> Response:
         for label in checked(view.form, WEIGHT):
             if text := view.form[f"{WEIGHT}{label}"].strip():
                 weights[label] = number_of(text, "weights")
-        body = body_of(SplitBody, {"weights": weights})
+        body = body_with_field_faults(SplitBody, {"weights": weights})
         author = author_of(view.session.principal)
         await put_split(view.context.prompts, author, name, body)
     except REFUSALS as error:

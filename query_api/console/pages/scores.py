@@ -11,7 +11,13 @@ from starlette.responses import Response
 
 from query_api.console.annotation import allowed_of
 from query_api.console.form_bodies import Faults, lines_of, pairs_of
-from query_api.console.form_faults import REFUSALS, body_of, faults_of, number_of, status_of
+from query_api.console.form_faults import (
+    REFUSALS,
+    body_with_field_faults,
+    faults_of,
+    number_of,
+    status_of,
+)
 from query_api.console.listing import ROWS, Listing, ListKind, RowPosition, values_of_list
 from query_api.console.page import Action, Page, View
 from query_api.console.paths import project_path
@@ -61,7 +67,7 @@ async def show_configs(view: View) -> Response:
 async def create(view: View) -> Response:
     """Create a score config; a refused one is shown with the faults."""
     try:
-        body = body_of(ScoreConfigBody, _values(view))
+        body = body_with_field_faults(ScoreConfigBody, _values(view))
         await create_config(view.context, view.project_id, body)
     except REFUSALS as error:
         return _configs(view, dict(view.form), faults_of(error), status_of(error))
