@@ -7,7 +7,7 @@ between ``@@@`` is an ordinary text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from producers.control.kinds.prompt_version import PromptReference
@@ -56,6 +56,11 @@ def variables_in(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the Mustache variables in texts, each once."""
     found = (match.group(1) for text in texts for match in _VARIABLE.finditer(text))
     return tuple(dict.fromkeys(found))
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a text whose Mustache variables are replaced; those without a value stay."""
+    return _VARIABLE.sub(lambda match: values.get(match.group(1), match[0]), text)
 
 
 def _reference(match: re.Match[str]) -> PromptReference:

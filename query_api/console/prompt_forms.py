@@ -133,11 +133,16 @@ def form_of_version(found: FoundVersion) -> PromptForm:
         tags=", ".join(found.prompt.tags),
         config=config_to_compare(found.record),
     )
+    return with_content(form, content)
+
+
+def with_content(form: PromptForm, content: Any, messages_max: int = MESSAGES_MAX) -> PromptForm:
+    """Return a form with this content, a string or a list of messages."""
     if isinstance(content, str):
         return replace(form, kind="text", text=content)
     messages = [_message(each) for each in content]
     plain = [each for each in messages if each is not None]
-    if len(plain) == len(messages) <= MESSAGES_MAX and plain:
+    if len(plain) == len(messages) <= messages_max and plain:
         return replace(form, kind="chat", messages=plain)
     text = json.dumps(content, ensure_ascii=False, indent=2)
     return replace(form, kind="json", content=text)
@@ -149,6 +154,8 @@ def _message(message: Any) -> MessageField | None:
         return None
     if message.get("type") == PLACEHOLDER and message.keys() == {"type", "name"}:
         return MessageField(PLACEHOLDER, str(message["name"]))
-    if message.keys() == {"role", "content"} and message["role"] != PLACEHOLDER:
-        return MessageField(str(message["role"]), str(message["content"]))
+    content = message.get("content")
+    is_plain = message.keys() == {"role", "content"} and message["role"] != PLACEHOLDER
+    if is_plain and isinstance(content, str):
+        return MessageField(str(message["role"]), content)
     return None

@@ -5,33 +5,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-from pydantic import BaseModel
 from starlette.responses import Response
 
-from query_api.console.form_bodies import FormError, body_of
+from query_api.console.dataset_targets import checked_body, dataset_for_items
 from query_api.console.page import Action, View
 from query_api.console.pages.datasets import dataset_path
 from query_api.console.responses import see_other
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.json_texts import shown
-from query_api.langfuse.dataset_bodies import DatasetBody, DatasetItemBody
+from query_api.langfuse.dataset_bodies import DatasetItemBody
 from query_api.langfuse.dataset_items import put_item
-from query_api.langfuse.datasets import put_dataset
 from query_api.store.rows import TRACE_DETAIL, StoredTrace
 from query_api.store.trace_reading import fill_io_from_root_observation, read_traces
-from query_api.v1.dataset_lookup import dataset_named
 
 TRACES_MAX: Final = 50
 """Maximum number of traces of a form; a page of the list has as many."""
 CHOSEN: Final = "trace."
 """What the names of fields with chosen traces begin with."""
-_FIELDS: Final = {"name": "dataset", "datasetName": "dataset"}
-"""Fields of the form by those of the bodies."""
-
-BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 async def add_traces(view: View) -> Response:
@@ -46,10 +39,7 @@ async def add_traces(view: View) -> Response:
     if not traces:
         raise NotFoundError("none of the chosen traces exists")
     await fill_io_from_root_observation(view.context.reader, list(traces.values()))
-    try:
-        dataset = await dataset_named(documents, project_id, name)
-    except NotFoundError:
-        dataset = await put_dataset(documents, project_id, _checked(DatasetBody, name=name))
+    dataset = await dataset_for_items(documents, project_id, name)
     bodies = [_item(name, dataset.id, each) for each in traces.values()]
     await asyncio.gather(*(put_item(documents, project_id, each) for each in bodies))
     return see_other(dataset_path(view, name))
@@ -73,7 +63,7 @@ def _trace_ids(form: Mapping[str, str]) -> list[str]:
 def _item(name: str, dataset_id: str, trace: StoredTrace) -> DatasetItemBody:
     # Derived from the dataset and the trace, so that adding it again creates no second item.
     id_ = hashlib.sha256(msgspec.json.encode([dataset_id, trace.id])).hexdigest()[:32]
-    return _checked(
+    return checked_body(
         DatasetItemBody,
         datasetName=name,
         id=id_,
@@ -86,16 +76,6 @@ def _item(name: str, dataset_id: str, trace: StoredTrace) -> DatasetItemBody:
 def _value(text: str) -> Any:
     value = shown(text)
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
-
-
-def _checked(body: type[BodyT], **values: Any) -> BodyT:
-    """Return a body. Raises: FormError: it is invalid; the field of its name is ``dataset``."""
-    try:
-        return body_of(body, values)
-    except FormError as error:
-        raise FormError(
-            {_FIELDS.get(name, name): text for name, text in error.faults.items()}
-        ) from error
 
 
 REGISTERED = (Action("/trace-items", add_traces),)

@@ -2,6 +2,8 @@
 const form = document.querySelector("[data-prompt-form]");
 const kinds = [...form.querySelectorAll("[data-kind]")];
 const found = form.querySelector("[data-variables]");
+// Not `form.dataset`, which is the field of this name in the playground.
+const previewPath = form.getAttribute("data-preview");
 const PAUSE_MS = 250;
 let pending = 0;
 let asked;
@@ -21,16 +23,28 @@ function number() {
   });
 }
 
+function show(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  const [held, fresh] = [found, template.content].map((each) => each.querySelector("[data-fields]"));
+  if (held && held.dataset.fields === fresh?.dataset.fields) {
+    // The same fields stay, with the focus and with what was typed meanwhile.
+    held.nextElementSibling.replaceWith(fresh.nextElementSibling);
+  } else {
+    found.replaceChildren(template.content);
+  }
+}
+
 async function preview() {
   asked?.abort();
   asked = new AbortController();
   try {
-    const answer = await fetch(form.dataset.preview, {
+    const answer = await fetch(previewPath, {
       method: "POST",
       body: new URLSearchParams(new FormData(form)),
       signal: asked.signal,
     });
-    if (answer.ok) found.innerHTML = await answer.text();
+    if (answer.ok) show(await answer.text());
   } catch (error) {
     if (error.name !== "AbortError") throw error;
   }
