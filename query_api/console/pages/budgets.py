@@ -203,10 +203,10 @@ async def _form(
     )
 
 
-async def row_of(view: View, budget: Budget) -> BudgetRow:
-    """Return a budget with the status of its limits."""
+async def row_of(view: View, budget: Budget, group: str | None = None) -> BudgetRow:
+    """Return a budget with the status of its limits, of all groups or of one."""
     at_us = now_us()
-    status = optional(await status_of(view.context, budget, None, GROUPS, at_us))
+    status = optional(await status_of(view.context, budget, group, GROUPS, at_us))
     limits = status["limits"] or [Optional({**status, "period": budget.period, "name": ""})]
     return BudgetRow(
         budget,

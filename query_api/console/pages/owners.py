@@ -13,7 +13,6 @@ from starlette.responses import Response
 from producers.token_sides import tokens_of
 from query_api import cursors
 from query_api.console.page import Page, View
-from query_api.console.search import term
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.text_formats import TextFormat
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
@@ -87,7 +86,7 @@ async def show_session(view: View) -> Response:
     return view.render(
         "session.html",
         text_format=text_format,
-        session=_shown(view, "session_id", found[0]),
+        session=owner_shown(view, "session_id", found[0]),
         turns=[_turn(view, each, text_format) for each in turns],
         following=text_format.url(cursor=meta.cursor) if meta.cursor else "",
         is_first=not cursor,
@@ -111,7 +110,7 @@ async def _list(view: View, owner: Owner) -> Response:
     return view.render(
         "owners.html",
         owner=owner,
-        rows=[_shown(view, owner, each) for each in rows],
+        rows=[owner_shown(view, owner, each) for each in rows],
         range=time_range,
         presets=(*PRESETS, ALL),
         order=order,
@@ -132,11 +131,8 @@ def _parameters(view: View, time_range: TimeRange, order: str) -> OwnerParameter
         raise BadRequestError("cursor: not a cursor of this page", field="cursor") from error
 
 
-def _shown(view: View, owner: Owner, row: OwnerRow) -> OwnerShown:
-    path = view.path("sessions", row.owner_id)
-    if owner == "user_id":
-        search = {"range": ALL, "q": term("user", row.owner_id)}
-        path = f"{view.path('traces')}?{urlencode(search)}"
+def owner_shown(view: View, owner: Owner, row: OwnerRow) -> OwnerShown:
+    path = view.path("sessions" if owner == "session_id" else "users", row.owner_id)
     p95_ms = row.latencies_ms[1] if len(row.latencies_ms) > 1 else None
     return OwnerShown(
         row,

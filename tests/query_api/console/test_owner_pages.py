@@ -6,7 +6,7 @@ import re
 from html import unescape
 
 from tests.query_api.console.browser import HOME, signed_in, text_of
-from tests.query_api.harness import Api, trace
+from tests.query_api.harness import Api, observation, trace
 from tracemill.clock import now_us
 
 MARKUP = "<script>alert(1)</script>/a b\"'"
@@ -62,10 +62,46 @@ async def test_a_session_is_shown_as_a_conversation(api: Api) -> None:
         assert "<script>alert" not in users.text
         of_user = re.search(r'class="open" href="([^"]+)"', users.text)
         assert of_user
-        traces = await client.get(unescape(of_user[1]))
-        assert len(re.findall(r'class="open"', traces.text)) == 1
+        user = await client.get(unescape(of_user[1]))
+        assert "<script>alert" not in user.text
+        assert f'href="{path[1]}"' in user.text
         for absent in ("theirs", "absent"):
             assert (await client.get(f"{HOME}/sessions/{absent}")).status_code == 404
         for cursor in ("x", "x" * 3_000):
             refused = await client.get(f"{unescape(path[1])}?cursor={cursor}")
             assert 400 <= refused.status_code < 500
+
+
+async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) -> None:
+    start_us = now_us() - 600 * SECOND_US
+    budget = {"name": "Each user", "group_by": ["user_id"], "period": "day", "limit_usd": "2"}
+    call = {"user_id": "a/b", "cost_source": "computed", "type": "GENERATION"}
+    await api.insert(
+        trace("t1", start_us, user_id="a/b", session_id="talk", name="first",
+              end_us=start_us + 2 * SECOND_US, total_cost_pico=10**12, usage={"input": 1_200}),
+        trace("t2", start_us + 5, user_id="a/b", name=MARKUP, error_count=3,
+              total_cost_pico=2 * 10**11),
+        observation("t1", "o1", start_us, model="m-1", total_cost_pico=10**12, **call),
+        observation("t2", "o2", start_us, model=MARKUP, total_cost_pico=2 * 10**11, **call),
+        trace("t3", start_us, user_id="other", name="of another user"),
+        trace("theirs", start_us, project_id="globex", user_id="theirs"),
+    )  # fmt: skip
+    created = await api.client.post("/v1/budgets", json=budget)
+    assert created.status_code == 201, created.text
+    async with signed_in(api) as client:
+        listed = await client.get(f"{HOME}/users")
+        path = f"{HOME}/users/a%2Fb"
+        assert f'class="open" href="{path}"' in listed.text
+        page = await client.get(path)
+        assert page.status_code == 200, text_of(page.text)
+        shown = text_of(page.text)
+        for text in ("Traces 2", "Errors 3", "Cost $1.20", "Tokens 1,200", "m-1 1 $1.00",
+                     "first 2 s $1.00", "talk 1 $1.00", "Each user per day"):  # fmt: skip
+            assert text in shown, text
+        assert f"{HOME}/budgets/{created.json()['id']}" in page.text
+        assert "of another user" not in shown
+        assert "<script>alert" not in page.text
+        assert (await client.get(f"{path}?range=24h")).status_code == 200
+        assert (await client.get(f"{path}?range=1y")).status_code == 400
+        for absent in ("theirs", "absent"):
+            assert (await client.get(f"{HOME}/users/{absent}")).status_code == 404

@@ -1,0 +1,135 @@
+"""Read what the page of a user shows: spend over time and by model, budgets, sessions, traces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producers.budgets.groups import group_text
+from producers.control.kinds.budget import Budget
+from query_api.console.charts import Chart, Series, Step
+from query_api.console.page import View
+from query_api.console.pages.budgets import BudgetRow, row_of
+from query_api.console.time_ranges import PRESETS
+from query_api.money import PICO_PER_USD, pico_of
+from query_api.query.answers import AnswerRow, answer_of
+from query_api.store.columns import TRACE_COLUMNS, TRACE_ORDER
+from query_api.store.conditions import Condition
+from query_api.store.owner_reading import OwnerRow, read_owners
+from query_api.store.queries.owners import FindOwners
+from query_api.store.queries.traces import FindTraces
+from query_api.store.rows import TRACE_CORE, StoredTrace
+from query_api.store.trace_reading import IdOfTrace, read_traces
+from query_api.times import SECOND_US, iso
+from query_api.v1.query_bodies import QueryBody
+from tracemill.clock import now_us
+
+USER: Final = "user_id"
+RANGES: Final[Mapping[str, str]] = {"24h": "1h", "7d": "1d", "30d": "1d"}
+"""Ranges of the charts, with their steps."""
+MODELS: Final = 5
+"""Models that are shown; the others are combined."""
+SESSIONS: Final = 10
+TRACES: Final = 10
+BUDGETS_MAX: Final = 10
+"""Budgets whose status is shown, the newest ones that group by user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShare:
+    name: str
+    cost_pico: int
+    calls: int
+    errors: int
+    is_other: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserData:
+    cost: Chart
+    models: Sequence[ModelShare]
+    budgets: Sequence[BudgetRow]
+    sessions: Sequence[OwnerRow]
+    traces: Sequence[StoredTrace]
+
+
+async def read_user(view: View, user_id: str, preset: str, zone: str) -> UserData:
+    """Read the charts of a range that ends now, and the latest sessions and traces.
+
+    Raises:
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    given = {
+        "from": iso(now_us() - PRESETS[preset] * SECOND_US),
+        "time_zone": zone,
+        "filter": {USER: [user_id]},
+        "measures": ["cost_usd", "count", "errors"],
+    }
+    of_user = (Condition(TRACE_COLUMNS["userId"], "eq", user_id),)
+    of_sessions = (*of_user, Condition(TRACE_COLUMNS["sessionId"], "ne", ""))
+    reader = view.context.reader
+    steps, models, budgets, sessions, traces = await asyncio.gather(
+        _rows(view, {**given, "step": RANGES[preset]}),
+        _rows(view, {**given, "group_by": ["model"], "top": MODELS}),
+        asyncio.gather(*(row_of(view, *each) for each in _budgets(view, user_id))),
+        read_owners(reader, FindOwners(view.project_id, "session_id", of_sessions, limit=SESSIONS)),
+        _traces(view, of_user),
+    )
+    return UserData(_chart(view, steps), _models(models), budgets, sessions, traces)
+
+
+def _budgets(view: View, user_id: str) -> list[tuple[Budget, str]]:
+    """Return the newest budgets that group by user alone, with the group of the user."""
+    group = group_text({USER: user_id})
+    found = sorted(
+        view.context.control.view.in_project(Budget, view.project_id).values(),
+        key=lambda each: (-each.created_us, each.id),
+    )
+    of_users = [each for each in found if tuple(each.group_by) == (USER,)]
+    return [(each, group) for each in of_users[:BUDGETS_MAX]]
+
+
+async def _rows(view: View, body: Mapping[str, Any]) -> list[AnswerRow]:
+    context = view.context
+    query = QueryBody.model_validate(body)
+    request = query.request(view.project_id, now_us(), context.settings)
+    return (await answer_of(context.query_engine, request)).rows
+
+
+async def _traces(view: View, of_user: tuple[Condition, ...]) -> list[StoredTrace]:
+    reader = view.context.reader
+    query = FindTraces(view.project_id, of_user, TRACE_ORDER["timestamp"], True, TRACES)
+    found = [each.id for each in await reader.rows(query, IdOfTrace)]
+    by_id = await read_traces(reader, view.project_id, found, TRACE_CORE)
+    return [by_id[each] for each in found if each in by_id]
+
+
+def _chart(view: View, rows: Sequence[AnswerRow]) -> Chart:
+    steps = [
+        Step(
+            view.formats.time((row.start_s or 0) * SECOND_US),
+            (row.start_s or 0) * SECOND_US,
+            (row.end_s or 0) * SECOND_US,
+        )
+        for row in rows
+    ]
+    costs = [pico_of(row.values["cost_usd"] or "0") / PICO_PER_USD for row in rows]
+    return Chart("usd", steps, (Series("cost", costs, "bar"),), has_zoom=False)
+
+
+def _models(rows: Sequence[AnswerRow]) -> list[ModelShare]:
+    found = [
+        ModelShare(
+            row.group.get("model", ""),
+            pico_of(row.values["cost_usd"] or "0"),
+            row.values["count"] or 0,
+            row.values["errors"] or 0,
+            row.is_other,
+        )
+        for row in rows
+    ]
+    # Steps without a model, such as tools, cost nothing.
+    priced = [each for each in found if each.cost_pico or each.name]
+    return sorted(priced, key=lambda each: (each.is_other, -each.cost_pico))
