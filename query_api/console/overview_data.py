@@ -157,7 +157,7 @@ async def read_overview(
     """
     at_us = now_us()
     from_us, to_us = bounds_us(query.range, at_us)
-    step = STEPS.get(query.range.preset) or _step_of((to_us - from_us) // SECOND_US)
+    step = STEPS.get(query.range.preset) or step_of((to_us - from_us) // SECOND_US)
     filters = query.filters.by_name
 
     def rows(measures: Sequence[str], **more: Any) -> Awaitable[list[AnswerRow]]:
@@ -247,7 +247,8 @@ def bounds_us(time_range: TimeRange, at_us: int) -> tuple[int, int]:
     return from_us, to_us
 
 
-def _step_of(length_s: int) -> str:
+def step_of(length_s: int) -> str:
+    """Return the length of steps that fits to a range."""
     return next((step for limit_s, step in _STEPS_OF_LENGTHS if length_s <= limit_s), "1d")
 
 

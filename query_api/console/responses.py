@@ -56,8 +56,9 @@ def see_other(path: str) -> Response:
 
 
 def is_browser(request: Request) -> bool:
-    """Return whether the client accepts HTML."""
-    return "text/html" in request.headers.get("accept", "")
+    """Return whether the client accepts HTML. htmx asks for whole pages when one goes back."""
+    is_going_back = request.headers.get("hx-history-restore-request") == "true"
+    return is_going_back or "text/html" in request.headers.get("accept", "")
 
 
 def is_part(request: Request) -> bool:

@@ -73,9 +73,7 @@ class Search:
 
     def _conditions(self, text: str) -> Iterator[Condition]:
         for found in _TERM.finditer(text):
-            value = found["plain"]
-            if value is None:
-                value = re.sub(r"\\(.)", r"\1", found["quoted"], flags=re.DOTALL)
+            value = _value_in(found)
             name, sign = found["field"], found["sign"]
             base, _, key = (name or "").partition(".")
             if name is None:
@@ -94,10 +92,10 @@ class Search:
         column = self.columns[field.column]
         match column.kind:
             case Kind.NUMBER:
-                number = _number(name, value, is_duration=field.is_duration)
+                number = number_of(name, value, is_duration=field.is_duration)
                 return Condition(column, _COMPARISONS[sign], number)
             case Kind.MONEY:
-                return Condition(column, _COMPARISONS[sign], _money(name, value))
+                return Condition(column, _COMPARISONS[sign], money_of(name, value))
             case Kind.OBJECT:
                 if not key:
                     raise BadRequestError(f"q: write {name}.KEY:VALUE", field="q")
@@ -111,6 +109,19 @@ class Search:
         return Condition(column, "eq" if sign == "=" else field.operator, value)
 
 
+def terms_of(text: str) -> Iterator[tuple[str, str, str]]:
+    """Return the terms of a search: field, sign and value. A word has neither field nor sign."""
+    for found in _TERM.finditer(text):
+        yield found["field"] or "", found["sign"] or "", _value_in(found)
+
+
+def _value_in(found: re.Match[str]) -> str:
+    plain: str | None = found["plain"]
+    if plain is not None:
+        return plain
+    return re.sub(r"\\(.)", r"\1", found["quoted"], flags=re.DOTALL)
+
+
 def term(field: str, value: str) -> str:
     """Return the search term for a value of a field."""
     if re.fullmatch(r"[^\s\"\\]+", value):
@@ -119,7 +130,12 @@ def term(field: str, value: str) -> str:
     return f'{field}:"{escaped}"'
 
 
-def _number(name: str, text: str, *, is_duration: bool) -> float:
+def number_of(name: str, text: str, *, is_duration: bool) -> float:
+    """Return a number, or the seconds of a duration such as `250ms`.
+
+    Raises:
+        BadRequestError: it is neither.
+    """
     scale = 1.0
     if is_duration:
         for unit, factor in _UNITS_S:
@@ -135,7 +151,8 @@ def _number(name: str, text: str, *, is_duration: bool) -> float:
     return number
 
 
-def _money(name: str, text: str) -> str:
+def money_of(name: str, text: str) -> str:
+    """Return an amount as the API shows it. Raises: BadRequestError: it is none."""
     try:
         return usd_text(pico_of(text.removeprefix("$")))
     except ValueError as error:

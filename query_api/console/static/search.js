@@ -2,7 +2,7 @@
 const DELAY_MS = 150;
 const TERM = /(?:^|\s)([a-z]+):"?([^\s":]*)$/;
 
-for (const input of document.querySelectorAll("input[data-values]")) {
+function completeIn(input) {
   const options = input.list;
   const starts = [...options.children].map((each) => each.value);
   let timer = 0;
@@ -35,3 +35,7 @@ for (const input of document.querySelectorAll("input[data-values]")) {
     timer = setTimeout(complete, DELAY_MS);
   });
 }
+
+const inputs = (root) => root.querySelectorAll("input[data-values]").forEach(completeIn);
+inputs(document);
+document.addEventListener("htmx:load", (event) => event.detail.elt !== document.body && inputs(event.detail.elt));
