@@ -96,11 +96,15 @@ def query_of(parameters: QueryParams, at_us: int) -> ExploreQuery:
     view = parameters.get("view", "").strip() or "observations"
     measures = _given(parameters.getlist("measure"))
     by = _given(parameters.getlist("by"))
+    first_by = ("model",) if view == "observations" else ("name",)
+    if "by" not in parameters:
+        by = first_by
     if parameters.get("was", view) != view and view in VIEWS:
         known: View = view
         names = {name for each in OFFERED[known].values() for name in each}
         measures = tuple(each for each in measures if each in names)
-        by = tuple(each for each in by if each in DIMENSIONS_OFFERED[known])
+        kept = tuple(each for each in by if each in DIMENSIONS_OFFERED[known])
+        by = kept or (first_by if by else ())
     formula = parameters.get("formula", "").strip()
     time_range, range_fault = _DAY, ""
     try:

@@ -131,6 +131,7 @@ async def test_other_views_have_defaults(client: httpx.AsyncClient, view: str) -
     page = await explore(client, f"view={view}&was=observations&measure=cost_usd.p99&by=provider")
     assert 'name="measure" id="measure-1"' in page
     assert "No chart yet" not in page
+    assert '<option value="name" selected>' in page
     page = await explore(client, f"view={view}&kind=bar&measure=count&by=user_id")
     assert "ada" in text_of(page)
 
