@@ -58,13 +58,16 @@ class Formats:
         return format_percent(ratio, pattern, locale=self._locale)
 
     def usd(self, pico: int | None) -> str:
-        """Return an amount with two digits, or two significant ones if it is below a dollar."""
+        """Return an amount with two digits, or two to three significant ones below a dollar."""
         if pico is None:
             return DASH
         amount = Decimal(pico) / PICO_PER_USD
         digits = 2
         if pico and abs(amount) < 1:
             digits = min(12, max(2, 1 - amount.adjusted()))
+            # Without a third digit, rows such as 0.0125 would not add up to their total.
+            if digits < 12 and round(amount, digits + 1) != round(amount, digits):
+                digits += 1
         before, after = _around_usd(self._locale)
         sign = "-" if amount < 0 else ""
         return f"{sign}{before}{_grouped(abs(amount), digits, self._locale)}{after}"

@@ -15,8 +15,8 @@ from tests.e2e.console.visit import Visit
 
 PAGES = tuple(each for each in registered() if isinstance(each, Page))
 PAGES_BY_PATH = {each.path: each for each in PAGES}
-PARTS = frozenset(("/overview/tops", "/overview/budgets"))
-"""Pages that are parts of others, which load them by a script."""
+PARTS = frozenset(("/overview/tops", "/overview/budgets", "/experiments/results"))
+"""Pages that no page links to: scripts load them as parts of others, or SDKs print their links."""
 _PATTERNS = [(compile_path(path_of(each))[0], each) for each in PAGES]
 SAME_TEXTS = frozenset(("cursor", "order", "from", "to", "range"))
 """Parameters that choose other rows of a page, which are shown in the same way."""

@@ -141,10 +141,10 @@ async def test_rows_that_are_not_there_are_left_out(api: Api) -> None:
         assert odd.status_code == 400
 
 
-async def test_who_may_only_read_cannot_choose(api: Api) -> None:
+async def test_who_may_only_read_cannot_score(api: Api) -> None:
     await with_rows(api)
     async with signed_in_with(api, "read") as client:
         for path in ("traces", "observations"):
             page = (await client.get(f"{HOME}/{path}")).text
-            assert 'class="choose"' not in page
+            assert "scores/new" not in page
             assert "score-choices" not in page

@@ -194,6 +194,22 @@ async def test_two_runs_are_compared_and_the_worst_regression_is_opened(api: Api
             assert 400 <= answer.status_code < 500, changed
 
 
+async def test_links_that_sdks_print_lead_to_the_comparison(api: Api) -> None:
+    await with_runs(api)
+    async with signed_in(api) as client:
+        found = await client.get(f"{HOME}/experiments/results", params={"baseline": "e/1"})
+        assert (found.status_code, found.headers["location"]) == (
+            303, f"{HOME}/experiments?runs=e%2F1",
+        )  # fmt: skip
+        assert (await client.get(f"{HOME}/experiments/results")).status_code == 400
+        run = (await api.client.get("/api/public/datasets/support%2Fbilling/runs/b")).json()
+        link = f"{HOME}/datasets/{run['datasetId']}/runs/{run['id']}"
+        opened = await client.get(link)
+        assert opened.status_code == 303, opened.text
+        assert "answer b-0" in text_of((await client.get(opened.headers["location"])).text)
+        assert (await client.get(f"{link}x")).status_code == 404
+
+
 async def test_a_run_is_deleted_and_its_traces_remain(api: Api) -> None:
     await with_runs(api)
     async with signed_in(api) as client:
