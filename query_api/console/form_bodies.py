@@ -13,6 +13,8 @@ from query_api.validation_messages import message_of
 BodyT = TypeVar("BodyT", bound=BaseModel)
 Faults = dict[str, str]
 """Messages by the name of the field; that of the empty name is about the whole form."""
+VERSION: Final = "version"
+"""Field of the version of a record that a form shows."""
 LINES_MAX: Final = 1_100
 """Maximum number of lines of a field that has one entry a line."""
 WHOLE_DIGITS_MAX: Final = 15
@@ -60,7 +62,7 @@ def of_fields(faults: Faults, fields: Iterable[str]) -> Faults:
 
     A message about something that is not in the form is about the whole form.
     """
-    known, found = set(fields), Faults()
+    known, found = {*fields, VERSION}, Faults()
     for path, message in faults.items():
         name = path
         while name and name not in known:

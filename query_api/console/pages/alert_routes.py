@@ -10,6 +10,7 @@ from starlette.responses import Response
 from producers.control.kinds.channel import Channel
 from producers.control.kinds.route import Route
 from query_api.console import channel_forms
+from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, body_of, faults_of, of_fields
 from query_api.console.page import Action, Page, View
 from query_api.console.pages.channels import EVENTS
@@ -42,7 +43,7 @@ async def show_new(view: View) -> Response:
 async def show_edit(view: View) -> Response:
     """Show the form of a route."""
     route = _found(view)
-    return _form(view, channel_forms.form_of_route(route), route)
+    return _form(view, with_version(channel_forms.form_of_route(route), route), route)
 
 
 async def create(view: View) -> Response:
@@ -58,12 +59,12 @@ async def create(view: View) -> Response:
 
 async def change(view: View) -> Response:
     """Change a route with the values of a form."""
-    route, author = _found(view), view.session.principal.public_key
+    route = _found(view)
     try:
         body = channel_forms.route_change(view.form)
-        await records_of(view.context, RESOURCE).change(view.project_id, route.id, body, author)
+        await save(view, records_of(view.context, RESOURCE).change, route, body)
     except BadRequestError as error:
-        return _form(view, view.form, route, _faults(error), status=422)
+        return _form(view, view.form, route, _faults(error), status=status_of_refusal(error))
     return see_other(view.path("routes"))
 
 

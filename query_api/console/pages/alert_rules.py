@@ -15,6 +15,7 @@ from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.rule_bodies import AlertRuleChange
 from query_api.alerting.rule_records import new_rule, shown_rule
 from query_api.console import rule_forms
+from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, body_of, faults_of, of_fields
 from query_api.console.metric_values import is_compared, shown_amount, unit_of
 from query_api.console.optional import optional
@@ -124,7 +125,7 @@ async def show_new(view: View) -> Response:
 async def show_edit(view: View) -> Response:
     """Show the form of a rule."""
     rule = _found(view)
-    return _form(view, rule_forms.form_of_rule(rule), rule)
+    return _form(view, with_version(rule_forms.form_of_rule(rule), rule), rule)
 
 
 async def create(view: View) -> Response:
@@ -140,12 +141,12 @@ async def create(view: View) -> Response:
 
 async def change(view: View) -> Response:
     """Replace a rule by that of a form."""
-    rule, author = _found(view), view.session.principal.public_key
+    rule = _found(view)
     try:
         body = rule_forms.rule_body(view.form)
-        await records_of(view.context, RESOURCE).replace(view.project_id, rule.id, body, author)
+        await save(view, records_of(view.context, RESOURCE).replace, rule, body)
     except BadRequestError as error:
-        return _form(view, view.form, rule, _faults(error), status=422)
+        return _form(view, view.form, rule, _faults(error), status=status_of_refusal(error))
     return see_other(view.path("alert-rules", rule.id))
 
 

@@ -15,6 +15,7 @@ from query_api.budgets.records import shown_budget
 from query_api.budgets.status import status_of
 from query_api.console import budget_forms
 from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
+from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, faults_of, of_fields
 from query_api.console.optional import Optional, optional
 from query_api.console.page import Action, Page, View
@@ -112,7 +113,7 @@ async def show_new(view: View) -> Response:
 async def show_edit(view: View) -> Response:
     """Show the form of a budget."""
     budget = _found(view)
-    return await _form(view, budget_forms.form_of_budget(budget), budget)
+    return await _form(view, with_version(budget_forms.form_of_budget(budget), budget), budget)
 
 
 async def create(view: View) -> Response:
@@ -128,12 +129,12 @@ async def create(view: View) -> Response:
 
 async def change(view: View) -> Response:
     """Replace a budget by that of a form."""
-    budget, author = _found(view), view.session.principal.public_key
+    budget = _found(view)
     try:
         body = budget_forms.budget_body(view.form)
-        await records_of(view.context, RESOURCE).replace(view.project_id, budget.id, body, author)
+        await save(view, records_of(view.context, RESOURCE).replace, budget, body)
     except BadRequestError as error:
-        return await _form(view, view.form, budget, _faults(error), status=422)
+        return await _form(view, view.form, budget, _faults(error), status=status_of_refusal(error))
     return see_other(view.path("budgets", budget.id))
 
 

@@ -12,6 +12,7 @@ from producers.notifications.channel_registry import CHANNEL_TYPES
 from producers.notifications.channel_type import ChannelType
 from producers.notifications.registry import EVENT_TYPES
 from query_api.console import channel_forms
+from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, body_of, faults_of, of_fields
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
@@ -80,7 +81,8 @@ async def show_edit(view: View) -> Response:
     """Show the form of a channel."""
     channel = _found(view)
     kind = type_of(channel.type)
-    return _form(view, kind, channel_forms.form_of_channel(channel, kind), channel)
+    form = with_version(channel_forms.form_of_channel(channel, kind), channel)
+    return _form(view, kind, form, channel)
 
 
 async def create(view: View) -> Response:
@@ -99,12 +101,12 @@ async def change(view: View) -> Response:
     """Change a channel with the values of a form."""
     channel = _found(view)
     kind = type_of(channel.type)
-    author = view.session.principal.public_key
     try:
         body = channel_forms.channel_change(view.form, kind)
-        await records_of(view.context, RESOURCE).change(view.project_id, channel.id, body, author)
+        await save(view, records_of(view.context, RESOURCE).change, channel, body)
     except BadRequestError as error:
-        return _form(view, kind, view.form, channel, _faults(error, kind), status=422)
+        status = status_of_refusal(error)
+        return _form(view, kind, view.form, channel, _faults(error, kind), status=status)
     return see_other(view.path("channels", channel.id))
 
 

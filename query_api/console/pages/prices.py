@@ -10,6 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from producers.control.kinds.price import Price
+from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import (
     Faults,
     FormError,
@@ -65,7 +66,7 @@ async def show_new(view: View) -> Response:
 async def show_edit(view: View) -> Response:
     """Show the form of a price."""
     price = _found(view)
-    return _form(view, _form_of(price), price)
+    return _form(view, with_version(_form_of(price), price), price)
 
 
 async def create(view: View) -> Response:
@@ -81,12 +82,12 @@ async def create(view: View) -> Response:
 
 async def change(view: View) -> Response:
     """Replace a price by that of a form."""
-    price, author = _found(view), view.session.principal.public_key
+    price = _found(view)
     try:
         body = _body(view.form)
-        await records_of(view.context, RESOURCE).replace(view.project_id, price.id, body, author)
+        await save(view, records_of(view.context, RESOURCE).replace, price, body)
     except BadRequestError as error:
-        return _form(view, view.form, price, _faults(error), status=422)
+        return _form(view, view.form, price, _faults(error), status=status_of_refusal(error))
     return see_other(view.path("prices"))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from producers.control.kinds.webhook import Webhook
+from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, body_of, checked, faults_of, of_fields
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
@@ -71,7 +72,8 @@ async def show_edit(view: View) -> Response:
     """Show the form of a webhook."""
     webhook = _found(view)
     form = {"url": webhook.url, "description": webhook.description}
-    return _form(view, form | {f"events.{each}": "on" for each in webhook.events}, webhook)
+    form |= {f"events.{each}": "on" for each in webhook.events}
+    return _form(view, with_version(form, webhook), webhook)
 
 
 async def create(view: View) -> Response:
@@ -87,12 +89,12 @@ async def create(view: View) -> Response:
 
 async def change(view: View) -> Response:
     """Change a webhook with the values of a form."""
-    webhook, author = _found(view), view.session.principal.public_key
+    webhook = _found(view)
     try:
         body = body_of(WebhookChange, _values(view.form))
-        await records_of(view.context, RESOURCE).change(view.project_id, webhook.id, body, author)
+        await save(view, records_of(view.context, RESOURCE).change, webhook, body)
     except BadRequestError as error:
-        return _form(view, view.form, webhook, _faults(error), status=422)
+        return _form(view, view.form, webhook, _faults(error), status=status_of_refusal(error))
     return see_other(view.path("webhooks", webhook.id))
 
 

@@ -83,7 +83,8 @@ async def test_a_price_is_made_for_a_model_changed_and_deleted(
         "tiers": '[{"input_above": 200000, "usd_per_million": {"input": "5"}}]',
     }  # fmt: skip
     edit = f"{PRICES}/{price.id}/edit"
-    assert (await client.post(edit, data=form)).status_code == 303
+    loaded = fields_of((await client.get(edit)).text)
+    assert (await client.post(edit, data=loaded | form)).status_code == 303
     (changed,) = filled_api.control.view.in_project(Price, PROJECT).values()
     page = await client.get(edit)
     assert (await client.post(edit, data=fields_of(page.text))).status_code == 303
