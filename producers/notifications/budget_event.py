@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from producers.money import usd_text
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType, PayloadT, iso_time
+from producers.notifications.wording import minute_text, percent_text
 
 USER: Final = "user_id"
 
@@ -53,6 +55,22 @@ def budget_data(alert: Alert, payload: Any) -> dict[str, object]:
     return data
 
 
+def spent_text(payload: Any) -> str:
+    """Return the spend and its share of the limit, such as ``$0.025 of $0.05 spent (50 %)``."""
+    share = percent_text(payload.spent_pico, payload.limit_pico)
+    threshold = getattr(payload, "threshold", "")
+    reached = percent_text(Decimal(threshold), 1) if threshold else share
+    of_threshold = "" if reached == share else f", threshold {reached}"
+    spent, limit = usd_text(payload.spent_pico), usd_text(payload.limit_pico)
+    return f"${spent} of ${limit} spent ({share}{of_threshold})"
+
+
+def period_text(payload: Any) -> str:
+    """Return a budget's period, such as ``day since 2026-11-29 00:00 UTC``."""
+    name = " ".join(each for each in (payload.limit_name, payload.period) if each) or "period"
+    return f"{name} since {minute_text(payload.period_start_us)}"
+
+
 class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):
     """An alert of a budget in ``/v1/alerts``."""
 
@@ -93,6 +111,10 @@ class BudgetEvent(EventType[PayloadT], ABC):
     def webhook_data(self, alert: Alert, payload: PayloadT) -> Mapping[str, object]:
         """Return the member ``data`` of the webhook body."""
         return budget_data(alert, payload) | dict(self.details(payload))
+
+    def sentence(self, alert: Alert, payload: PayloadT) -> str:  # noqa: ARG002
+        """Return the spend, the limit and the period."""
+        return f"{spent_text(payload)}, {period_text(payload)}"
 
     def shown(self, alert: Alert) -> msgspec.Struct:
         """Return the alert as ``/v1/alerts`` lists it, an instance of ``shape``."""

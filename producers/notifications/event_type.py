@@ -86,6 +86,12 @@ class EventType(Generic[PayloadT]):
             **msgspec.structs.asdict(payload),
         }
 
+    def sentence(self, alert: Alert, payload: PayloadT) -> str:  # noqa: ARG002
+        """Return what happened, for the default text of messages to channels."""
+        value, limit = decimal_text(alert.value), decimal_text(alert.limit)
+        parts = [alert.state] if value is None else [alert.state, f"value {value}"]
+        return ", ".join(parts if limit is None else [*parts, f"threshold {limit}"])
+
     def shown(self, alert: Alert) -> msgspec.Struct:
         """Return the alert as ``/v1/alerts`` lists it, an instance of ``shape``."""
         return shown_alert(alert)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,13 +26,11 @@ DEFAULT_TITLE: Final = (
     "{% if count > 1 %} and {{ count - 1 }} more{% endif %}"
 )
 DEFAULT_TEXT: Final = (
-    "{% for alert in alerts %}{{ alert.name }} ({{ alert.severity }}): "
-    "{{ alert.state }}{% if alert.value is not none %}, value {{ alert.value }}{% endif %}"
-    "{% if alert.threshold is not none %}, threshold {{ alert.threshold }}{% endif %}"
-    "{% for label in alert.labels | items %}, {{ label[0] }}={{ label[1] }}{% endfor %}"
-    "{% if alert.reason %}. {{ alert.reason }}{% endif %}\n{% endfor %}"
+    "{% for alert in alerts %}{{ alert.text }}\n{% endfor %}"
     "{% if omitted %}… and {{ omitted }} more\n{% endif %}"
 )
+ANNOTATIONS_SHOWN: Final = ("summary", "description")
+"""Annotations that the default text contains."""
 _SEVERITIES: Final = ("info", "warning", "critical")
 
 
@@ -52,6 +51,8 @@ class MessageAlert(msgspec.Struct, frozen=True, kw_only=True):
     exemplars: tuple[str, ...]
     annotations: dict[str, str]
     created_at: str
+    text: str
+    """The default text: name, severity, what happened, labels, annotations and a trace."""
     data: dict[str, Any]
     """The member ``data`` of a webhook's body."""
 
@@ -79,18 +80,24 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
-def message_alert(alert: Alert, event_types: EventTypes) -> MessageAlert:
-    """Describe an alert.
+def message_alert(alert: Alert, event_types: EventTypes, public_url: str = "") -> MessageAlert:
+    """Describe an alert; with the address of the console, its text has a link to a trace.
 
     Raises:
         msgspec.MsgspecError: its payload is not of its event type.
     """
     event_type = event_types.get(alert.event)
     data: Mapping[str, Any] = {}
+    sentence = alert.state
     if event_type is not None:
-        shown = event_type.webhook_data(alert, event_type.payload_of(alert))
+        payload = event_type.payload_of(alert)
+        sentence = event_type.sentence(alert, payload)
+        shown = event_type.webhook_data(alert, payload)
         data = msgspec.json.decode(msgspec.json.encode(shown))
     group = data.get("group")
+    labels = dict(alert.labels) | (group if isinstance(group, dict) else {})
+    exemplars = tuple(map(str, data.get("exemplars") or ()))
+    annotations = {str(k): str(v) for k, v in (data.get("annotations") or {}).items()}
     return MessageAlert(
         id=alert.id,
         event=alert.event,
@@ -98,16 +105,35 @@ def message_alert(alert: Alert, event_types: EventTypes) -> MessageAlert:
         rule_id=alert.rule_id,
         state=alert.state,
         severity=alert.severity,
-        labels=dict(alert.labels) | (group if isinstance(group, dict) else {}),
+        labels=labels,
         value=decimal_text(alert.value),
         threshold=decimal_text(alert.limit),
         reason=str(data.get("reason") or ""),
         episode_id=alert.episode,
-        exemplars=tuple(map(str, data.get("exemplars") or ())),
-        annotations={str(k): str(v) for k, v in (data.get("annotations") or {}).items()},
+        exemplars=exemplars,
+        annotations=annotations,
         created_at=iso_time(alert.created_us),
+        text=_alert_text(alert, sentence, labels, annotations, exemplars, public_url),
         data=dict(data),
     )
+
+
+def _alert_text(
+    alert: Alert,
+    sentence: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    exemplars: Sequence[str],
+    public_url: str,
+) -> str:
+    named = "".join(f", {name}={value}" for name, value in sorted(labels.items()))
+    lines = [f"{alert.name} ({alert.severity}): {sentence}{named}"]
+    lines += [annotations[name] for name in ANNOTATIONS_SHOWN if annotations.get(name)]
+    if exemplars:
+        trace_id = exemplars[0]
+        address = f"{public_url.rstrip('/')}/traces/{quote(trace_id, safe='')}"
+        lines.append(f"Trace: {address if public_url else trace_id}")
+    return "\n".join(lines)
 
 
 def message_of(
@@ -120,6 +146,7 @@ def message_of(
     firing_count: int,
     title_template: str = "",
     text_template: str = "",
+    public_url: str = "",
 ) -> Message:
     """Return the message about alerts.
 
@@ -127,7 +154,9 @@ def message_of(
         msgspec.MsgspecError: the payload of an alert is not of its event type.
         ValueError: a template cannot be rendered.
     """
-    shown = tuple(message_alert(each, event_types) for each in alerts[:ALERTS_SHOWN_MAX])
+    shown = tuple(
+        message_alert(each, event_types, public_url) for each in alerts[:ALERTS_SHOWN_MAX]
+    )
     is_resolved = all(each.state == "resolved" for each in alerts)
     message = Message(
         id=message_id,

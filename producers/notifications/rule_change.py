@@ -11,6 +11,7 @@ import msgspec
 from producers.alerting.registry import METRICS
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType, iso_time
+from producers.notifications.wording import amount_text, comparison_text, duration_text
 
 
 class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +112,22 @@ class RuleEvent(EventType[RuleChange]):
             "sequence": payload.sequence,
             "test": payload.test,
         }
+
+    def sentence(self, alert: Alert, payload: RuleChange) -> str:
+        """Return the state, and the value with its unit, threshold and window."""
+        known = METRICS.get(payload.metric)
+        unit = "" if known is None else known.unit
+        text = f"{alert.state.replace('_', ' ')}: {payload.metric}"
+        text += "" if alert.value is None else f" {amount_text(alert.value, unit)}"
+        if known is None or known.aggregate not in ("each", "silence"):
+            seconds = (payload.window_end_us - payload.window_start_us) // 1_000_000
+            text += f" in {duration_text(seconds)}" if seconds > 0 else ""
+        if alert.limit is not None:
+            limit = amount_text(alert.limit, unit)
+            text += f" (threshold: {comparison_text(payload.comparison)} {limit})"
+        # Other reasons only repeat the value and the threshold.
+        is_told = not payload.reason or payload.reason.startswith(payload.metric)
+        return text if is_told else f"{text}; {payload.reason}"
 
     def shown(self, alert: Alert) -> RuleAlertOut:
         """Return the alert as ``/v1/alerts`` lists it."""

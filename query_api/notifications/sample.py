@@ -15,7 +15,11 @@ _AT_US = 1_795_262_400_000_000
 
 
 def sample_message(
-    event_types: EventTypes, state: str, title_template: str, text_template: str
+    event_types: EventTypes,
+    state: str,
+    title_template: str,
+    text_template: str,
+    public_url: str = "",
 ) -> Message:
     """Return a message about a sample alert of a rule.
 
@@ -30,7 +34,7 @@ def sample_message(
         window_end_us=_AT_US,
         exemplars=("0af7651916cd43dd8448eb211c80319c",),
         annotations={"summary": "p95 latency is high"},
-        reason="p95 latency is 7.2 s, which is more than 5 s",
+        reason="p95_latency is 7.2 in 60 s: > 5",
         sequence=1,
     )
     alert = Alert(
@@ -58,4 +62,5 @@ def sample_message(
         firing_count=int(state != "resolved"),
         title_template=title_template,
         text_template=text_template,
+        public_url=public_url,
     )

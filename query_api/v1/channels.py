@@ -320,7 +320,8 @@ def preview_message(context: AppContext, channel: Channel, body: PreviewBody) ->
     title = channel.title_template if body.title_template is None else body.title_template
     text = channel.text_template if body.text_template is None else body.text_template
     _check_templates(context, title, text)
-    message = sample_message(context.event_types, body.state, title, text)
+    address = context.settings.public_url
+    message = sample_message(context.event_types, body.state, title, text, address)
     kind = type_of(channel.type)
     settings = parsed(kind, channel.settings)
     outgoing = kind.outgoing(settings, message, now_us())

@@ -64,7 +64,7 @@ class Alertmanager(ChannelType[AlertmanagerSettings]):
                 ends_us += settings.fires_for_s * _SECOND_US
             posted = {
                 "labels": _labels(message, alert),
-                "annotations": alert.annotations | {"summary": message.title},
+                "annotations": {"summary": message.title} | alert.annotations,
                 "endsAt": iso_time(ends_us),
             }
             if not is_resolved:

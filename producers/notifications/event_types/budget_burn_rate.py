@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from producers.notifications.alert import Alert
 from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
+from producers.notifications.wording import duration_text
 
 
 class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,14 @@ class BudgetBurnRate(BudgetEvent[BudgetBurn]):
     name = "budget.burn_rate"
     payload = BudgetBurn
     shape = BurnRateAlertOut
+
+    def sentence(self, alert: Alert, payload: BudgetBurn) -> str:
+        """Return the rates, and the spend."""
+        fast, slow = duration_text(payload.fast_s), duration_text(payload.slow_s)
+        return (
+            f"spend is {payload.fast_rate:.1f} times (in {fast}) and {payload.slow_rate:.1f} times "
+            f"(in {slow}) what the limit allows; {super().sentence(alert, payload)}"
+        )
 
     def details(self, payload: BudgetBurn) -> Mapping[str, object]:
         """Return the members that only this type has."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from producers.money import usd_text
+from producers.notifications.alert import Alert
 from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
 
 
@@ -51,6 +52,11 @@ class BudgetCorrected(BudgetEvent[BudgetCorrection]):
     name = "budget.corrected"
     payload = BudgetCorrection
     shape = CorrectionAlertOut
+
+    def sentence(self, alert: Alert, payload: BudgetCorrection) -> str:
+        """Return the spend before and after the correction."""
+        old = usd_text(payload.old_spent_pico)
+        return f"resolved: corrected from ${old}; {super().sentence(alert, payload)}"
 
     def details(self, payload: BudgetCorrection) -> Mapping[str, object]:
         """Return the members that only this type has."""

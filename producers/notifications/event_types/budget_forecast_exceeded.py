@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from producers.money import usd_text
+from producers.notifications.alert import Alert
 from producers.notifications.budget_event import BudgetAlertOut, BudgetEvent
 from producers.notifications.event_type import iso_time
+from producers.notifications.wording import minute_text, percent_text
 
 
 class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,14 @@ class BudgetForecastExceeded(BudgetEvent[BudgetForecast]):
     name = "budget.forecast_exceeded"
     payload = BudgetForecast
     shape = ForecastAlertOut
+
+    def sentence(self, alert: Alert, payload: BudgetForecast) -> str:
+        """Return the forecast, and the spend."""
+        share = percent_text(payload.forecast_pico, payload.limit_pico)
+        return (
+            f"${usd_text(payload.forecast_pico)} expected ({share} of the limit, which is reached "
+            f"{minute_text(payload.reached_us)}); {super().sentence(alert, payload)}"
+        )
 
     def details(self, payload: BudgetForecast) -> Mapping[str, object]:
         """Return the members that only this type has."""

@@ -18,6 +18,10 @@ class WebhookTested(EventType[WebhookTest]):
     name = "webhook.test"
     payload = WebhookTest
 
+    def sentence(self, alert: Alert, payload: WebhookTest) -> str:  # noqa: ARG002
+        """Return what happened."""
+        return "messages arrive; nothing fires"
+
 
 def alert_of_test(project_id: str, request_id: str, target_id: str, created_us: int) -> Alert:
     """Return the alert that a test delivers."""

@@ -286,6 +286,7 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
                     firing_count=0 if group is None else len(group.firing),
                     title_template=title,
                     text_template=text,
+                    public_url=self._settings.public_url,
                 )
             except ValueError as error:
                 if not (title or text) or isinstance(error, msgspec.MsgspecError):

@@ -37,9 +37,12 @@ class _Open(NamedTuple):
     """Whether its state is written."""
 
     @property
+    def keep_s(self) -> int:
+        return self.record.keep_firing_for_s or self.record.window_s
+
+    @property
     def ends_us(self) -> int:
-        keep_s = self.record.keep_firing_for_s or self.record.window_s
-        return self.since_us + keep_s * _SECOND_US
+        return self.since_us + self.keep_s * _SECOND_US
 
     @property
     def values(self) -> dict[str, str]:
@@ -74,7 +77,9 @@ class RowEpisodes:
     def pass_time(self, now_us: int) -> None:
         """Resolve the alerts whose time is over."""
         for episode in [key for key, each in self._open.items() if each.ends_us <= now_us]:
-            self._resolve(episode, now_us, "its time is over")
+            after_s = self._open[episode].keep_s
+            reason = f"alerts about a single trace or call end after {after_s} s"
+            self._resolve(episode, now_us, reason)
 
     def rule_ended(self, project_id: str, rule_id: str, now_us: int, reason: str) -> None:
         """Resolve the alerts of a rule."""
@@ -124,7 +129,7 @@ class RowEpisodes:
         each = self._open.pop(episode)
         record, state = each.record, each.state
         state.state, state.since_us, state.sequence = RESOLVED, now_us, state.sequence + 1
-        state.reason = f"{state.reason}; resolved because {reason}"
+        state.reason = f"resolved because {reason}"
         suppression = None if state.is_announced else Suppression(state.suppressed_by or SILENCED)
         self.alerts.append(
             alert_of(record, state, "alert.resolved", each.values, suppression, now_us)

@@ -1,0 +1,60 @@
+"""Word values, durations and shares of alerts for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+_COMPARISONS: Final[Mapping[str, str]] = {
+    ">": "more than",
+    ">=": "at least",
+    "<": "less than",
+    "<=": "at most",
+}
+_SUFFIXES: Final[Mapping[str, str]] = {
+    "s": " s",
+    "ratio": " %",
+    "USD": " USD",
+    "tokens": " tokens",
+    "per_s": " per second",
+    "tokens_per_s": " tokens per second",
+}
+_DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_DIGITS: Final = 6
+
+
+def amount_text(value: Decimal, unit: str) -> str:
+    """Return a value with its unit: US dollars exactly, others with six digits, shares in %."""
+    if unit != "USD":
+        value = value * 100 if unit == "ratio" else value
+        places = max(0, _DIGITS - 1 - value.adjusted()) if value else 0
+        value = round(value, places)
+    text = f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text}{_SUFFIXES.get(unit, '')}"
+
+
+def comparison_text(comparison: str) -> str:
+    """Return a comparison in words, such as ``more than``."""
+    return _COMPARISONS.get(comparison, comparison)
+
+
+def percent_text(part: int | Decimal, whole: int) -> str:
+    """Return a share in percent with at most one decimal, such as ``50 %``."""
+    share = Decimal(part) * 100 / whole if whole else Decimal(0)
+    return f"{f'{share:.1f}'.removesuffix('.0')} %"
+
+
+def duration_text(seconds: int) -> str:
+    """Return a duration in the largest unit of which it is a multiple, such as ``5 min``."""
+    for size_s, unit in _DURATIONS:
+        if seconds and seconds % size_s == 0:
+            return f"{seconds // size_s} {unit}"
+    return "0 s"
+
+
+def minute_text(at_us: int) -> str:
+    """Return a time to the minute, such as ``2026-11-29 00:00 UTC``."""
+    return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
