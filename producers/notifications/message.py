@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 
 from producers.alerting import templates
+from producers.console_paths import project_path
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import decimal_text, iso_time
 from producers.notifications.registry import EventTypes
@@ -131,7 +131,7 @@ def _alert_text(
     lines += [annotations[name] for name in ANNOTATIONS_SHOWN if annotations.get(name)]
     if exemplars:
         trace_id = exemplars[0]
-        address = f"{public_url.rstrip('/')}/traces/{quote(trace_id, safe='')}"
+        address = public_url.rstrip("/") + project_path(alert.project_id, "traces", trace_id)
         lines.append(f"Trace: {address if public_url else trace_id}")
     return "\n".join(lines)
 

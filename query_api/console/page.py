@@ -12,11 +12,11 @@ from typing import Any, Final, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from producers.console_paths import project_path
 from producers.control.auth import Principal
 from producers.control.scopes import Scope
 from query_api.console import pages as pages_package
 from query_api.console.formats import Formats
-from query_api.console.paths import project_path
 from query_api.console.preferences import Preferences
 from query_api.console.responses import is_part
 from query_api.console.sessions import Session, Sessions

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from query_api.console.paths import project_path
+from producers.console_paths import project_path
 from query_api.console.preferences import preferences_of
 from query_api.console.rendering import render
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from producers.console_paths import project_path
 from producers.token_sides import tokens_of
 from query_api.console.listing import (
     PREVIEWS,
@@ -19,7 +20,6 @@ from query_api.console.listing import (
 )
 from query_api.console.observation_search import OBSERVATION_SEARCH
 from query_api.console.page import Page, View
-from query_api.console.paths import project_path
 from query_api.store.columns import OBSERVATION_COLUMNS, OBSERVATION_ORDER
 from query_api.store.observation_pages import read_page
 from query_api.store.queries.observations import FindObservations, Position

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from producers.console_paths import project_path
 from query_api.console.annotation import allowed_of
 from query_api.console.form_bodies import Faults, lines_of, pairs_of
 from query_api.console.form_faults import (
@@ -20,7 +21,6 @@ from query_api.console.form_faults import (
 )
 from query_api.console.listing import ROWS, Listing, ListKind, RowPosition, values_of_list
 from query_api.console.page import Action, Page, View
-from query_api.console.paths import project_path
 from query_api.console.responses import see_other
 from query_api.console.score_data import SCORE_SEARCH, Distribution, read_distributions
 from query_api.langfuse.score_config_bodies import ScoreConfigBody, ScoreConfigChangeBody

@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from producers.console_paths import project_path
 from producers.token_sides import tokens_of
 from query_api.console.listing import (
     PREVIEWS,
@@ -17,7 +18,6 @@ from query_api.console.listing import (
     values_of_list,
 )
 from query_api.console.page import Page, View
-from query_api.console.paths import project_path
 from query_api.console.trace_search import TRACE_SEARCH
 from query_api.store.columns import TRACE_COLUMNS, TRACE_ORDER
 from query_api.store.newest import find_newest

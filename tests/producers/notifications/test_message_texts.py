@@ -104,7 +104,7 @@ def test_a_rule_tells_value_threshold_window_group_annotations_and_a_link() -> N
 
     assert text == (
         "Bob total (warning): firing: p95_latency 7.2 s in 5 min (threshold: more than 5 s), "
-        "model=m1\nAnswers are slow\nCall Ann\nTrace: https://mill.test/traces/t%2F1"
+        "model=m1\nAnswers are slow\nCall Ann\nTrace: https://mill.test/project/p/traces/t%2F1"
     )
 
 

@@ -1,4 +1,4 @@
-"""Define the paths of the console's pages."""
+"""Define the paths of the console's pages, to which links in messages lead, too."""
 
 from __future__ import annotations
 
