@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import platform
-import shutil
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +20,8 @@ from tests.bench.alerts import (
 from tests.bench.definitions import create_definitions
 from tests.bench.phases import Measured, RequestNumbers, flood, steady
 from tests.bench.stages.table import stages_table
-from tests.fixtures.installation import ROLES, Server, running_server
+from tests.bench.temporary_server import temporary_server
+from tests.fixtures.installation import ROLES, Server
 
 IDLE_S = 10
 WINDOW_S = 10
@@ -47,12 +45,8 @@ def main() -> None:
     console = Console(width=140)
     if options.stages:
         console.print(stages_table())
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data", TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true") as server:
-            asyncio.run(_measure(server, options, console))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server(TRACEMILL_WEBHOOKS_ALLOW_PRIVATE="true") as server:
+        asyncio.run(_measure(server, options, console))
 
 
 async def _measure(server: Server, options: argparse.Namespace, console: Console) -> None:

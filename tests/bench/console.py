@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import sys
 import tempfile
@@ -17,11 +16,11 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
+from tests.bench.temporary_server import temporary_server
 from tests.e2e.console.chromium import DESK, EXECUTABLE, MISSING, is_installed
 from tests.e2e.console.shop import Events
 from tests.e2e.console.tenants import Tenant, new_tenant
 from tests.e2e.console.visit import visiting
-from tests.fixtures.installation import running_server
 
 CHILDREN = 60
 LOADS = 5
@@ -120,17 +119,13 @@ def main() -> int:
     if not is_installed():
         print(MISSING, file=sys.stderr)
         return 0
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            tenant = new_tenant(server, "long", "Long traces")
-            for size in options.observations:
-                events = long_trace(f"long-{size}", size)
-                tenant.ingest(events.events)
-                tenant.wait_for_observation(events.events[-1]["body"]["id"])
-            return int(not asyncio.run(run(tenant, options.observations)))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        tenant = new_tenant(server, "long", "Long traces")
+        for size in options.observations:
+            events = long_trace(f"long-{size}", size)
+            tenant.ingest(events.events)
+            tenant.wait_for_observation(events.events[-1]["body"]["id"])
+        return int(not asyncio.run(run(tenant, options.observations)))
 
 
 if __name__ == "__main__":

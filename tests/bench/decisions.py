@@ -14,10 +14,8 @@ import gc
 import itertools
 import json
 import random
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
@@ -39,7 +37,8 @@ from producers.kafka.clients import new_producer
 from producers.settings import KafkaSettings
 from tests.bench.otlp_load import Answers, Connection, Template, post_until_accepted
 from tests.bench.phases import RequestNumbers
-from tests.fixtures.installation import Server, running_server
+from tests.bench.temporary_server import temporary_server
+from tests.fixtures.installation import Server
 from tracemill.clock import now_us
 from tracemill.partitioning import partition_of
 
@@ -241,13 +240,9 @@ def main() -> int:
     parser.add_argument("--spans-per-s", type=int, default=0, help="other traffic")
     parser.add_argument("--p99-max-ms", type=float, default=5)
     options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            kafka = settings_of(root / "data")
-            load = asyncio.run(measure(server, kafka, options))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        kafka = settings_of(server.data_dir)
+        load = asyncio.run(measure(server, kafka, options))
     cuts = statistics.quantiles(load.latencies_s, n=1000)
     p50, p99, p999 = (cuts[each] * 1e3 for each in (499, 989, 998))
     print(

@@ -11,11 +11,9 @@ import argparse
 import itertools
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +23,10 @@ import httpx
 
 from deploy.embedded.launch import bound_to_this_process
 from deploy.embedded.ports import free_ports
+from tests.bench.temporary_server import temporary_server
 from tests.compat.environments import Environments
 from tests.compat.sdk_runs import run_program
-from tests.fixtures.installation import READY_TIMEOUT_S, STOP_TIMEOUT_S, Server, running_server
+from tests.fixtures.installation import READY_TIMEOUT_S, STOP_TIMEOUT_S, Server
 
 PROGRAM = "tests/compat/sdk_programs/datasets_v4.py"
 ITEMS = "/api/public/dataset-items"
@@ -109,19 +108,15 @@ def main() -> int:
     parser.add_argument("--sdk", default="langfuse==5.0.4")
     parser.add_argument("--median-max-ms", type=float, default=15)
     options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            major = options.sdk.partition("==")[2].partition(".")[0]
-            with another_query_process(server) as url:
-                median_ms, found = of_sdk(server, options.sdk, options.items)
-                elsewhere = listed(server, url, f"folder/set of v{major}")
-            edge_s = server.usage()["edge"].cpu_s
-            with_ids_ms = of_requests(server, options.items // 4, with_ids=True)
-            edge_s = (server.usage()["edge"].cpu_s - edge_s) / (options.items // 4)
-            without_ids_ms = of_requests(server, options.items // 4, with_ids=False)
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        major = options.sdk.partition("==")[2].partition(".")[0]
+        with another_query_process(server) as url:
+            median_ms, found = of_sdk(server, options.sdk, options.items)
+            elsewhere = listed(server, url, f"folder/set of v{major}")
+        edge_s = server.usage()["edge"].cpu_s
+        with_ids_ms = of_requests(server, options.items // 4, with_ids=True)
+        edge_s = (server.usage()["edge"].cpu_s - edge_s) / (options.items // 4)
+        without_ids_ms = of_requests(server, options.items // 4, with_ids=False)
     print(
         f"{options.items:,} items by {options.sdk}: median {median_ms:.1f} ms, {found:,} read back,"
         f" {elsewhere:,} by another process;"

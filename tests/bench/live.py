@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -21,10 +20,11 @@ from pathlib import Path
 from playwright.async_api import CDPSession, async_playwright
 
 from tests.bench.decisions import send_traffic
+from tests.bench.temporary_server import temporary_server
 from tests.e2e.console.chromium import DESK, EXECUTABLE, MISSING, is_installed
 from tests.e2e.console.tenants import Tenant
 from tests.e2e.console.visit import Visit, visiting
-from tests.fixtures.installation import Server, running_server
+from tests.fixtures.installation import Server
 
 PROJECT = "default"
 WARM_UP_S = 60.0
@@ -111,12 +111,8 @@ def main() -> int:
     if not is_installed():
         print(MISSING, file=sys.stderr)
         return 0
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            watched = asyncio.run(measured(server, options.spans_per_s, options.seconds))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        watched = asyncio.run(measured(server, options.spans_per_s, options.seconds))
     first, *_, last = watched.heap_bytes
     print(
         f"{options.spans_per_s:,} spans/s: the chart moved in {watched.moved} of {watched.seconds}"

@@ -8,14 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,7 +22,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from tests.bench.otlp_load import INPUT, OUTPUT, Answers
 from tests.bench.phases import Measured, count_visible
-from tests.fixtures.installation import Server, running_server
+from tests.bench.temporary_server import temporary_server
+from tests.fixtures.installation import Server
 
 ENVIRONMENT = "otlp-grpc"
 TRACES_PER_TICK = 10
@@ -64,16 +62,12 @@ def main() -> int:
     parser.add_argument("--p99-max-ms", type=float, default=50)
     parser.add_argument("--gzip", action="store_true")
     options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            begun_s = time.perf_counter()
-            sent, timed = send(server, options)
-            measured = Measured("", Answers(accepted_spans=sent))
-            asyncio.run(_count(server, measured, begun_s))
-            edge = server.usage()["edge"]
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        begun_s = time.perf_counter()
+        sent, timed = send(server, options)
+        measured = Measured("", Answers(accepted_spans=sent))
+        asyncio.run(_count(server, measured, begun_s))
+        edge = server.usage()["edge"]
     cuts = statistics.quantiles(timed.exports_s, n=100)
     lost = sent - measured.visible_spans
     print(

@@ -13,16 +13,14 @@ import gc
 import itertools
 import json
 import random
-import shutil
 import statistics
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from tests.bench.decisions import connected
-from tests.fixtures.installation import Server, running_server
+from tests.bench.temporary_server import temporary_server
+from tests.fixtures.installation import Server
 
 PROMPTS = 100
 VERSIONS = 2
@@ -93,12 +91,8 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=500, help="requests per second")
     parser.add_argument("--p99-max-ms", type=float, default=5)
     options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            latencies_s, wrong = asyncio.run(measure(server, options))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        latencies_s, wrong = asyncio.run(measure(server, options))
     cuts = statistics.quantiles(latencies_s, n=1000)
     p50, p99 = cuts[499] * 1e3, cuts[989] * 1e3
     print(

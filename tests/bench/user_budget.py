@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 from rich.console import Console
@@ -22,7 +19,8 @@ from rich.table import Table
 
 from tests.bench.otlp_load import UsersTemplate
 from tests.bench.phases import FLOOD_SPANS, Measured, RequestNumbers, flood
-from tests.fixtures.installation import ROLES, Server, running_server
+from tests.bench.temporary_server import temporary_server
+from tests.fixtures.installation import ROLES, Server
 
 SETTLE_S = 5.0
 COMPLETE_TIMEOUT_S = 120.0
@@ -39,12 +37,8 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--ratio-min", type=float, default=0.9, help="exit with 1 below it")
     options = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="tracemill-bench-"))
-    try:
-        with running_server(root / "data") as server:
-            loads = asyncio.run(_measure(server, options))
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with temporary_server() as server:
+        loads = asyncio.run(_measure(server, options))
     ratios = [_speed(after) / _speed(before) for before, after in loads]
     Console(width=120).print(_table(loads))
     print("visible per s, with / without: " + ", ".join(f"{each:.3f}" for each in ratios))
