@@ -253,7 +253,10 @@ async function writes(api, { call, eventually, read }, made) {
     const scopeSpans = [{ scope: { name: "s", attributes: [] }, spans }];
     const resource = { attributes: [] };
     await api.opentelemetry.exportTraces({ resourceSpans: [{ resource, scopeSpans }] });
-    const found = await eventually(() => read(`/api/public/traces/${traceId}`));
+    const found = await eventually(async () => {
+      const trace = await read(`/api/public/traces/${traceId}`);
+      return trace.observations.length > 0 && trace; // rows of a trace may be visible before them
+    });
     assert.deepEqual(found.observations.map((each) => each.name), ["exported"]);
   });
   await call("api.experiments: list, listItems", api.experiments, async () => {
