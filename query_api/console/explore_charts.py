@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
 from query_api.console.charts import ROWS_MAX, Chart, Color, Kind, Series, Step, Unit
 from query_api.console.explore_filters import Term, list_address
 from query_api.console.explore_query import Asked
-from query_api.console.form_bodies import FormError, body_of
+from query_api.console.form_bodies import FormError
 from query_api.console.page import View
-from query_api.context import AppContext
-from query_api.query.answers import Answer, AnswerRow, answer_of
+from query_api.console.query_rows import answered
+from query_api.query.answers import Answer, AnswerRow
 from query_api.query.engine import BYTES_UNIT, ROWS_UNIT, rounded_up
 from query_api.query.request import is_additive
 from query_api.times import SECOND_US
-from query_api.v1.query_bodies import QueryBody
 
 COLORS: Final[tuple[Color, ...]] = (
     "generation", "agent", "tool", "retriever", "bad", "good", "accent", "warn",
@@ -107,17 +107,21 @@ def name_of(names: Sequence[str]) -> str:
 
 def for_templates(view: View) -> dict[str, Any]:
     """Return what ``explore_parts.html`` needs beside an ``Explored``."""
-    formats = view.formats
-
-    def text(name: str, value: float | None) -> str:
-        return Chart(unit_of(name), (), ()).text_of(formats, value)
-
     return {
-        "explore_text": text,
-        "explore_raw": lambda name, value: text(name, _number(name, value)),
+        "explore_text": partial(_text, view),
+        "explore_raw": partial(_raw_text, view),
         "explore_other": OTHER,
         "explore_previous": PREVIOUS,
     }
+
+
+def _text(view: View, name: str, value: float | None) -> str:
+    return Chart(unit_of(name), (), ()).text_of(view.formats, value)
+
+
+def _raw_text(view: View, name: str, value: Any) -> str:
+    """Return the text of a value of an answer."""
+    return _text(view, name, _number(name, value))
 
 
 async def read_explored(view: View, asked: Asked, at_us: int) -> Explored:
@@ -148,14 +152,6 @@ async def read_explored(view: View, asked: Asked, at_us: int) -> Explored:
         _sources(answer),
         made.is_empty(names),
     )
-
-
-async def answered(
-    context: AppContext, project_id: str, body: Mapping[str, Any], at_us: int
-) -> Answer:
-    """Return the answer of the API. Raises: as ``read_explored``."""
-    request = body_of(QueryBody, body).request(project_id, at_us, context.settings)
-    return await answer_of(context.query_engine, request)
 
 
 class _Maker:
@@ -243,9 +239,8 @@ class _Maker:
         buckets = _buckets(self._answer.rows, name)
         found = self._answer.rows[0].values[name] if self._answer.rows else []
         counts = _counts(found, buckets)
-        raw = for_templates(self._view)["explore_raw"]
         steps = [
-            Step(f"≥ {raw(name, low)}", href=self._of_bucket(name, low, high))
+            Step(f"≥ {_raw_text(self._view, name, low)}", href=self._of_bucket(name, low, high))
             for low, high in buckets
         ]
         return Chart("number", steps, (Series("count", counts, "bar"),), has_zoom=False)

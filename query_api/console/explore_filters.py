@@ -154,9 +154,7 @@ def body_filters(terms: Iterable[Term]) -> dict[str, Any]:
     return {**({"filter": by_value} if by_value else {}), **({"filters": others} if others else {})}
 
 
-def list_address(
-    base: str, view: View, bounds_us: tuple[int, int], terms: Sequence[Term], order: str = ""
-) -> str:
+def list_address(base: str, view: View, bounds_us: tuple[int, int], terms: Sequence[Term]) -> str:
     """Return the address of the observations or traces that meet conditions in a range.
 
     It is empty if neither list has all the fields.
@@ -172,8 +170,6 @@ def list_address(
             query = {"from": iso(bounds_us[0]), "to": iso(bounds_us[1])}
             if texts := [_text(_name_in(known, each.field), each) for each in terms]:
                 query["q"] = " ".join(texts)
-            if order:
-                query["order"] = order
             return f"{base}/{page}?{urlencode(query, quote_via=quote)}"
     return ""
 

@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 
 from query_api.console.explore_fields import DIMENSIONS_OFFERED, HISTOGRAMS, OFFERED, VIEWS
 from query_api.console.explore_filters import Term, body_filters, filters_of
-from query_api.console.form_bodies import FormError
+from query_api.console.form_bodies import FormError, digits_in
 from query_api.console.overview_data import step_of
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError
@@ -95,10 +95,8 @@ def query_of(parameters: QueryParams, at_us: int) -> ExploreQuery:
     """
     view = parameters.get("view", "").strip() or "observations"
     measures = _given(parameters.getlist("measure"))
-    by = _given(parameters.getlist("by"))
     first_by = ("model",) if view == "observations" else ("name",)
-    if "by" not in parameters:
-        by = first_by
+    by = _given(parameters.getlist("by")) if "by" in parameters else first_by
     if parameters.get("was", view) != view and view in VIEWS:
         known: View = view
         names = {name for each in OFFERED[known].values() for name in each}
@@ -117,7 +115,7 @@ def query_of(parameters: QueryParams, at_us: int) -> ExploreQuery:
         view,
         measures or first,
         formula,
-        by if "by" in parameters else (("model",) if view == "observations" else ("name",)),
+        by,
         parameters.get("q", "").strip(),
         time_range,
         parameters.get("step", "").strip(),
@@ -222,9 +220,10 @@ def histogram_of(view: str, name: str) -> str:
 
 
 def _top(text: str, kind: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= TOPS[-1]):
+    number = digits_in(text)
+    if number is None or not 1 <= number <= TOPS[-1]:
         raise FormError({"top": f"a whole number from 1 to {TOPS[-1]}"})
-    return min(int(text), LINES_MAX) if kind in OVER_TIME else int(text)
+    return min(number, LINES_MAX) if kind in OVER_TIME else number
 
 
 def _given(values: Iterable[str]) -> tuple[str, ...]:

@@ -122,9 +122,16 @@ def whole_number(text: str, field: str) -> int:
     Raises:
         FormError: it is not one of at most ``WHOLE_DIGITS_MAX`` digits.
     """
-    if not (text.isascii() and text.isdigit() and len(text) <= WHOLE_DIGITS_MAX):
+    number = digits_in(text)
+    if number is None:
         raise FormError({field: f"{text[:64]!r} is not allowed; a whole number is expected"})
-    return int(text)
+    return number
+
+
+def digits_in(text: str, digits_max: int = WHOLE_DIGITS_MAX) -> int | None:
+    """Return the number of a text of ASCII digits; None if it is none, or has too many."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= digits_max
+    return int(text) if is_number else None
 
 
 def _message(issue: Mapping[str, Any]) -> str:

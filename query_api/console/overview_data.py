@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from producers.token_sides import tokens_of
 from query_api.console.dimension_filters import NO_FILTERS, Filters
+from query_api.console.query_rows import answered_rows
 from query_api.console.time_ranges import PRESETS, TimeRange
 from query_api.context import AppContext
 from query_api.errors import BadRequestError
 from query_api.money import pico_of
-from query_api.query.answers import AnswerRow, answer_of
+from query_api.query.answers import AnswerRow
 from query_api.times import SECOND_US, iso
 from query_api.v1.caches import Caches, CacheTotals
-from query_api.v1.query_bodies import QueryBody
 from tracemill.clock import now_us
 
 STEPS: Final[Mapping[str, str]] = MappingProxyType(
@@ -162,7 +162,8 @@ async def read_overview(
 
     def rows(measures: Sequence[str], **more: Any) -> Awaitable[list[AnswerRow]]:
         given = {"from": iso(from_us), "to": iso(to_us), "time_zone": zone, "filter": filters}
-        return _rows(context, project_id, {"measures": list(measures), **given, **more})
+        body = {"measures": list(measures), **given, **more}
+        return answered_rows(context, project_id, body, now_us())
 
     of_calls = filters | {"type": list(filters.get("type", CALLS))}
     is_of_traces = query.filters.is_of_traces and "level" not in filters
@@ -214,18 +215,13 @@ async def read_tops(
             "to": iso(-(-to_us // unit_us) * unit_us),
             "filter": query.filters.by_name,
         }
-        return _rows(context, project_id, body)
+        return answered_rows(context, project_id, body, now_us())
 
     found = await asyncio.gather(*(top(each) for each in TOPS))
     return {
         dimension: _shares(rows, dimension, query.measure)
         for dimension, rows in zip(TOPS, found, strict=True)
     }
-
-
-async def _rows(context: AppContext, project_id: str, body: Mapping[str, Any]) -> list[AnswerRow]:
-    request = QueryBody.model_validate(body).request(project_id, now_us(), context.settings)
-    return (await answer_of(context.query_engine, request)).rows
 
 
 _OF_TRACES: Final = MappingProxyType({"trace_name": "name"})

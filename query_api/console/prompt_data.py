@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from producers.control.kinds.prompt import Prompt
+from query_api.console.query_rows import answered_rows
 from query_api.context import AppContext
 from query_api.money import pico_of
-from query_api.query.answers import answer_of
 from query_api.times import SECOND_US, iso
-from query_api.v1.query_bodies import QueryBody
 from tracemill.clock import now_us
 
 USE_DAYS: Final = 7
@@ -102,17 +101,14 @@ async def use_of(context: AppContext, project_id: str, names: Sequence[str]) -> 
     if not names:
         return {}
     at_us = now_us()
-    body = QueryBody.model_validate(
-        {
-            "measures": ["count", "cost_usd"],
-            "group_by": ["prompt_name"],
-            "filter": {"prompt_name": list(names)},
-            "from": iso(at_us - USE_DAYS * 86_400 * SECOND_US),
-            "to": iso(at_us),
-        }
-    )
-    request = body.request(project_id, at_us, context.settings)
-    rows = (await answer_of(context.query_engine, request)).rows
+    body = {
+        "measures": ["count", "cost_usd"],
+        "group_by": ["prompt_name"],
+        "filter": {"prompt_name": list(names)},
+        "from": iso(at_us - USE_DAYS * 86_400 * SECOND_US),
+        "to": iso(at_us),
+    }
+    rows = await answered_rows(context, project_id, body, at_us)
     return {
         row.group["prompt_name"]: Use(
             row.values["count"] or 0, pico_of(row.values["cost_usd"] or "0")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from query_api.console.form_bodies import words_of
+from query_api.console.form_bodies import digits_in, words_of
 from query_api.console.form_faults import body_with_field_faults, json_field
 from query_api.console.prompt_texts import (
     PLACEHOLDER,
@@ -16,9 +16,11 @@ from query_api.console.prompt_texts import (
     content_of,
     prompt_texts,
 )
+from query_api.errors import BadRequestError
 from query_api.prompts.bodies import CreatePromptBody
 from query_api.prompts.library import FoundVersion
 
+VERSION_DIGITS_MAX: Final = 9
 MESSAGES_MAX: Final = 40
 """Messages of a chat that have fields of their own; longer chats are edited as JSON."""
 KINDS: Final = ("text", "chat", "json")
@@ -159,3 +161,15 @@ def _message(message: Any) -> MessageField | None:
     if is_plain and isinstance(content, str):
         return MessageField(str(message["role"]), content)
     return None
+
+
+def version_in(text: str) -> int:
+    """Return the number of a version.
+
+    Raises:
+        BadRequestError: it is not a number.
+    """
+    number = digits_in(text, VERSION_DIGITS_MAX)
+    if number is None:
+        raise BadRequestError("version: must be the number of a version", field="version")
+    return number

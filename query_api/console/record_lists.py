@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from producers.control.record import ControlRecord
+from query_api.console.form_bodies import digits_in
 from query_api.console.page import View
 from query_api.errors import BadRequestError
 from query_api.pages import NativeMeta
@@ -67,11 +68,10 @@ def page_number(view: View) -> int:
     Raises:
         BadRequestError: it is not a number from 1 to ``PAGES_MAX``.
     """
-    text = view.parameter("page") or "1"
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(PAGES_MAX))
-    if not is_number or not 1 <= int(text) <= PAGES_MAX:
+    number = digits_in(view.parameter("page") or "1", len(str(PAGES_MAX)))
+    if number is None or not 1 <= number <= PAGES_MAX:
         raise BadRequestError(f"page: must be 1 to {PAGES_MAX}", field="page")
-    return int(text)
+    return number
 
 
 def following_of(meta: NativeMeta, **given: str) -> str:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from producers.budgets.groups import group_text
 from producers.control.kinds.budget import Budget
 from query_api.console.charts import Chart, Series, Step
 from query_api.console.page import View
 from query_api.console.pages.budgets import BudgetRow, row_of
+from query_api.console.query_rows import answered_rows
 from query_api.console.time_ranges import PRESETS
 from query_api.money import PICO_PER_USD, pico_of
-from query_api.query.answers import AnswerRow, answer_of
-from query_api.store.columns import TRACE_COLUMNS, TRACE_ORDER
+from query_api.query.answers import AnswerRow
+from query_api.store.columns import TRACE_COLUMNS
 from query_api.store.conditions import Condition
 from query_api.store.owner_reading import OwnerRow, read_owners
 from query_api.store.queries.owners import FindOwners
 from query_api.store.queries.traces import FindTraces
 from query_api.store.rows import TRACE_CORE, StoredTrace
-from query_api.store.trace_reading import IdOfTrace, read_traces
+from query_api.store.trace_reading import find_traces
 from query_api.times import SECOND_US, iso
-from query_api.v1.query_bodies import QueryBody
 from tracemill.clock import now_us
 
 USER: Final = "user_id"
@@ -61,21 +61,24 @@ async def read_user(view: View, user_id: str, preset: str, zone: str) -> UserDat
     Raises:
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
+    context, at_us = view.context, now_us()
     given = {
-        "from": iso(now_us() - PRESETS[preset] * SECOND_US),
+        "from": iso(at_us - PRESETS[preset] * SECOND_US),
         "time_zone": zone,
         "filter": {USER: [user_id]},
         "measures": ["cost_usd", "count", "errors"],
     }
+    by_model = {**given, "group_by": ["model"], "top": MODELS}
     of_user = (Condition(TRACE_COLUMNS["userId"], "eq", user_id),)
+    latest = FindTraces(view.project_id, of_user, limit=TRACES)
     of_sessions = (*of_user, Condition(TRACE_COLUMNS["sessionId"], "ne", ""))
-    reader = view.context.reader
+    reader = context.reader
     steps, models, budgets, sessions, traces = await asyncio.gather(
-        _rows(view, {**given, "step": RANGES[preset]}),
-        _rows(view, {**given, "group_by": ["model"], "top": MODELS}),
+        answered_rows(context, view.project_id, {**given, "step": RANGES[preset]}, at_us),
+        answered_rows(context, view.project_id, by_model, at_us),
         asyncio.gather(*(row_of(view, *each) for each in _budgets(view, user_id))),
         read_owners(reader, FindOwners(view.project_id, "session_id", of_sessions, limit=SESSIONS)),
-        _traces(view, of_user),
+        find_traces(reader, latest, TRACE_CORE),
     )
     return UserData(_chart(view, steps), _models(models), budgets, sessions, traces)
 
@@ -89,21 +92,6 @@ def _budgets(view: View, user_id: str) -> list[tuple[Budget, str]]:
     )
     of_users = [each for each in found if tuple(each.group_by) == (USER,)]
     return [(each, group) for each in of_users[:BUDGETS_MAX]]
-
-
-async def _rows(view: View, body: Mapping[str, Any]) -> list[AnswerRow]:
-    context = view.context
-    query = QueryBody.model_validate(body)
-    request = query.request(view.project_id, now_us(), context.settings)
-    return (await answer_of(context.query_engine, request)).rows
-
-
-async def _traces(view: View, of_user: tuple[Condition, ...]) -> list[StoredTrace]:
-    reader = view.context.reader
-    query = FindTraces(view.project_id, of_user, TRACE_ORDER["timestamp"], True, TRACES)
-    found = [each.id for each in await reader.rows(query, IdOfTrace)]
-    by_id = await read_traces(reader, view.project_id, found, TRACE_CORE)
-    return [by_id[each] for each in found if each in by_id]
 
 
 def _chart(view: View, rows: Sequence[AnswerRow]) -> Chart:

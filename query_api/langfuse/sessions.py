@@ -27,9 +27,8 @@ from query_api.store.queries.owners import CountOwners, FindOwners
 from query_api.store.queries.traces import FindTraces
 from query_api.store.rows import TRACE_WHOLE, StoredTrace
 from query_api.store.trace_reading import (
-    IdOfTrace,
     fill_io_from_root_observation,
-    read_traces,
+    find_traces,
 )
 from query_api.times import Instant, iso
 
@@ -153,9 +152,7 @@ def sessions_router(context: AppContext) -> APIRouter:
             descending=False,
             limit=settings.session_traces_max,
         )
-        ids = [row.id for row in await reader.rows(query, IdOfTrace)]
-        found = await read_traces(reader, project_id, ids, TRACE_WHOLE)
-        return [found[trace_id] for trace_id in ids if trace_id in found]
+        return await find_traces(reader, query, TRACE_WHOLE)
 
     return router
 

@@ -17,7 +17,7 @@ from query_api import metrics
 from query_api.errors import NotFoundError, TooManyError
 from query_api.store.queries.observations import ListObservationIds, ReadObservations
 from query_api.store.queries.scores import ListScoreIds
-from query_api.store.queries.traces import ReadTraces
+from query_api.store.queries.traces import FindTraces, ReadTraces
 from query_api.store.reader import Reader
 from query_api.store.rows import (
     OBSERVATION_KEY,
@@ -65,6 +65,15 @@ async def read_traces(
         return {}
     rows = await reader.rows(ReadTraces(project_id, wanted, columns), StoredTrace)
     return {row.id: row for row in rows if not row.is_deleted}
+
+
+async def find_traces(
+    reader: Reader, query: FindTraces, columns: tuple[str, ...]
+) -> list[StoredTrace]:
+    """Read the traces of a query, in its order."""
+    ids = [row.id for row in await reader.rows(query, IdOfTrace)]
+    found = await read_traces(reader, query.project_id, ids, columns)
+    return [found[trace_id] for trace_id in ids if trace_id in found]
 
 
 async def read_observations(reader: Reader, query: ReadObservations) -> list[StoredObservation]:

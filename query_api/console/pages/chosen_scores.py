@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from producers.control.kinds.score_config import ScoreConfig
 from query_api.console.annotation import Given, configs_of_queue, scores_of
-from query_api.console.form_bodies import Faults, FormError
+from query_api.console.form_bodies import Faults, FormError, digits_in
 from query_api.console.form_faults import REFUSALS, faults_of, status_of
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
@@ -26,6 +26,7 @@ from query_api.store.trace_reading import read_observations, read_traces
 CHOSEN_MAX: Final = 50
 """Maximum number of rows that are scored at once; a page of a list has as many."""
 ID_CHARS_MAX: Final = 1_000
+NUMBER_DIGITS_MAX: Final = 9
 TRACE: Final = "trace."
 OBSERVATION: Final = "observation."
 """What the names of fields with chosen rows begin with."""
@@ -49,7 +50,7 @@ async def choose(view: View) -> Response:
 
 async def show(view: View) -> Response:
     """Show the chosen rows, and the score configs to score them by."""
-    return await _show(view, {}, {})
+    return _show(view, await _named(view, _targets(view)), {}, {})
 
 
 async def save(view: View) -> Response:
@@ -69,13 +70,14 @@ async def save(view: View) -> Response:
             raise FormError({"": "nothing is sent yet: enter at least one value"})
         await send_scores(view, scores)
     except REFUSALS as error:
-        return await _show(view, view.form, faults_of(error), status_of(error))
+        return _show(view, targets, view.form, faults_of(error), status_of(error))
     query = urlencode({"sent": len(scores), "rows": len(targets)})
     return see_other(f"{view.path('scores', 'new')}?{query}&{_query_of(targets)}")
 
 
-async def _show(view: View, form: Mapping[str, str], faults: Faults, status: int = 200) -> Response:
-    targets = await _named(view, _targets(view))
+def _show(
+    view: View, targets: list[Target], form: Mapping[str, str], faults: Faults, status: int = 200
+) -> Response:
     given = [
         Given(config, key, form.get(f"score.{config.id}", ""), "")
         for key, config in enumerate(_configs(view), 1)
@@ -181,8 +183,7 @@ def _query_of(targets: list[Target]) -> str:
 
 
 def _number(view: View, name: str) -> int:
-    text = view.parameter(name)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0
+    return digits_in(view.parameter(name), NUMBER_DIGITS_MAX) or 0
 
 
 REGISTERED = (

@@ -22,6 +22,7 @@ from query_api.console.prompt_forms import (
     PromptForm,
     form_of_fields,
     form_of_version,
+    version_in,
     with_content,
 )
 from query_api.console.responses import see_other
@@ -39,7 +40,6 @@ MESSAGES_MAX: Final = 20
 """Messages that have fields of their own, beside those of variables; others are edited as JSON."""
 PROMPTS_MAX: Final = 500
 """Names that are offered."""
-NUMBER_DIGITS_MAX: Final = 9
 
 
 async def show(view: View) -> Response:
@@ -147,9 +147,8 @@ def _of_prompt(view: View, name: str) -> PromptForm:
     if prompt is None:
         raise NotFoundError(f"no prompt {name[:100]!r}")
     text = view.parameter("version")
-    if text and not (text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX):
-        raise BadRequestError("version: must be the number of a version", field="version")
-    number = int(text) if text else prompt.labels.get("production", prompt.labels["latest"])
+    by_label = prompt.labels.get("production", prompt.labels["latest"])
+    number = version_in(text) if text else by_label
     found = view.context.prompts.version(view.project_id, name, version=number)
     return _limited(form_of_version(found))
 
@@ -176,12 +175,10 @@ def _content_of(text: str) -> Any:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-    if isinstance(value, Mapping):
-        value = value.get("messages")
-    if isinstance(value, list) and value and not fault_of_prompt(value, "chat"):
-        return value
-    decoded = msgspec.json.decode(text)
-    return decoded if isinstance(decoded, str) else text
+    messages = value.get("messages") if isinstance(value, Mapping) else value
+    if isinstance(messages, list) and messages and not fault_of_prompt(messages, "chat"):
+        return messages
+    return value if isinstance(value, str) else text
 
 
 def _limited(form: PromptForm) -> PromptForm:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from producers.control.kinds.prompt import LATEST, PRODUCTION, Prompt
 from producers.control.kinds.prompt_version import PromptVersion
 from producers.prompts.split import SLOTS, slots_of
-from query_api.console.form_bodies import Faults
+from query_api.console.form_bodies import Faults, digits_in
 from query_api.console.form_faults import body_with_field_faults
 from query_api.console.page import Page, View
 from query_api.console.pages.prompts import prompt_path
@@ -277,9 +277,10 @@ def _number(view: View, name: str, prompt: Prompt) -> int | None:
     text = view.parameter(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) in prompt.versions):
+    number = digits_in(text)
+    if number not in prompt.versions:
         raise NotFoundError(f"{name}: the prompt has no version {text[:20]!r}")
-    return int(text)
+    return number
 
 
 def _formats(view: View) -> Mapping[str, Callable[[Any], str]]:

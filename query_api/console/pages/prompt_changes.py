@@ -15,14 +15,12 @@ from query_api.console.form_faults import (
 from query_api.console.page import Action, View
 from query_api.console.pages.prompt import show_form, show_prompt
 from query_api.console.pages.prompts import prompt_path
-from query_api.console.prompt_forms import ADD, REMOVE, form_of_fields
+from query_api.console.prompt_forms import ADD, REMOVE, form_of_fields, version_in
 from query_api.console.responses import see_other
-from query_api.errors import BadRequestError
 from query_api.prompts.bodies import LabelsBody
 from query_api.prompts.library import author_of
 from query_api.v1.prompt_split import SplitBody, put_split
 
-NUMBER_DIGITS_MAX = 9
 WEIGHT = "weight."
 """Beginning of the names of fields with the weights of labels."""
 
@@ -57,7 +55,7 @@ async def create_version(view: View) -> Response:
 async def move_label(view: View) -> Response:
     """Move a label to a version."""
     name, label = view.form.get("name", ""), view.form.get("label", "").strip()
-    version = _version(view)
+    version = version_in(view.form.get("version", ""))
     try:
         body = body_with_field_faults(LabelsBody, {"new_labels": [label]})
         author = author_of(view.session.principal)
@@ -98,7 +96,7 @@ async def split_traffic(view: View) -> Response:
 
 async def delete_version(view: View) -> Response:
     """Delete a version; with the last one, the prompt is gone."""
-    name, version = view.form.get("name", ""), _version(view)
+    name, version = view.form.get("name", ""), version_in(view.form.get("version", ""))
     library = view.context.prompts
     try:
         author = author_of(view.session.principal)
@@ -109,13 +107,6 @@ async def delete_version(view: View) -> Response:
     if library.find(view.project_id, name) is None:
         return see_other(prompt_path(view, "").removesuffix("/"))
     return see_other(prompt_path(view, name))
-
-
-def _version(view: View) -> int:
-    text = view.form.get("version", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= NUMBER_DIGITS_MAX):
-        raise BadRequestError("version: must be the number of a version", field="version")
-    return int(text)
 
 
 REGISTERED = (

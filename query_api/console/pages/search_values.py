@@ -7,14 +7,13 @@ from typing import Final
 from starlette.responses import Response
 
 from query_api.console.page import Data, View
+from query_api.console.query_rows import answered_rows
 from query_api.console.search import SEARCH_CHARS_MAX
 from query_api.console.searches import SEARCHES
 from query_api.console.time_ranges import time_range_of
 from query_api.errors import BadRequestError, NotFoundError
-from query_api.query.answers import answer_of
 from query_api.responses import json_response
 from query_api.times import SECOND_US, iso
-from query_api.v1.query_bodies import QueryBody
 from tracemill.clock import now_us
 
 VALUES_MAX: Final = 30
@@ -41,18 +40,15 @@ async def read_values(view: View) -> Response:
     filters = []
     if text and field.dimension != TAG:  # a filter on tags compares whole tags
         filters = [{"field": field.dimension, "operator": "matches", "value": text}]
-    body = QueryBody.model_validate(
-        {
-            "measures": ["count"],
-            "group_by": [field.dimension],
-            "filters": filters,
-            "from": iso(from_us),
-            "to": iso(to_us),
-            "top": VALUES_MAX,
-        }
-    )
-    request = body.request(view.project_id, at_us, view.context.settings)
-    rows = (await answer_of(view.context.query_engine, request)).rows
+    body = {
+        "measures": ["count"],
+        "group_by": [field.dimension],
+        "filters": filters,
+        "from": iso(from_us),
+        "to": iso(to_us),
+        "top": VALUES_MAX,
+    }
+    rows = await answered_rows(view.context, view.project_id, body, at_us)
     values = [row.group.get(field.dimension, "") for row in rows if not row.is_other]
     return json_response([each for each in values if each and text.lower() in each.lower()])
 

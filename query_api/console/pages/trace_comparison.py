@@ -21,15 +21,14 @@ from query_api.console.shown_values import readable_text
 from query_api.console.text_diff import Diff, side_by_side
 from query_api.console.tree_rows import TreeRow, tree_rows
 from query_api.errors import BadRequestError, NotFoundError
-from query_api.store.columns import TRACE_COLUMNS, TRACE_ORDER
+from query_api.store.columns import TRACE_COLUMNS
 from query_api.store.conditions import Condition
 from query_api.store.queries.traces import FindTraces
 from query_api.store.rows import TRACE_CORE, TRACE_DETAIL, StoredObservation, StoredTrace
 from query_api.store.trace_reading import (
-    IdOfTrace,
     fill_io_from_root_observation,
+    find_traces,
     read_trace,
-    read_traces,
 )
 from query_api.v1.tree import read_call_tree
 
@@ -111,10 +110,9 @@ async def _ask(view: View, trace_id: str) -> Response:
     if trace_id:
         trace = await read_trace(reader, view.project_id, trace_id, TRACE_DETAIL)
         of_name = (Condition(TRACE_COLUMNS["name"], "eq", trace.name),)
-        query = FindTraces(view.project_id, of_name, TRACE_ORDER["timestamp"], True, OTHERS + 1)
-        found = [each.id for each in await reader.rows(query, IdOfTrace)]
-        by_id = await read_traces(reader, view.project_id, found, TRACE_CORE)
-        others = [by_id[each] for each in found if each in by_id and each != trace_id][:OTHERS]
+        query = FindTraces(view.project_id, of_name, limit=OTHERS + 1)
+        found = await find_traces(reader, query, TRACE_CORE)
+        others = [each for each in found if each.id != trace_id][:OTHERS]
     return view.render("trace_comparison_form.html", trace=trace, trace_id=trace_id, others=others)
 
 
