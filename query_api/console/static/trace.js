@@ -44,12 +44,15 @@ function costText(pico) {
   if (!pico) return "";
   const usd = pico / 1e12;
   const digits = usd >= 1 ? 2 : Math.min(12, Math.max(2, 1 - Math.floor(Math.log10(Math.abs(usd)))));
-  if (!money.has(digits)) {
-    money.set(digits, new Intl.NumberFormat(locale, {
-      style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: digits,
+  // As in the rest of the page: a third digit below a dollar, unless it is zero.
+  const most = usd >= 1 ? 2 : Math.min(12, digits + 1);
+  const key = `${digits} ${most}`;
+  if (!money.has(key)) {
+    money.set(key, new Intl.NumberFormat(locale, {
+      style: "currency", currency: "USD", minimumFractionDigits: digits, maximumFractionDigits: most,
     }));
   }
-  return money.get(digits).format(usd);
+  return money.get(key).format(usd);
 }
 
 function made(tag, name, text) {
