@@ -13,6 +13,7 @@ from clickhouse.rows import DeadLetterRow
 from clickhouse.store import Store
 from deploy.errors import QuarantineError
 from deploy.quarantine_access import QuarantineAccess
+from producers.dead_letter_replays import why_unusable
 from producers.kafka.topics import Cleanup
 from streams.core.dead_letters.texts import owner_of_delta, owner_of_event
 from streams.core.quarantine.dead_letters import dead_letters_of
@@ -23,8 +24,6 @@ from streams.quarantine.settings import QuarantineSettings
 from tracemill.clock import now_us
 
 SKIPPED: Final = "skipped_by_operator"
-CUT_PAYLOAD: Final = re.compile(r"payload (is )?cut|cut by tracemill")
-UNREADABLE: Final = frozenset({"not_utf8", "not_json", "not_an_event"})
 REPLAYED_FEEDS: Final = tuple(
     feed for feed in FEEDS if feed.topic.cleanup is Cleanup.DELETE and feed.row is not DeadLetterRow
 )
@@ -126,18 +125,15 @@ def _source_of_dead_letter(
 ) -> tuple[str, int, str]:
     """Return the source topic and partition of a dead letter, and its payload."""
     topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
-    why = None
-    if CUT_PAYLOAD.search(row["detail"]):
-        why = "its payload was too long and is not stored completely"
-    elif stage == "gateway":
-        why = "the gateway refused it, so its payload is a request, which the client must resend"
-    elif row["reason"] in UNREADABLE:
-        why = f"its payload is not an event ({row['reason']}) and would be refused again"
-    elif topic == topics.deltas:
+    why = why_unusable(stage, row["reason"], row["detail"])
+    if not why and topic == topics.deltas:
         why = "it is a change of windows; replay its record instead (`tracemill quarantine list`)"
-    elif topic not in {topics.events, *(feed.topic_in(topics) for feed in REPLAYED_FEEDS)}:
+    elif not why and topic not in {
+        topics.events,
+        *(feed.topic_in(topics) for feed in REPLAYED_FEEDS),
+    }:
         why = f"dead letters of {topic or stage} cannot be replayed"
-    if why is not None:
+    if why:
         raise QuarantineError(f"dead letter {dead_letter_id} cannot be replayed: {why}")
     return topic, int(row["source_partition"]), row["payload"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from query_api.error_responses import install_error_responses
 from query_api.event_stream.hub import EventHub
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
+from query_api.health.topic_rates import TopicProgress
 from query_api.langfuse.api_keys import api_keys_router
 from query_api.langfuse.comments import comments_router
 from query_api.langfuse.daily_metrics import daily_metrics_router
@@ -79,6 +80,7 @@ from query_api.v1.alerts import alerts_router
 from query_api.v1.cache import cache_router
 from query_api.v1.crud import Resource, crud_router
 from query_api.v1.dataset_imports import dataset_imports_router
+from query_api.v1.dead_letter_replays import dead_letter_replays_router
 from query_api.v1.dead_letters import dead_letters_router
 from query_api.v1.decisions import decisions_router
 from query_api.v1.default_prices import default_prices_router
@@ -89,6 +91,7 @@ from query_api.v1.exports import exports_router
 from query_api.v1.late_events import late_events_router
 from query_api.v1.owner_totals import owner_totals_router
 from query_api.v1.owners import owners_router
+from query_api.v1.pipeline import pipeline_router
 from query_api.v1.price_resolution import price_resolution_router
 from query_api.v1.prompt_comparison import prompt_comparison_router
 from query_api.v1.prompt_split import prompt_split_router
@@ -144,12 +147,14 @@ ROUTERS: Final = (
     late_events_router,
     alerts_router,
     event_stream_router,
+    dead_letter_replays_router,
     dead_letters_router,
     deliveries_router,
     default_prices_router,
     price_resolution_router,
     unpriced_router,
     what_if_router,
+    pipeline_router,
     storage_router,
     tiers_router,
     admin_projects_router,
@@ -194,6 +199,7 @@ def create_query_api(
     console: ConsoleSettings | None = None,
     send_scores: SendScores | None = None,
     events: EventHub | None = None,
+    pipeline: Callable[[], Sequence[TopicProgress]] = tuple,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -228,6 +234,7 @@ def create_query_api(
         ),
         send_scores=send_scores,
         events=events,
+        pipeline=pipeline,
     )
     app = FastAPI(
         title="tracemill",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
 
@@ -28,6 +28,7 @@ from query_api.budgets.backtests import BudgetBacktester
 from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
 from query_api.event_stream.hub import EventHub
+from query_api.health.topic_rates import TopicProgress
 from query_api.media.store import MediaStore
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
@@ -86,6 +87,8 @@ class AppContext:
     """Sends the body of ``POST /api/public/scores``; None: this process cannot."""
     events: EventHub | None
     """None: this process does not follow events."""
+    pipeline: Callable[[], Sequence[TopicProgress]]
+    """Returns the progress of each stage; nothing if it is unknown."""
     _shared: dict[Hashable, Any] = field(default_factory=dict)
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:

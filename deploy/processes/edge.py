@@ -249,6 +249,7 @@ async def _serve(
                 console=ConsoleSettings(),
                 send_scores=sender.send_scores,
                 events=events,
+                pipeline=watch.progress,
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

@@ -43,6 +43,11 @@ class PartitionProgress:
             self._ends.popleft()
 
     @property
+    def lag(self) -> int:
+        """Return the number of unprocessed records."""
+        return max(0, self.end - max(self._reached, 0))
+
+    @property
     def is_proven(self) -> bool:
         """Return whether a record written after the first observation has been processed."""
         return self._first_end is not None and self._reached > self._first_end

@@ -30,6 +30,7 @@ from producers.kafka.clients import new_admin, new_consumer, new_producer, start
 from producers.kafka.consumer_groups import ConsumerGroups
 from producers.settings import KafkaSettings
 from query_api.health.partition_progress import PartitionProgress
+from query_api.health.topic_rates import TopicProgress, TopicRates
 from query_api.health.watermark import Watermark
 from query_api.settings import QuerySettings
 from query_api.times import SECOND_US
@@ -78,6 +79,7 @@ class PipelineWatch:
         }
         self._needed = frozenset((topics.control, *self.streams.topics, *self.sink.topics))
         self._progress: dict[TopicPartition, PartitionProgress] = {}
+        self._rates: dict[str, TopicRates] = {}
         self._groups_without_members: set[str] = set()
         self._canary_at_s: dict[TopicPartition, float] = {}
         self._checked_at_s: float | None = None
@@ -116,6 +118,29 @@ class PipelineWatch:
             return None
         more = f", and {len(faults) - 1} more partitions" if len(faults) > 1 else ""
         return f"{faults[0]}{more}"
+
+    def progress(self) -> list[TopicProgress]:
+        """Return the progress of each topic in order; empty while the broker does not respond."""
+        if not self._is_current():
+            return []
+        now_s = time.monotonic()
+        return [
+            self._progress_of(name, topic, now_s)
+            for name, stage in (("streams", self.streams), ("sink", self.sink))
+            for topic in stage.topics
+        ]
+
+    def _progress_of(self, stage: str, topic: str, now_s: float) -> TopicProgress:
+        found = [each for partition, each in self._progress.items() if partition.topic == topic]
+        arrived_per_s, processed_per_s = self._rates.get(topic, TopicRates()).per_s()
+        return TopicProgress(
+            stage=stage,
+            topic=topic,
+            arrived_per_s=arrived_per_s,
+            processed_per_s=processed_per_s,
+            lag_records=sum(each.lag for each in found),
+            oldest_s=max((each.age_s(now_s) for each in found), default=0.0),
+        )
 
     def stored_until_us(self) -> int | None:
         """Return the time before which all accepted events are stored; None if it is unknown."""
@@ -216,6 +241,11 @@ class PipelineWatch:
         for partition in partitions:
             progress = self._progress.setdefault(partition, PartitionProgress())
             progress.observe(ends[partition], reached[partition], now_s)
+        for topic in {each.topic for each in partitions}:
+            of_topic = [each for each in partitions if each.topic == topic]
+            self._rates.setdefault(topic, TopicRates()).observe(
+                now_s, sum(ends[each] for each in of_topic), sum(reached[each] for each in of_topic)
+            )
         if self._watermark is None:
             self._watermark = Watermark(
                 [[each for each in partitions if each.topic in t] for t in self._topics_in_order]

@@ -202,6 +202,7 @@ DEAD_LETTER_LIST_EXAMPLE: Final = {
             "source_topic": "tracemill.events",
             "payload": '{"kind":"observation","start_us":"yesterday"}',
             "created_at": "2026-11-21T12:00:00.410Z",
+            "not_replayable": None,
         }
     ],
     "meta": _META,

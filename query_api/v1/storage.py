@@ -59,15 +59,20 @@ def storage_router(context: AppContext) -> APIRouter:
         Rows move from the hot to the cold volume automatically, day by day. Queries read both. The
         tables have rows of all projects, so this requires the installation's admin key.
         """
-        uses = await context.reader.bounded(
-            "storage_report", lambda bounds: storage_report(context.store, bounds)
-        )
-        data = [msgspec.convert(use, VolumeOfTable, from_attributes=True) for use in uses]
-        volumes: dict[str, VolumeTotal] = {}
-        for use in data:
-            total = volumes.setdefault(use.volume, VolumeTotal(0, 0))
-            total.rows += use.rows
-            total.bytes += use.bytes
-        return json_response(Storage(data, volumes))
+        return json_response(await read_storage(context))
 
     return router
+
+
+async def read_storage(context: AppContext) -> Storage:
+    """Read the use of both volumes. Raises like ``Reader.bounded``."""
+    uses = await context.reader.bounded(
+        "storage_report", lambda bounds: storage_report(context.store, bounds)
+    )
+    data = [msgspec.convert(use, VolumeOfTable, from_attributes=True) for use in uses]
+    volumes: dict[str, VolumeTotal] = {}
+    for use in data:
+        total = volumes.setdefault(use.volume, VolumeTotal(0, 0))
+        total.rows += use.rows
+        total.bytes += use.bytes
+    return Storage(data, volumes)

@@ -49,7 +49,7 @@ OTHER = "globex"
 ADMIN_KEY = "an admin key of tests, which is long enough".replace(" ", "-")
 ENDLESS = frozenset({"/v1/stream"})
 """Paths whose responses do not end by themselves; their own tests have two projects."""
-ADMIN_PATHS = ("/v1/storage", "/v1/admin", "/api/public/projects/")
+ADMIN_PATHS = ("/v1/storage", "/v1/pipeline", "/v1/admin", "/api/public/projects/")
 DAY_US = 86_400_000_000
 SHIPPED_PRICES = ShippedPrices()
 NOON_US = 1_795_262_400_000_000  # 2026-11-21T12:00:00Z

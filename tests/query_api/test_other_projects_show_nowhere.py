@@ -123,7 +123,7 @@ NOT_REACHED = {
     *(
         (method, path)
         for method, path, _ in OPERATIONS
-        if path.startswith(("/v1/admin/prices", "/v1/storage", "/api/public/media"))
+        if path.startswith(("/v1/admin/prices", "/v1/storage", "/v1/pipeline", "/api/public/media"))
         or "/alerts/{episode_id}" in path
     ),
     # for the installation's admin

@@ -40,3 +40,33 @@ class FindDeadLetters(StoreQuery):
             f"{conditions}\n"
             f"ORDER BY created_time DESC, id DESC\nLIMIT {binder.bind(self.limit, 'UInt32')}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FindDeadLettersById(StoreQuery):
+    """Select dead letters by their ids."""
+
+    name: ClassVar[str] = "find_dead_letters_by_id"
+    ids: tuple[str, ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        return (
+            f"SELECT {', '.join(DEAD_LETTER_WHOLE)}\nFROM dead_letters FINAL\nWHERE {OF_PROJECT}\n"
+            f"  AND id IN {binder.texts(self.ids)}\nORDER BY created_time DESC"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CountDeadLetters(StoreQuery):
+    """Count dead letters by stage and reason, the most frequent first."""
+
+    name: ClassVar[str] = "count_dead_letters"
+    limit: int = 100
+
+    def write(self, binder: Binder) -> str:
+        return (
+            "SELECT stage, reason, count() AS count,"
+            " toUnixTimestamp64Micro(max(created_time)) AS last_us\n"
+            f"FROM dead_letters FINAL\nWHERE {OF_PROJECT}\nGROUP BY stage, reason\n"
+            f"ORDER BY count DESC, stage, reason\nLIMIT {binder.bind(self.limit, 'UInt32')}"
+        )

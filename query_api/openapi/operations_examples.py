@@ -1,0 +1,43 @@
+"""Define the examples of ``/v1/pipeline`` and of replays of dead letters."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from query_api.openapi.v1_examples import DEAD_LETTER_LIST_EXAMPLE
+
+PIPELINE_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "stage": "streams",
+            "topic": "tracemill.events",
+            "arrived_per_s": 412.5,
+            "processed_per_s": 411.9,
+            "lag_records": 37,
+            "oldest_s": 0.08,
+        }
+    ],
+    "stored_until": "2026-11-21T12:00:00.410Z",
+}
+DEAD_LETTER_EXAMPLE: Final[dict[str, Any]] = DEAD_LETTER_LIST_EXAMPLE["data"][0]
+REASONS_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "stage": "gateway",
+            "reason": "invalid_event",
+            "count": 12,
+            "last_at": "2026-11-21T12:00:00.410Z",
+        }
+    ]
+}
+REPLAY_REQUEST_EXAMPLE: Final[dict[str, Any]] = {"ids": ["3c9d1f0e7a5b4c21"]}
+REPLAY_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "rpl_0f3c8a2b9d4e5f60",
+    "dead_letter_ids": ["3c9d1f0e7a5b4c21"],
+    "state": "done",
+    "sent": 1,
+    "author": "pk-tm-4f2a",
+    "created_at": "2026-11-21T12:00:00.410Z",
+    "ended_at": "2026-11-21T12:00:01.022Z",
+}
+REPLAYS_EXAMPLE: Final[dict[str, Any]] = {"data": [REPLAY_EXAMPLE]}
