@@ -125,13 +125,11 @@ def _source_of_dead_letter(
 ) -> tuple[str, int, str]:
     """Return the source topic and partition of a dead letter, and its payload."""
     topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
+    replayed = {topics.events, *(feed.topic_in(topics) for feed in REPLAYED_FEEDS)}
     why = why_unusable(stage, row["reason"], row["detail"])
     if not why and topic == topics.deltas:
         why = "it is a change of windows; replay its record instead (`tracemill quarantine list`)"
-    elif not why and topic not in {
-        topics.events,
-        *(feed.topic_in(topics) for feed in REPLAYED_FEEDS),
-    }:
+    elif not why and topic not in replayed:
         why = f"dead letters of {topic or stage} cannot be replayed"
     if why:
         raise QuarantineError(f"dead letter {dead_letter_id} cannot be replayed: {why}")

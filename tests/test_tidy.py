@@ -20,6 +20,7 @@ CALLED_FROM_OUTSIDE = {
     "capture_signals": "uvicorn",
     "call_binop": "jinja2",
     "WebhookDeliveries": "the registry of kinds of jobs, which finds subclasses",
+    "DeadLetterReplays": "the registry of kinds of jobs, which finds subclasses",
     "AlertTests": "the registry of kinds of jobs, which finds subclasses",
     "PromptEvents": "the registry of kinds of jobs, which finds subclasses",
     "TraceDeletionJobs": "the registry of kinds of jobs, which finds subclasses",

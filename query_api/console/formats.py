@@ -26,6 +26,7 @@ from query_api.times import instant_us, iso
 DASH = "–"
 DAYS_CACHED = 1_000
 _COMPACT_FROM = 10_000
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,6 +51,16 @@ class Formats:
         if value is None or abs(value) < _COMPACT_FROM:
             return self.number(value)
         return format_compact_decimal(value, locale=self._locale, fraction_digits=1)
+
+    def bytes(self, value: int | None) -> str:
+        """Return a size in the unit that fits, of 1,000 each."""
+        if value is None:
+            return DASH
+        size, unit = float(value), 0
+        while size >= 1_000 and unit < len(_BYTE_UNITS) - 1:
+            size, unit = size / 1_000, unit + 1
+        text = self.number(value) if not unit else self._rounded(size)
+        return f"{text} {_BYTE_UNITS[unit]}"
 
     def percent(self, ratio: float | None) -> str:
         if ratio is None:

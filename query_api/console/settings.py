@@ -39,6 +39,10 @@ class ConsoleSettings(BaseSettings):
     """Addresses and networks of proxies, separated by commas, such as `10.0.0.0/8`. A request that
     comes from one of them is counted for the last address in `X-Forwarded-For` that is not one of
     them. Empty: the header is ignored."""
+    operator_projects: str = ""
+    """Projects, separated by commas, whose keys with the scope `admin` see lag, throughput and
+    storage of the whole installation. Without this setting, they are shown if the installation has
+    only one project."""
     text_chars_max: int = Field(default=20_000, ge=100)
     """Maximum number of characters of an input or output that a page shows; the rest is loaded on
     demand."""

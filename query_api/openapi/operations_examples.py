@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from query_api.openapi.v1_examples import DEAD_LETTER_LIST_EXAMPLE
-
 PIPELINE_EXAMPLE: Final[dict[str, Any]] = {
     "data": [
         {
@@ -18,8 +16,18 @@ PIPELINE_EXAMPLE: Final[dict[str, Any]] = {
         }
     ],
     "stored_until": "2026-11-21T12:00:00.410Z",
+    "limits_reached": [{"counter": "gateway_over_limit", "limit": "events_per_s", "count": 3}],
 }
-DEAD_LETTER_EXAMPLE: Final[dict[str, Any]] = DEAD_LETTER_LIST_EXAMPLE["data"][0]
+DEAD_LETTER_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "3c9d1f0e7a5b4c21",
+    "stage": "observations",
+    "reason": "processing_failed",
+    "detail": "ZeroDivisionError: division by zero",
+    "source_topic": "tracemill.events",
+    "payload": '{"kind":"observation","id":"b7ad6b7169203331"}',
+    "created_at": "2026-11-21T12:00:00.410Z",
+    "not_replayable": None,
+}
 REASONS_EXAMPLE: Final[dict[str, Any]] = {
     "data": [
         {

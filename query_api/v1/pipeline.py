@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from query_api.context import AppContext, Installation
+from query_api.health.limits_reached import LimitReached, limits_reached
 from query_api.health.topic_rates import TopicProgress
 from query_api.openapi.operations_examples import PIPELINE_EXAMPLE
 from query_api.responses import json_response
@@ -19,6 +20,8 @@ class Pipeline(msgspec.Struct, kw_only=True):
     """In the order in which events pass the topics; empty while the broker does not respond."""
     stored_until: str | None
     """Time before which all accepted events are stored; null: unknown."""
+    limits_reached: list[LimitReached]
+    """How often this process has reached limits since its start, the highest number first."""
 
 
 def pipeline_router(context: AppContext) -> APIRouter:
@@ -49,4 +52,5 @@ def read_pipeline(context: AppContext) -> Pipeline:
     return Pipeline(
         data=list(context.pipeline()),
         stored_until=None if stored_us is None else iso(stored_us),
+        limits_reached=limits_reached(),
     )

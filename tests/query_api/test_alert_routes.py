@@ -153,9 +153,10 @@ async def test_dead_letters_are_listed_page_by_page(api: Api) -> None:
     assert found[0] == {
         "id": "d4", "stage": "observations", "reason": "bad", "detail": "why",
         "source_topic": "tracemill.events",
-        "payload": "{\x00", "created_at": "2026-11-21T12:00:00.000002Z",
+        "payload": "{\x00", "created_at": "2026-11-21T12:00:00.000002Z", "not_replayable": None,
     }  # fmt: skip
     assert found[-1]["source_topic"] is None
+    assert "the client must resend" in found[-1]["not_replayable"]
     assert [each["id"] for each in await pages(api, "/v1/dead-letters", stage="gateway")] == [
         "d3",
         "d1",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from clickhouse.all_topics import ensure_topics
+from clickhouse.rows import DeadLetterRow
 from producers.control.bootstrap import bootstrap
 from producers.control.keys import new_api_key
 from producers.control.kinds.channel import Channel
@@ -23,6 +24,7 @@ from query_api.openapi.dataset_examples import (
     ITEM_REQUEST_EXAMPLE,
     RUN_ITEM_REQUEST_EXAMPLE,
 )
+from query_api.openapi.operations_examples import REPLAY_REQUEST_EXAMPLE
 from tests.fixtures.control_log import following
 from tests.query_api.harness import ENDLESS, NOON_US, PROJECT, Api, observation, trace
 from tests.query_api.test_openapi_document import INGESTION, OPERATIONS
@@ -84,6 +86,10 @@ EXPERIMENT = observation(
     "o",
     metadata='{"langfuse.experiment.id":"e","langfuse.experiment.name":"gpt-4o-mini"}',
 )
+DEAD_LETTER = DeadLetterRow(
+    project_id=PROJECT, id=REPLAY_REQUEST_EXAMPLE["ids"][0], created_us=NOON_US,
+    stage="observations", reason="processing_failed", source_topic="tracemill.events",
+)  # fmt: skip
 COMMENTED = trace(str(COMMENT_REQUEST_EXAMPLE["objectId"]))
 
 
@@ -105,7 +111,7 @@ async def test_every_example_is_accepted(api: Api, name: str, operation: dict[st
             query[parameter["name"]] = examples[0]
     body = example_of_body(operation)
     api.control.keep(CHANNEL)
-    await api.insert(EXPERIMENT, COMMENTED)
+    await api.insert(EXPERIMENT, COMMENTED, DEAD_LETTER)
     for at, earlier in DATASET:
         assert (await api.client.post(f"/api/public/{at}", json=earlier)).is_success
     api.control.keep(PROMPT)

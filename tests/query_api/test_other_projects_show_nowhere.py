@@ -61,6 +61,7 @@ MORE_BODIES: dict[str, Any] = {
     "/v1/budgets/decisions": {"requests": [{"user_id": OWN}]},
     "/v1/tiers": {"data": [{"user_id": user, "tier": "free"} for user in (OWN, "second")]},
     "/v1/tiers/{user_id}": {"tier": "pro"},
+    "/v1/dead-letters/replays": {"ids": [OWN]},
     "/v1/query": {
         "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z", "group_by": ["user_id"],
         "measures": ["count", "cost_usd"],
@@ -107,7 +108,7 @@ OF_PATHS = {
     "project_id": PROJECT, "projectId": PROJECT, "traceId": OWN, "trace_id": OWN,
     "observationId": OWN, "scoreId": OWN, "key_id": "rotated", "apiKeyId": "deleted",
     "user_id": OWN, "dataset_name": OWN, "item_id": OWN, "run_name": OWN, "name": OWN,
-    "session_id": OWN, "delivery_id": OWN, "version": "1", "label": "b",
+    "session_id": OWN, "delivery_id": OWN, "dead_letter_id": OWN, "version": "1", "label": "b",
 }  # fmt: skip
 ORDER = ("post", "get", "put", "patch", "delete")
 CREATED_FIRST = (
@@ -205,6 +206,10 @@ def rows(is_busy: bool) -> Iterator[msgspec.Struct]:
             source_topic="t", source_partition=0, source_offset=position,
             payload=f'["{PROJECT}",0,{position},[],[],0]' if stage == "projects" else "{}",
         )  # fmt: skip
+    yield DeadLetterRow(
+        project_id=PROJECT, id=OWN, created_us=NOON_US, stage="observations", reason="bad",
+        source_topic="t.events", source_partition=0, source_offset=position, payload="{}",
+    )  # fmt: skip
     if is_busy:
         yield from rows_of(OTHER, THEIRS)
         for number in range(500):

@@ -97,8 +97,14 @@ async def test_a_stage_is_ready_while_its_records_are_processed_and_names_where_
         async with member(kafka, streams) as consumer:
             async with processing(consumer):
                 await until(fault, lambda found: found is None)
+            events, deltas, *of_sink = watch.progress()
+            assert (events.topic, deltas.topic) == streams.topics
+            assert {each.stage for each in of_sink} == {"sink"}
+            assert events.arrived_per_s > 0, "of the canaries"
             # It is a member still, and nobody sends anything but the watch itself.
             hung = await until(fault, lambda found: found is not None)
+            assert max(each.lag_records for each in watch.progress()) > 0
+            assert max(each.oldest_s for each in watch.progress()) > 0.5
             assert f"partition 0 of {kafka.topics.prefix}" in str(hung)
             async with processing(consumer, kafka.topics.deltas):
                 events_work = f"partition 0 of {kafka.topics.deltas} has made no progress for"

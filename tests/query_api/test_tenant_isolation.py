@@ -22,6 +22,7 @@ from deploy.price_explanations import BilledPrices
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.budget import Budget
 from producers.control.kinds.channel import Channel
+from producers.control.kinds.dead_letter_replay import DeadLetterReplay
 from producers.control.kinds.price import Price
 from producers.control.kinds.protected_labels import ProtectedLabels
 from producers.control.kinds.route import Route
@@ -86,7 +87,8 @@ def rows_of(project_id: str, version: int) -> Iterator[msgspec.Struct]:
         status="delivered", answer=mark, created_us=NOON_US, attempted_us=NOON_US, **given,
     )  # fmt: skip
     yield DeadLetterRow(
-        id="d", created_us=NOON_US, stage="gateway", reason="bad", payload=mark, **given
+        id="d", created_us=NOON_US, stage="observations", source_topic="tracemill.events",
+        reason=mark, payload=mark, **given,
     )  # fmt: skip
 
 
@@ -135,12 +137,20 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
             weights = {"weights": {mark: 1}}
             assert (await client.put("/v1/prompts/p/split", json=weights)).status_code == 200
             project_id = PROJECT if client is api.client else OTHER
+            author = {"author": mark}
+            replayed = await client.post("/v1/dead-letters/replays", json={"ids": ["d"]})
+            assert replayed.status_code == 202
+            api.control.keep(replay_of(api, project_id).model_copy(update=author))
             api.control.keep(
                 ProtectedLabels(
                     id=project_id, project_id=project_id, labels=(mark,), created_us=NOON_US
                 )
             )
         yield api
+
+
+def replay_of(api: Api, project_id: str) -> DeadLetterReplay:
+    return next(iter(api.control.view.in_project(DeadLetterReplay, project_id).values()))
 
 
 def every_get_path() -> list[str]:
@@ -168,6 +178,7 @@ ID_OF = {
     "user_id": "u",
     "session_id": "s",
     "delivery_id": "dl",
+    "dead_letter_id": "d",
     "dataset_name": "set",
     "item_id": "item",
     "run_name": "run",

@@ -28,6 +28,8 @@ LINKS = """Array.from(
     link => new URL(link.getAttribute('href'), document.baseURI).href,
 )"""
 VISITS_MAX = 200
+WITH_OTHER_CONTENT = frozenset(("/datasets/{name:path}",))
+"""Pages of which some have links that others do not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,27 @@ async def crawl(viewer: Visit) -> AsyncIterator[Opened]:
     """Follow links; wait for the scripts of each page, which may load parts that are pages, too.
 
     Each page is opened once for each set of names in query strings that lead to it, and pages that
-    were not open yet come first.
+    were not open yet come first. If some are missing then, the other links to pages are followed,
+    because only some datasets have runs, for instance.
     """
     waiting = {Opened(PAGES_BY_PATH[""], frozenset()): viewer.tenant.home}
     found: set[Opened] = set()
-    while waiting:
+    same: dict[str, Opened] = {}
+    followed: set[str] = set()
+    visits = 0
+    while waiting or (same and len({each.page.path for each in found} | PARTS) < len(PAGES)):
         known = {each.page.path for each in found}
-        opened = next(
-            (each for each in waiting if each.page.path not in known), next(iter(waiting))
-        )
-        path = waiting.pop(opened)
+        if waiting:
+            opened = next(
+                (each for each in waiting if each.page.path not in known), next(iter(waiting))
+            )
+            path = waiting.pop(opened)
+        else:
+            path = next(iter(same))
+            opened = same.pop(path)
         found.add(opened)
-        assert len(found) <= VISITS_MAX, found
+        visits += 1
+        assert visits <= VISITS_MAX, found
         answer = await viewer.page.goto(f"{viewer.tenant.url}{path}", wait_until="load")
         assert answer is not None
         assert answer.ok, f"{answer.status} {path}"
@@ -68,8 +79,13 @@ async def crawl(viewer: Visit) -> AsyncIterator[Opened]:
         for url in await viewer.page.evaluate(LINKS):
             path = url.removeprefix(viewer.tenant.url)
             leads_to = opened_by(path) if path.startswith("/") else None
-            if leads_to is not None and leads_to not in found:
-                waiting.setdefault(leads_to, path)
+            if leads_to is None:
+                continue
+            if leads_to not in found and waiting.setdefault(leads_to, path) == path:
+                continue
+            if leads_to.page.path in WITH_OTHER_CONTENT and path not in followed:
+                same[path] = leads_to
+                followed.add(path)
 
 
 def opened_by(url: str) -> Opened | None:

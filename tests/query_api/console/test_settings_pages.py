@@ -1,4 +1,4 @@
-"""Prices, tiers of users, API keys and operations in the console."""
+"""Prices, tiers of users and API keys in the console."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from clickhouse.rows import DeadLetterRow, ObservationRow
 from producers.control.kinds.api_key import ApiKey
 from producers.control.kinds.price import Price
 from streams.core.observations.versions import version_floor
@@ -25,9 +24,7 @@ from tests.query_api.console.form_fields import faults_of, fields_of
 from tests.query_api.harness import OTHER, PROJECT, Api, Kept, observation
 from tracemill.clock import now_us
 
-PRICES, TIERS, KEYS, OPERATIONS = (
-    f"{HOME}/{name}" for name in ("prices", "tiers", "keys", "operations")
-)
+PRICES, TIERS, KEYS = (f"{HOME}/{name}" for name in ("prices", "tiers", "keys"))
 MARKUP = "<script>alert(1)</script>"
 NOW_US = now_us()
 HOUR_US = 3_600_000_000
@@ -35,26 +32,11 @@ HOUR_US = 3_600_000_000
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def letter(number: int, **fields: str) -> DeadLetterRow:
-    given = {
-        "project_id": PROJECT, "stage": "gateway", "reason": "invalid", "detail": MARKUP,
-        "payload": f'{{"id": "{MARKUP}"}}',
-    }  # fmt: skip
-    return DeadLetterRow(id=f"l{number}", created_us=NOW_US - number, **(given | fields))
-
-
 @pytest.fixture(scope="module")
 def database(kept: Kept) -> str:
-    """A store with dead letters, a late observation, and calls of a model without a price."""
+    """A store with calls of a model without a price."""
     return kept(
         [
-            *(letter(n) for n in range(30)),
-            letter(1, project_id=OTHER, detail="theirs"),
-            letter(99, stage="sink", detail="of the sink"),
-            ObservationRow(
-                project_id=PROJECT, trace_id="late", id="o1", start_us=NOW_US - 50 * HOUR_US,
-                name=MARKUP, row_version=version_floor(NOW_US),
-            ),
             observation(
                 "t", "o2", NOW_US - HOUR_US, model=MARKUP, usage={"input": 10, "total": 10},
                 cost_source="unpriced", row_version=version_floor(NOW_US - HOUR_US),
@@ -172,28 +154,3 @@ async def test_keys_of_another_project_are_neither_seen_nor_changed(
         path = f"{KEYS}/key-{OTHER}/{action}"
         assert (await admin.post(path, data=csrf | {"overlap_s": "0"})).status_code == 404
     assert f"key-{OTHER}" in filled_api.control.view[ApiKey]
-
-
-async def test_operations_show_the_pipeline_and_what_was_refused(
-    client: httpx.AsyncClient, admin: httpx.AsyncClient, filled_api: Api
-) -> None:
-    page = await client.get(OPERATIONS)
-    assert MARKUP not in page.text
-    assert "theirs" not in page.text
-    assert "of the sink" not in page.text, "on the next page"
-    assert "/traces/late" in page.text
-    assert "Limits of this project" not in page.text
-    assert "Limits of this project" in (await admin.get(OPERATIONS)).text
-    following = re.findall(r'rel="next" href="([^"]+)"', page.text)[0].replace("&amp;", "&")
-    assert "of the sink" in (await client.get(f"{OPERATIONS}{following}")).text
-    of_sink = await client.get(f"{OPERATIONS}?stage=sink")
-    assert "of the sink" in of_sink.text
-    assert "invalid" in of_sink.text
-    filled_api.missing["store"] = "a reason that names other projects"
-    try:
-        shown = await client.get(OPERATIONS)
-        assert "not ready" in text_of(shown.text)
-        assert "other projects" not in shown.text
-    finally:
-        filled_api.missing.clear()
-    assert (await client.get(f"{OPERATIONS}?cursor=x")).status_code == 400

@@ -16,7 +16,7 @@ async def main() -> None:
     control = ControlLog(kafka)
     await control.start()
     for kind in KINDS.values():
-        if kind.name not in {"project_deletion", "trace_deletion"}:
+        if kind.name not in {"project_deletion", "trace_deletion", "dead_letter_replay"}:
             JobStage(kind, JobContext(kafka, control, WebhookSettings(), kind.settings())).start()
     print("ready", flush=True)
     await asyncio.Event().wait()
