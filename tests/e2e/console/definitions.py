@@ -30,7 +30,16 @@ def define(tenant: Tenant, named: Named = str) -> Defined:
     prompt = _prompt(tenant, named)
     dataset, runs = _dataset(tenant, named)
     _alerting(tenant, named)
+    _dead_letter(tenant, named)
     return Defined(prompt, dataset, runs)
+
+
+def _dead_letter(tenant: Tenant, named: Named) -> None:
+    """Send an event that the gateway refuses."""
+    event = {"id": named("refused"), "type": "trace-create", "timestamp": named("no time")}
+    batch = [event | {"body": {"name": named("name")}}]
+    answer = tenant.send("POST", "/api/public/ingestion", {"batch": batch})
+    assert answer["errors"], answer
 
 
 def _prompt(tenant: Tenant, named: Named) -> str:
