@@ -22,7 +22,7 @@ from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
-from query_api.console.routes import FORM_PATHS, console_router
+from query_api.console.routes import FORM_PATHS, console_of
 from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext, SendScores
 from query_api.decisions.book import DecisionBook
@@ -253,8 +253,9 @@ def create_query_api(
         app.include_router(router(context))
     for resource in resources:
         app.include_router(crud_router(context, resource))
-    app.include_router(console_router(context, console or ConsoleSettings()))
-    install_error_responses(app)
+    console_routes, error_pages = console_of(context, console or ConsoleSettings())
+    app.include_router(console_routes)
+    install_error_responses(app, error_pages.page_of)
     install_openapi(app, documented)
     app.add_middleware(
         LimitBodies,

@@ -9,7 +9,7 @@ issues. In both, 503 has ``Retry-After``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -50,19 +50,32 @@ INVALID: Final = "Invalid request data"
 _CODES: Final = {408: "timeout", 413: "too_large"}
 """Error codes by status, for requests that could not be read."""
 PATH_SHOWN_MAX: Final = 200
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+Shown = Callable[[Request, Response], Response]
 
 log = structlog.get_logger(__name__)
 
 
-def install_error_responses(app: FastAPI) -> None:
-    app.add_exception_handler(QueryApiError, _query_api_error)
-    app.add_exception_handler(UnauthorizedError, _unauthorized)
-    app.add_exception_handler(ForbiddenError, _forbidden)
-    app.add_exception_handler(ControlError, _control_error)
-    app.add_exception_handler(TooLargeError, _too_large)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+def install_error_responses(app: FastAPI, shown: Shown) -> None:
+    """Handle all errors. ``shown`` gets each response, and may return a page for browsers."""
+    for error, handler in (
+        (QueryApiError, _query_api_error),
+        (UnauthorizedError, _unauthorized),
+        (ForbiddenError, _forbidden),
+        (ControlError, _control_error),
+        (TooLargeError, _too_large),
+        (RequestValidationError, _validation_error),
+        (HTTPException, _http_exception),
+        (Exception, _unexpected),
+    ):
+        app.add_exception_handler(error, _showing(handler, shown))
+
+
+def _showing(handler: Handler, shown: Shown) -> Handler:
+    async def handle(request: Request, error: Exception) -> Response:
+        return shown(request, await handler(request, error))
+
+    return handle
 
 
 def native_refusal(

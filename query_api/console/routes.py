@@ -17,6 +17,7 @@ from starlette.responses import Response
 from producers.control.kinds.project import Project
 from producers.encoded_slashes import shown_path
 from producers.errors import ControlError, ForbiddenError
+from query_api.console.error_pages import ErrorPages
 from query_api.console.forms import form_of, is_same_origin
 from query_api.console.links import SIGN_IN
 from query_api.console.page import Action, Data, Page, Registered, View, navigation, registered
@@ -47,8 +48,8 @@ FORM_PATHS: Final = ("/project/",)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def console_router(context: AppContext, settings: ConsoleSettings) -> APIRouter:
-    """Return all routes of the console."""
+def console_of(context: AppContext, settings: ConsoleSettings) -> tuple[APIRouter, ErrorPages]:
+    """Return all routes of the console, and its pages of errors."""
     router = APIRouter(include_in_schema=False)
     signing = settings.secrets()
     spent = SpentTokens(context.control, context.settings, now_us)
@@ -66,7 +67,7 @@ def console_router(context: AppContext, settings: ConsoleSettings) -> APIRouter:
     add(SIGN_IN, "POST", sign_in.with_key)
     for each in registered():
         add(path_of(each), "POST" if isinstance(each, Action) else "GET", console.endpoint(each))
-    return router
+    return router, ErrorPages(console)
 
 
 def path_of(each: Registered) -> str:
@@ -140,16 +141,7 @@ class Console:
         each: Registered,
         form: dict[str, str] | None = None,
     ) -> Response:
-        view = View(
-            request,
-            self._context,
-            self._settings,
-            session,
-            self._sessions,
-            preferences_of(request),
-            self._rendered,
-            form or {},
-        )
+        view = self._view(request, session, form or {})
         try:
             if request.path_params["project_id"] != session.project_id:
                 raise NotFoundError("no such project")
@@ -166,6 +158,23 @@ class Console:
             response = self._error(view, each, error)
         return secured(request, response)
 
+    def view_of(self, request: Request, project_id: str) -> View | None:
+        """Return the view of a request, of a project if possible; None: nobody is signed in."""
+        session = self._sessions.of(request, project_id)
+        return None if session is None else self._view(request, session, {})
+
+    def _view(self, request: Request, session: Session, form: dict[str, str]) -> View:
+        return View(
+            request,
+            self._context,
+            self._settings,
+            session,
+            self._sessions,
+            preferences_of(request),
+            self._rendered,
+            form,
+        )
+
     def _error(self, view: View, each: Registered, error: Exception) -> Response:
         status, message = 503, str(error)
         if isinstance(error, ForbiddenError):
@@ -176,7 +185,7 @@ class Console:
             response = json_response({"error": {"message": message}}, status=status)
         else:
             template = "error_part.html" if view.is_part else "error.html"
-            response = view.render(template, status=status, message=message)
+            response = view.render(template, status=status, code=status, message=message)
         if isinstance(error, UnavailableError):
             response.headers["retry-after"] = str(error.retry_after_s)
         return response
