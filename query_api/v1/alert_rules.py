@@ -121,25 +121,38 @@ async def read_versions(context: AppContext, project_id: str, rule_id: str) -> l
         NotFoundError: the project has and had no such rule.
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
+    return [
+        RuleVersion(rule.version, iso(stored_us), shown_rule(rule))
+        for rule, stored_us in await stored_versions(context, project_id, rule_id)
+    ]
+
+
+async def stored_versions(
+    context: AppContext, project_id: str, rule_id: str
+) -> list[tuple[AlertRule, int]]:
+    """Read the versions of a rule with the times when they were stored (µs), newest first.
+
+    Raises like ``read_versions``.
+    """
     query = FindVersions(project_id, AlertRule.kind, rule_id, VERSIONS_MAX)
     rows = await context.reader.rows(query, _VersionRow)
     held = context.control.view.in_project(AlertRule, project_id).get(rule_id)
     if not rows and held is None:
         raise NotFoundError(f"no alert rule {rule_id!r}")
     versions = [found for row in rows if (found := _version(row)) is not None]
-    if held is not None and held.version not in {each.version for each in versions}:
-        versions.insert(0, RuleVersion(held.version, iso(held.updated_us), shown_rule(held)))
+    if held is not None and held.version not in {rule.version for rule, _ in versions}:
+        versions.insert(0, (held, held.updated_us))
     return versions
 
 
-def _version(row: _VersionRow) -> RuleVersion | None:
+def _version(row: _VersionRow) -> tuple[AlertRule, int] | None:
     """Return a stored version; None if this version of tracemill cannot read it."""
     try:
         envelope = msgspec.json.decode(row.record, type=Envelope)
         rule = AlertRule.model_validate(envelope.record, strict=False)
     except (msgspec.MsgspecError, ValidationError):
         return None
-    return RuleVersion(rule.version, iso(row.appended_us), shown_rule(rule))
+    return rule, row.appended_us
 
 
 RESOURCE: Final = Resource(

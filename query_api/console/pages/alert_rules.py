@@ -25,10 +25,16 @@ from query_api.console.record_lists import record_page
 from query_api.console.responses import see_other
 from query_api.console.rule_charts import RulePast, rule_past
 from query_api.console.time_ranges import PRESETS
-from query_api.errors import BadRequestError, ConflictError, QueryApiError, TooCostlyError
+from query_api.errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    QueryApiError,
+    TooCostlyError,
+)
 from query_api.times import SECOND_US
 from query_api.v1.alert_rule_trials import TestFireBody, annotations_of, fire_test
-from query_api.v1.alert_rules import RESOURCE, read_versions
+from query_api.v1.alert_rules import RESOURCE, read_versions, stored_versions
 from query_api.v1.alerts import STATES, AlertParameters, read_alert_states
 from query_api.v1.records import find, records_of
 from query_api.v1.rule_backtests import BacktestBody, backtest_rule
@@ -123,9 +129,11 @@ async def show_new(view: View) -> Response:
 
 
 async def show_edit(view: View) -> Response:
-    """Show the form of a rule."""
+    """Show the form of a rule, with the values of an earlier version if the viewer chose one."""
     rule = _found(view)
-    return _form(view, with_version(rule_forms.form_of_rule(rule), rule), rule)
+    earlier = await _earlier(view, rule) if view.parameter("restore") else None
+    form = with_version(rule_forms.form_of_rule(earlier or rule), rule)
+    return _form(view, form, rule, restored=earlier)
 
 
 async def create(view: View) -> Response:
@@ -232,6 +240,15 @@ async def _past(
     return rule_past(found, threshold, _unit(evaluated), view.formats)
 
 
+async def _earlier(view: View, rule: AlertRule) -> AlertRule:
+    """Return the version of a rule that the query string names."""
+    text = view.parameter("restore")
+    for version, _ in await stored_versions(view.context, view.project_id, rule.id):
+        if str(version.version) == text:
+            return version
+    raise NotFoundError(f"the rule has no version {text[:20]!r}")
+
+
 def _form(
     view: View,
     form: Mapping[str, str],
@@ -241,10 +258,12 @@ def _form(
     annotations: Mapping[str, str] | None = None,
     *,
     status: int = 200,
+    restored: AlertRule | None = None,
 ) -> Response:
     return view.render(
         "alert_rule_form.html",
         status=status,
+        restored=restored,
         rule=rule,
         values=form,
         faults=faults or {},

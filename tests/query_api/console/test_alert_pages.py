@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from clickhouse.alert_rows import row_of_alert
-from clickhouse.rows import WindowRow
+from clickhouse.rows import ControlLogRow, WindowRow
 from producers.control.kinds.acknowledgement import Acknowledgement
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
@@ -278,3 +279,39 @@ async def test_a_silence_of_an_alert_is_made_and_ended(
         answer = await client.post(f"{SILENCES}/new", data=form | wrong)
         assert answer.status_code == 422
         assert [name for name, _ in faults_of(answer.text)] == [field], wrong
+
+
+async def test_an_earlier_version_is_restored_with_its_preview(
+    client: httpx.AsyncClient, filled_api: Api
+) -> None:
+    made = await client.post(f"{RULES}/new", data=await filled(client) | {"name": "restored"})
+    path = made.headers["location"]
+    rule_id = path.rpartition("/")[2]
+
+    def rule() -> AlertRule:
+        return filled_api.control.view.in_project(AlertRule, PROJECT)[rule_id]
+
+    first = rule()
+    envelope = {"version": 1, "kind": "alert_rule", "record": first.model_dump(mode="json")}
+    await filled_api.insert(
+        ControlLogRow(
+            log_offset=1, log_key=f"alert_rule/{rule_id}/1", kind="alert_rule", id=rule_id,
+            record=json.dumps(envelope), appended_us=first.created_us,
+        )
+    )  # fmt: skip
+    loaded = fields_of((await client.get(f"{path}/edit")).text)
+    await client.post(f"{path}/edit", data=loaded | {"threshold": "9", "window": "1h"})
+    assert (rule().threshold, rule().version) == ("9", 2)
+    assert f"{path}/edit?restore=1" in (await client.get(path)).text
+    restoring = await client.get(f"{path}/edit?restore=1")
+    assert "These are the values of version 1." in text_of(restoring.text)
+    form = fields_of(restoring.text)
+    assert (form["threshold"], form["window"]) == (first.threshold, "5m")
+    await client.post(f"{path}/switch", data=form | {"switch": "shadow"})
+    assert (await client.post(f"{path}/edit", data=form)).status_code == 412, "changed meanwhile"
+    form = fields_of((await client.get(f"{path}/edit?restore=1")).text)
+    assert (await client.post(f"{path}/edit", data=form)).status_code == 303
+    assert (rule().threshold, rule().version, rule().shadow) == (first.threshold, 4, False)
+    assert (await client.get(f"{path}/edit?restore=7")).status_code == 404
+    assert (await client.get(f"{path}/edit?restore=x")).status_code == 404
+    await client.post(f"{path}/delete", data=form)
