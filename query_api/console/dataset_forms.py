@@ -9,8 +9,9 @@ from typing import Any
 
 from producers.documents.kinds.dataset import Dataset
 from producers.documents.kinds.dataset_item import DatasetItem
+from query_api.console.form_bodies import VERSION
 from query_api.console.form_faults import body_with_field_faults, json_field
-from query_api.documents.document import Document
+from query_api.documents.document import Document, version_of
 from query_api.langfuse.dataset_bodies import DatasetBody, DatasetItemBody
 
 
@@ -23,6 +24,8 @@ class DatasetForm:
     metadata: str = ""
     input_schema: str = ""
     expected_output_schema: str = ""
+    version: str = ""
+    """Version of the dataset that the form shows; empty: it is a new one."""
 
     def body(self) -> DatasetBody:
         """Return the body of the request that creates or changes the dataset.
@@ -59,6 +62,8 @@ class ItemForm:
     metadata: str = ""
     source_trace_id: str = ""
     is_new: bool = True
+    version: str = ""
+    """Version of the item that the form shows."""
 
     def body(self, dataset: str) -> DatasetItemBody:
         """Return the body of the request that creates or changes the item.
@@ -87,6 +92,7 @@ def dataset_form_of(fields: Mapping[str, str]) -> DatasetForm:
         fields.get("metadata", ""),
         fields.get("input_schema", ""),
         fields.get("expected_output_schema", ""),
+        fields.get(VERSION, ""),
     )
 
 
@@ -98,6 +104,7 @@ def form_of_dataset(dataset: Dataset) -> DatasetForm:
         _json(dataset.metadata),
         _json(dataset.input_schema),
         _json(dataset.expected_output_schema),
+        version_of(dataset),
     )
 
 
@@ -110,6 +117,7 @@ def item_form_of(fields: Mapping[str, str]) -> ItemForm:
         fields.get("metadata", ""),
         fields.get("source_trace_id", "").strip(),
         is_new=not fields.get("is_change"),
+        version=fields.get(VERSION, ""),
     )
 
 
@@ -123,6 +131,7 @@ def form_of_item(item: Document[DatasetItem]) -> ItemForm:
         _json(body.metadata),
         body.source_trace_id or "",
         is_new=False,
+        version=version_of(body),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_snake
 
 from producers.errors import ControlError, ForbiddenError
 from query_api.console import form_bodies
+from query_api.console.edit_forms import STALE, StaleFormError
 from query_api.console.form_bodies import Faults, FormError
 from query_api.errors import QueryApiError
 
@@ -46,6 +47,8 @@ def faults_of(error: Exception) -> Faults:
 
 def status_of(error: Exception) -> int:
     """Return the status of the page that shows a form again."""
+    if isinstance(error, StaleFormError):
+        return STALE
     if isinstance(error, FormError):
         return 422
     if isinstance(error, ForbiddenError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -11,7 +12,13 @@ from producers.documents.kind import DocumentBody
 from producers.documents.record import REVISIONS_MAX, DocumentKey, DocumentRecord
 from query_api.errors import ConflictError
 
+_DIGEST_BYTES: Final = 16
+
 BodyT = TypeVar("BodyT", bound=DocumentBody)
+
+
+class DocumentVersionError(ConflictError):
+    """A document has changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,21 @@ class Document(Generic[BodyT]):
     created_us: int
     updated_us: int
     body: BodyT
+
+
+def version_of(body: DocumentBody) -> str:
+    """Return a text that another content of a document does not have."""
+    return hashlib.blake2b(msgspec.json.encode(body), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def check_version(before: DocumentBody | None, opened: str | None) -> None:
+    """Check that a document is as it was opened; None: it may be any, empty: there was none.
+
+    Raises:
+        DocumentVersionError: it is not.
+    """
+    if opened is not None and ("" if before is None else version_of(before)) != opened:
+        raise DocumentVersionError("the document has changed since it was read")
 
 
 def document_of(kind: type[BodyT], record: DocumentRecord) -> Document[BodyT]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from producers.documents.kinds.dataset_item import DatasetItem
 from producers.documents.record import ID_CHARS_MAX
 from query_api.context import AppContext, ProjectId
-from query_api.documents.document import Document
+from query_api.documents.document import Document, check_version
 from query_api.documents.documents import Documents
 from query_api.documents.item_schemas import check_item
 from query_api.errors import NotFoundError
@@ -117,11 +117,12 @@ def dataset_items_router(context: AppContext) -> APIRouter:
 
 
 async def put_item(
-    documents: Documents, project_id: str, body: DatasetItemBody
+    documents: Documents, project_id: str, body: DatasetItemBody, opened: str | None = None
 ) -> Document[DatasetItem]:
-    """Create or change an item of a dataset.
+    """Create or change an item of a dataset; ``opened`` is the version that must be changed.
 
     Raises:
+        DocumentVersionError: it has another version.
         NotFoundError: there is no such dataset, or another one has the item.
         BadRequestError: the item does not meet the schemas of the dataset.
         ConflictError: the project has too many items.
@@ -130,6 +131,7 @@ async def put_item(
     dataset = await found_dataset(documents, project_id, body.dataset_name)
 
     def changed(before: DatasetItem | None) -> DatasetItem:
+        check_version(before, opened)
         if before is not None and before.dataset_id != dataset.id:
             raise NotFoundError(
                 f"The dataset item with id {body.id} already exists in a dataset other than"

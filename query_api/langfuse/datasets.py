@@ -12,7 +12,7 @@ from starlette.responses import Response
 from producers.documents.kinds.dataset import Dataset, dataset_id
 from producers.documents.kinds.dataset_item import DatasetItem
 from query_api.context import AppContext, ProjectId
-from query_api.documents.document import Document
+from query_api.documents.document import Document, check_version
 from query_api.documents.documents import Documents
 from query_api.documents.item_schemas import check_item
 from query_api.errors import BadRequestError, NotFoundError
@@ -93,18 +93,24 @@ def datasets_router(context: AppContext) -> APIRouter:
 
 
 async def put_dataset(
-    documents: Documents, project_id: str, body: DatasetBody
+    documents: Documents, project_id: str, body: DatasetBody, opened: str | None = None
 ) -> Document[Dataset]:
-    """Create or change a dataset.
+    """Create or change a dataset; ``opened`` is the version that must be changed.
 
     Raises:
+        DocumentVersionError: it has another version.
         BadRequestError: a schema is invalid, or an existing item does not meet it.
     """
     body.checked()
     id_ = dataset_id(project_id, body.name)
     if body.model_fields_set & {"input_schema", "expected_output_schema"}:
         await _check_items(documents, project_id, id_, body)
-    return await documents.change(Dataset, project_id, id_, body.applied)
+
+    def changed(before: Dataset | None) -> Dataset:
+        check_version(before, opened)
+        return body.applied(before)
+
+    return await documents.change(Dataset, project_id, id_, changed)
 
 
 async def page_of_datasets(

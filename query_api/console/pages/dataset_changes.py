@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from producers.documents.kinds.dataset_item import DatasetItem
 from query_api.console.dataset_forms import dataset_form_of, item_form_of
+from query_api.console.edit_forms import StaleFormError
 from query_api.console.form_bodies import FormError
 from query_api.console.form_faults import REFUSALS, faults_of, status_of
 from query_api.console.page import Action, View
@@ -16,6 +17,7 @@ from query_api.console.pages.datasets import (
     show_item_form,
 )
 from query_api.console.responses import see_other
+from query_api.documents.document import DocumentVersionError
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.experiments.runs import delete_with_items, run_named
 from query_api.langfuse.dataset_bodies import DatasetItemBody
@@ -39,7 +41,12 @@ async def change_dataset(view: View) -> Response:
         fault = {"name": "there is a dataset with this name"}
         return show_dataset_form(view, form, fault, None, 422)
     try:
-        dataset = await put_dataset(documents, view.project_id, form.body())
+        dataset = await put_dataset(
+            documents, view.project_id, form.body(), form.version if shown else ""
+        )
+    except DocumentVersionError:
+        stale = StaleFormError()
+        return show_dataset_form(view, form, stale.faults, shown, status_of(stale))
     except REFUSALS as error:
         return show_dataset_form(view, form, faults_of(error), shown, status_of(error))
     return see_other(dataset_path(view, dataset.body.name))
@@ -53,7 +60,11 @@ async def change_item(view: View) -> Response:
     try:
         if form.is_new and form.id:
             await _refuse_existing(view, form.id)
-        item = await put_item(documents, view.project_id, form.body(name))
+        opened = form.version if form.id else None
+        item = await put_item(documents, view.project_id, form.body(name), opened)
+    except DocumentVersionError:
+        stale = StaleFormError()
+        return show_item_form(view, dataset, form, stale.faults, status_of(stale))
     except REFUSALS as error:
         return show_item_form(view, dataset, form, faults_of(error), status_of(error))
     return see_other(dataset_path(view, name, item=item.id))

@@ -11,8 +11,10 @@ import msgspec
 from starlette.responses import Response
 
 from query_api.console.dataset_targets import checked_body, dataset_for_items
+from query_api.console.form_bodies import FormError
 from query_api.console.page import Action, View
 from query_api.console.pages.datasets import dataset_path
+from query_api.console.pages.traces import show_list
 from query_api.console.responses import see_other
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.json_texts import shown
@@ -39,7 +41,13 @@ async def add_traces(view: View) -> Response:
     if not traces:
         raise NotFoundError("none of the chosen traces exists")
     await fill_io_from_root_observation(view.context.reader, list(traces.values()))
-    dataset = await dataset_for_items(documents, project_id, name)
+    try:
+        dataset = await dataset_for_items(documents, project_id, name)
+    except FormError as error:
+        # The address is that of the list, so its links work here, too.
+        return await show_list(
+            view, status=422, dataset=name, faults=error.faults, chosen=chosen_ids(view.form)
+        )
     bodies = [_item(name, dataset.id, each) for each in traces.values()]
     await asyncio.gather(*(put_item(documents, project_id, each) for each in bodies))
     return see_other(dataset_path(view, name))
@@ -78,4 +86,4 @@ def _value(text: str) -> Any:
     return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
 
 
-REGISTERED = (Action("/trace-items", add_traces),)
+REGISTERED = (Action("/traces", add_traces),)

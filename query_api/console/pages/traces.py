@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,12 +51,29 @@ class TraceRow:
 
 async def show(view: View) -> Response:
     """Show a page of traces, newest first unless another order is chosen."""
+    return await show_list(view)
+
+
+async def show_list(
+    view: View,
+    *,
+    status: int = 200,
+    dataset: str = "",
+    faults: Mapping[str, str] | None = None,
+    chosen: Collection[str] = (),
+) -> Response:
+    """Show the list, with what the form below it contains, and why it was refused."""
     values = await values_of_list(view, LIST, _read)
     listing, settings = values["listing"], view.context.settings
     is_empty = not (values["rows"] or values["fault"] or listing.search)
+    if status != 200 and not values["fault"]:
+        values["status"] = status
     return view.render(
         "traces.html",
         **values,
+        dataset=dataset,
+        faults=faults or {},
+        chosen=chosen,
         is_new=is_empty and await _is_new(view),
         origin=settings.public_url.rstrip("/") or str(view.request.base_url).rstrip("/"),
         public_key=view.session.principal.public_key,

@@ -8,6 +8,8 @@ from typing import Any
 
 from query_api.console.dataset_forms import item_form_of
 from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
+from tests.query_api.console.form_fields import fields_of
+from tests.query_api.console.test_two_tabs import STALE
 from tests.query_api.harness import NOON_US, Api, score, trace
 
 BILLING = f"{HOME}/datasets/support%2Fbilling"
@@ -102,10 +104,22 @@ async def test_a_dataset_is_created_and_changed_with_a_form(api: Api) -> None:
         assert created.headers["location"] == BILLING
         taken = await client.post(f"{HOME}/dataset-changes", data=form)
         assert taken.status_code == 422
-        change = {**form, "is_change": "1", "description": "Bills", "input_schema": ""}
+        opened = {
+            "version": fields_of((await client.get(f"{BILLING}?tab=settings")).text)["version"]
+        }
+        change = {**form, **opened, "is_change": "1", "description": "Bills", "input_schema": ""}
         assert (await client.post(f"{HOME}/dataset-changes", data=change)).status_code == 303
         settings = unescape((await client.get(f"{BILLING}?tab=settings")).text)
         assert "Bills" in settings
+        for version in (opened, {"version": ""}):
+            stale = await client.post(
+                f"{HOME}/dataset-changes", data={**change, **version, "description": "Late"}
+            )
+            assert stale.status_code == 412
+            assert STALE in text_of(stale.text)
+            assert "Late" in stale.text, "what the viewer typed is kept"
+            assert "tab=settings" in stale.text, "the form can be opened again"
+        assert "Bills" in (await client.get(f"{BILLING}?tab=settings")).text
     dataset = (await api.client.get("/api/public/v2/datasets/support%2Fbilling")).json()
     assert dataset["inputSchema"] is None
 
@@ -128,10 +142,19 @@ async def test_an_item_is_added_changed_archived_and_deleted(api: Api) -> None:
         assert added.status_code == 303, added.text
         taken = await client.post(f"{HOME}/dataset-item-changes", data=form)
         assert 'id="fault-id">' in taken.text
-        change = {**form, "is_change": "1", "expected_output": "42"}
+        edit = f"{BILLING}?item=i%2F1&edit=1"
+        opened = {"version": fields_of((await client.get(edit)).text)["version"]}
+        change = {**form, **opened, "is_change": "1", "expected_output": "42"}
         assert (await client.post(f"{HOME}/dataset-item-changes", data=change)).status_code == 303
         item = (await api.client.get("/api/public/dataset-items/i%2F1")).json()
         assert (item["input"], item["expectedOutput"]) == ({"question": "Why?"}, 42)
+        late = await client.post(
+            f"{HOME}/dataset-item-changes", data={**change, "expected_output": "late"}
+        )
+        assert late.status_code == 412
+        assert STALE in text_of(late.text)
+        assert "late" in late.text
+        assert (await api.client.get("/api/public/dataset-items/i%2F1")).json() == item
         state = {"csrf": form["csrf"], "dataset": "support/billing", "item": "i/1"}
         for status in ("ARCHIVED", "ACTIVE", "DELETE"):
             done = await client.post(
