@@ -49,26 +49,30 @@ class Batch:
         rows_of: RowsOf = value_rows,
     ) -> int:
         """Append ``records`` (all of ``partition``, in order); return the bytes added."""
-        added = 0
+        added = added_rows = 0
+        offset = -1
         for record in records:
-            if not self.next_offsets:
-                self.first_at_s = now_s
-                self.oldest_timestamp_ms = record.timestamp
-            self.first_offsets.setdefault(partition, record.offset)
-            self.next_offsets[partition] = record.offset + 1
-            source = Source(partition, record.offset, record.timestamp)
+            if offset < 0:
+                if not self.next_offsets:
+                    self.first_at_s = now_s
+                    self.oldest_timestamp_ms = record.timestamp
+                self.first_offsets.setdefault(partition, record.offset)
+            offset = record.offset
             try:
                 value, rows = rows_of(record)
             except Exception as error:  # noqa: BLE001  # the other records are still stored
                 line = b"%b %b" % (record.key or b"", record.value or b"")
                 refused = Refused(0, line, repr(error), UNREADABLE)
-                self.unreadable.append((refused, source))
+                self.unreadable.append((refused, Source(partition, offset, record.timestamp)))
                 continue
             if rows:
                 self.values.append(value)
-                self.sources.append(source)
-                self.rows += rows
+                self.sources.append(Source(partition, offset, record.timestamp))
+                added_rows += rows
                 added += len(value)
+        if offset >= 0:
+            self.next_offsets[partition] = offset + 1
+        self.rows += added_rows
         self.size_bytes += added
         return added
 

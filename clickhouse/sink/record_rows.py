@@ -19,8 +19,11 @@ class Rows(NamedTuple):
         """Create rows from NDJSON; the lines are counted with ``find``, which is vectorized."""
         if not value:
             return NO_ROWS
-        count, find = 0, value.find
+        find = value.find
         at = find(b"\n")
+        if at < 0:
+            return cls(value, 1)
+        count = 0
         while at >= 0:
             count += 1
             at = find(b"\n", at + 1)

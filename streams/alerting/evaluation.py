@@ -14,6 +14,7 @@ from streams.alerting import metrics
 from streams.core.alerting.evaluator import (
     BeginsAfter,
     ComparesEarlier,
+    DefersStates,
     Evaluator,
     FindsCalls,
     FollowsTiers,
@@ -228,18 +229,31 @@ class Evaluation:
             self._call(each, lambda it: alerts.extend(it.take_alerts()))
         return alerts
 
-    def take_states(self) -> dict[str, list[State]]:
-        """Return the changed states by topic."""
+    def take_states(self, count_max: int | None = None) -> dict[str, list[State]]:
+        """Return changed states by topic, of which at most ``count_max`` can wait; None: all."""
         states: dict[str, list[State]] = {}
         for each in self._evaluators:
             changed: list[State] = []
             try:
-                changed += each.evaluator.take_states()
+                if isinstance(each.evaluator, DefersStates):
+                    changed += each.evaluator.take_states(count_max)
+                else:
+                    changed += each.evaluator.take_states()
             except Exception as error:  # noqa: BLE001  # the other evaluators continue
                 _failed(each, error)
             metrics.STATES.labels(each.name).inc(len(changed))
             states.setdefault(each.topic, []).extend(changed)
         return states
+
+    @property
+    def written_to(self) -> int:
+        """Return the offset up to which the taken states contain all changes."""
+        found = [
+            each.evaluator.written_to
+            for each in self._evaluators
+            if isinstance(each.evaluator, DefersStates)
+        ]
+        return min((each for each in found if each is not None), default=self.input_offset)
 
     def spend_queries(self, count_max: int) -> list[SpendQuery]:
         """Return up to ``count_max`` readings of stored spend to begin."""

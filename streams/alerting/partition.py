@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -96,6 +97,8 @@ class AlertingPartition:
         self._received_to = 0
         self._written_to: int | None = None
         self._unflushed = 0
+        self._checkpoints: deque[Checkpoint] = deque()
+        """Those of earlier flushes whose states are not all written, from the last written one."""
         self._is_changed = self._has_begun = False
         self._flush_pause_s = context.settings.flush_interval_s
         self._flushed_at_s = self._ticked_at_s = 0.0
@@ -193,6 +196,7 @@ class AlertingPartition:
             if self._owns(alert.project_id):
                 self._evaluation.restore_alert(alert)
         checkpoint = written.checkpoint or Checkpoint()
+        self._checkpoints.append(checkpoint)
         self._evaluation.restored(
             checkpoint.input_offset, checkpoint.applied, self._context.now_us()
         )
@@ -232,7 +236,7 @@ class AlertingPartition:
             if time.monotonic() >= self._flush_due_s():
                 await self._flush()
             await self._gather(busy_s if records else 0.0)
-        await self._flush()
+        await self._flush(is_last=True)
 
     def _poll_ms(self) -> int:
         """Return the time until the next tick or flush."""
@@ -242,7 +246,7 @@ class AlertingPartition:
 
     def _flush_due_s(self) -> float:
         settings = self._settings
-        if self._unflushed >= settings.unflushed_records_max:
+        if self._is_overdue():
             metrics.LIMIT_REACHED.labels("unflushed_records_max").inc()
             return 0.0
         is_changed = self._unflushed or self._is_changed
@@ -296,24 +300,41 @@ class AlertingPartition:
             pause_s = min(settings.gather_max_s, busy_s * (1 / settings.gather_cpu_share - 1))
             await set_within(self._stopping, pause_s)
 
-    async def _flush(self) -> None:
-        """Write changed states and a checkpoint (``AlertingOutput.flush``), if there are any."""
+    def _is_overdue(self) -> bool:
+        """Return whether too many records are not contained in a checkpoint."""
+        waiting = self._evaluation.input_offset - self._checkpoints[0].input_offset
+        return waiting >= self._settings.unflushed_records_max
+
+    async def _flush(self, *, is_last: bool = False) -> None:
+        """Write changed states and a checkpoint (``AlertingOutput.flush``), if there are any.
+
+        If too many states have changed, some wait. Then the checkpoint is that of the last flush
+        whose states are all written.
+        """
         rows_us = self._rows.read_to_us
         await self._send_alerts()  # those of the rows before ``rows_us``
-        now_s = time.monotonic()
-        states = self._evaluation.take_states()
+        now_s, evaluation = time.monotonic(), self._evaluation
+        is_whole = is_last or self._is_overdue()
+        states = evaluation.take_states(None if is_whole else self._states_max())
         self._flush_pause_s = self._pause_after(sum(map(len, states.values())))
         is_due = now_s >= self._flushed_at_s + self._settings.checkpoint_interval_s
         self._is_changed, unflushed, self._unflushed = False, self._unflushed, 0
         self._flushed_at_s = now_s
         if not (unflushed or is_due or any(states.values())):
             return
-        input_offset = self._evaluation.input_offset
-        await self._output.flush(
-            states, Checkpoint(input_offset, self._evaluation.applied(), rows_us)
-        )
+        input_offset, written_to = evaluation.input_offset, evaluation.written_to
+        self._is_changed = written_to < input_offset
+        checkpoints = self._checkpoints
+        checkpoints.append(Checkpoint(input_offset, evaluation.applied(), rows_us))
+        while len(checkpoints) > 1 and checkpoints[1].input_offset <= written_to:
+            checkpoints.popleft()
+        await self._output.flush(states, checkpoints[0])
         self._written_to = input_offset + 1
         self._backlog.done(self._written_to)
+
+    def _states_max(self) -> int:
+        """Return how many states that can wait a flush may write."""
+        return int(self._settings.states_per_s_max * self._settings.flush_interval_max_s)
 
     def _pause_after(self, states: int) -> float:
         """Return the time until the next flush, after one of this many states."""

@@ -18,10 +18,14 @@ class AlertingSettings(BaseSettings):
     """Time from a change until the changed states are written to Kafka. Alerts are sent at
     once."""
     states_per_s_max: int = Field(1_500, ge=1)
-    """States that are written per second and partition. Above the limit, flushes are less frequent:
-    a state that changes several times between them is written once."""
-    flush_interval_max_s: float = Field(5.0, ge=0.01, le=60)
+    """States that are written per second and partition. Above the limit, flushes are less frequent,
+    and groups of budgets wait: a state that changes several times meanwhile is written once. Groups
+    that approach a limit, reach it or cross a threshold do not wait."""
+    flush_interval_max_s: float = Field(1.0, ge=0.01, le=60)
     """Maximum time by which ``states_per_s_max`` delays a flush."""
+    states_delay_max_s: float = Field(60.0, ge=1, le=600)
+    """Maximum time for which the state of a group waits, apart from the interval of flushes. After
+    a crash, deltas of this time are applied again."""
     tick_interval_s: float = Field(0.5, ge=0.05, le=1)
     """Interval of evaluating rules that depend on time."""
     events_poll_s: float = Field(0.5, ge=0.05, le=10)
@@ -36,7 +40,7 @@ class AlertingSettings(BaseSettings):
     """Share of a CPU above which records are gathered for longer, up to ``gather_max_s``."""
     unflushed_records_max: int = Field(50_000, ge=1)
     """Records of ``deltas`` that are applied but not contained in a checkpoint, per partition. At
-    the limit, a flush follows at once."""
+    the limit, all states are written at once."""
     states_in_flight_max: int = Field(10_000, ge=1)
     """States of a flush that are sent before the broker acknowledges the first of them."""
     budget_groups_max: int = Field(1_000_000, ge=1)

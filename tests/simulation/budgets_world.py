@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -101,6 +101,7 @@ class Worker:
         world.now_us += 1
         self.book.restored(world.now_us)
         self.position = world.checkpoint + 1
+        self.checkpoints = deque([world.checkpoint])
         self.queries: list[SpendQuery] = []
 
     def read(self) -> None:
@@ -152,10 +153,14 @@ class Worker:
             row = row_of_alert(alert, EVENT_TYPES[alert.event])
             self.world.alerts.append(msgspec.json.encode(row))
 
-    def flush(self) -> None:
-        """1. Alerts. 2. States. 3. Checkpoint."""
+    def flush(self, *, is_whole: bool = False) -> None:
+        """1. Alerts. 2. States. 3. Checkpoint: that of the last flush whose states are all written.
+
+        If not ``is_whole``, some states may wait for another flush.
+        """
         self.send_alerts()
-        for state in self.book.take_states():
+        count_max = None if is_whole else self.world.chance.choice((0, 1, 3, None))
+        for state in self.book.take_states(count_max):
             self.world.effect()
             if state.is_deleted:
                 self.world.states.pop(state.key, None)
@@ -163,7 +168,13 @@ class Worker:
                 self.world.states[state.key] = msgspec.json.encode(state.row)
         assert not self.book.take_alerts(), "states must not precede their alerts"
         self.world.effect()
-        self.world.checkpoint = self.position - 1
+        written_to = self.book.written_to
+        self.checkpoints.append(self.position - 1)
+        while len(self.checkpoints) > 1 and (
+            written_to is None or self.checkpoints[1] <= written_to
+        ):
+            self.checkpoints.popleft()
+        self.world.checkpoint = self.checkpoints[0]
 
     def change_budget(self) -> None:
         """Create, change or delete a budget, or set a tier."""
@@ -207,7 +218,7 @@ class Worker:
         assert self.book.is_complete
         world.now_us += 10 * SECOND_US
         self.tick()
-        self.flush()
+        self.flush(is_whole=True)
 
 
 def random_budget(chance: Random, budget_id: str, now_us: int) -> Budget:

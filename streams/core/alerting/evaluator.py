@@ -117,6 +117,18 @@ class History(NamedTuple):
 
 
 @runtime_checkable
+class DefersStates(Protocol):
+    """An evaluator with many states, which writes the less important ones later."""
+
+    def take_states(self, count_max: int | None = None) -> list[State]:
+        """Return changed states, of which at most ``count_max`` can wait; None: all states."""
+
+    @property
+    def written_to(self) -> int | None:
+        """Return the offset up to which the taken states contain all changes; None: all."""
+
+
+@runtime_checkable
 class BeginsAfter(Protocol):
     """An evaluator that needs the position of the checkpoint."""
 

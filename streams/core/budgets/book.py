@@ -27,17 +27,12 @@ from streams.core.budgets.limits import TIER_AT, Group, LimitRule, rules_of
 from streams.core.budgets.meters import SECOND_US, Meter
 from streams.core.budgets.notices import BUDGET
 from streams.core.budgets.past_alerts import PastAlerts
+from streams.core.budgets.pending_states import PendingStates
 from streams.core.budgets.replay import LATEST_US, Replay, continue_from_alerts
 from streams.core.budgets.restoring import RestoredStates
 from streams.core.budgets.spend_meters import Changed
 from streams.core.budgets.sums import PeriodSums, SpendQuery, SpendResult
-from streams.core.budgets.writing import (
-    Position,
-    has_changes,
-    removed_states,
-    state_of_limit,
-    states_of_groups,
-)
+from streams.core.budgets.writing import Position
 from streams.core.rollups.deltas import Delta
 
 MINUTE_US: Final = 60 * SECOND_US
@@ -55,14 +50,13 @@ class BudgetBook:
         self._limits = LimitSet(context.tiers.tier_of, self._send, retry_s)
         self._meters = self._limits.meters
         self.usual = self._limits.usual
-        self._dirty_limits: dict[tuple[str, str], None] = {}
-        self._removed: list[State] = []
+        delay_max_us = int(context.settings.states_delay_max_s * SECOND_US)
+        self._pending = PendingStates(self._limits, delay_max_us)
         self._alerts: list[Alert] = []
         self._alerted = PastAlerts(context.settings.budget_alerts_max)
         self._restored: RestoredStates | None = RestoredStates()
         self._now_us = 0
         self._offset = -1
-        self._version = 0
         self._replay = Replay()
         self._unsettled: list[tuple[Meter, PeriodSums]] = []
         """Periods whose sums contain changes that are not applied yet."""
@@ -81,7 +75,7 @@ class BudgetBook:
 
     def begins_after(self, offset: int) -> None:
         """Note that all states contain the deltas up to this offset."""
-        self._offset = offset
+        self._offset = self._meters.position = offset
         if self._restored is not None:
             self._restored.checkpoint = offset
 
@@ -101,7 +95,7 @@ class BudgetBook:
         """Create the meters, with their restored states."""
         states, self._restored = self._restored, None
         assert states is not None
-        self._now_us, self._version = now_us, states.version
+        self._now_us, self._pending.version = now_us, states.version
         if len(self._alerted):
             self._replay.ends_us = now_us
         new: list[LimitRule] = []
@@ -116,7 +110,7 @@ class BudgetBook:
             meter.assign_all()
         for rule in new:
             self._add_limit(rule)
-        self._removed += states.stale(now_us)
+        self._pending.add_removed(states.stale(now_us))
         self._evaluate_all()
 
     def tier_changed(self, tier: Tier, now_us: int) -> None:
@@ -133,7 +127,7 @@ class BudgetBook:
         if is_partial != self._limits.is_partial:
             self._limits.is_partial = is_partial
             for limit in self._limits:
-                self._dirty_limits[limit.rule.id] = None
+                self._pending.mark(limit)
 
     def apply(self, delta: Delta, offset: int, now_us: int) -> None:
         """Add the changes of spend, then evaluate the groups that have changed."""
@@ -166,8 +160,11 @@ class BudgetBook:
                 limit, sums, group, change.before_pico, added_pico=change.added_pico,
                 is_lowered=change.is_lowered, correction_delay_us=self._correction_delay_us,
             )  # fmt: skip
+        reached = total.reached
         if limits is sums.limits and not self._waits(sums):
             set_range(sums, group)
+        if total.is_close or total.reached != reached:
+            sums.urgent.add(group)
 
     def tick(self, now_us: int) -> None:
         """Take back thresholds, remove spend of rolling periods, and forget old periods."""
@@ -189,23 +186,17 @@ class BudgetBook:
         alerts, self._alerts = self._alerts, []
         return alerts
 
-    def take_states(self) -> list[State]:
-        """Return the states that have changed since the last call."""
-        removed, self._removed = self._removed, []
-        if not (removed or self._dirty_limits or any(map(has_changes, self._meters))):
-            return []
-        self._version = max(self._version + 1, self._now_us)
-        at = self._position()
-        states = [*removed, *states_of_groups(self._meters, at)]
-        for budget_id, name in self._dirty_limits:
-            limit = self._limits.get(budget_id, name)
-            if limit is not None:
-                states.append(state_of_limit(limit, at, is_partial=bool(self._limits.is_partial)))
-        self._dirty_limits.clear()
-        return states
+    def take_states(self, count_max: int | None = None) -> list[State]:
+        """Return states that have changed; those of up to ``count_max`` groups that can wait."""
+        return self._pending.take(count_max, self._offset, self._now_us)
+
+    @property
+    def written_to(self) -> int | None:
+        """Return the offset up to which states contain all changes; None: they contain all."""
+        return self._pending.written_to
 
     def _position(self) -> Position:
-        return Position(self._offset, self._now_us, self._version)
+        return self._pending.next_position(self._offset, self._now_us)
 
     def _release(self, applied_to: int, now_us: int) -> None:
         """Evaluate what has waited for the deltas up to an offset, or for the end of a replay."""
@@ -229,9 +220,9 @@ class BudgetBook:
                 continue
             sums.newer = {}
             before, sums.before = sums.before, {}
-            sums.dirty |= sums.groups.keys()
+            sums.all_changed(self._meters.position)
             for limit in meter.limits:
-                self._dirty_limits[limit.rule.id] = None
+                self._pending.mark(limit)
             for limit in sums.limits:
                 for group in sums.groups:
                     self._evaluate(limit, sums, group, before.get(group, 0))
@@ -243,7 +234,7 @@ class BudgetBook:
             limits = sums.others
             for limit in limits:
                 limit.excluded.discard(sums.start_us)
-                self._dirty_limits[limit.rule.id] = None
+                self._pending.mark(limit)
             meter.assign(sums)
             for limit in limits:
                 self._mark_and_evaluate(limit, sums)
@@ -266,7 +257,7 @@ class BudgetBook:
         if result is None:
             sums.end_reading()
             return
-        meter.settle(sums, result)
+        meter.settle(sums, result, self._meters.position)
         self._unsettled.append((meter, sums))
         self._end_unsettled(self._offset)
 
@@ -304,7 +295,7 @@ class BudgetBook:
 
     def _add_limit(self, rule: LimitRule) -> None:
         limit = self._limits.add(rule, self._now_us)
-        self._dirty_limits[rule.id] = None
+        self._pending.mark(limit)
         for sums in limit.periods():
             self._mark_and_evaluate(limit, sums)
 
@@ -313,11 +304,10 @@ class BudgetBook:
         for name, limit in list(self._limits.of_budget(budget_id).items()):
             if name in kept:
                 continue
-            self._version = max(self._version + 1, self._now_us)
             at = self._position()
             for sums in limit.periods():
-                self._removed += removed_states(limit, sums, at)
-            self._removed.append(state_of_limit(limit, at, is_deleted=True))
+                self._pending.remove_groups(limit, sums, at)
+            self._pending.remove_limit(limit, at)
             self._limits.remove(limit)
 
     def _evaluate_all(self) -> None:
@@ -372,7 +362,7 @@ class BudgetBook:
                 for group, total in sums.groups.items():
                     before_pico = total.spent_pico
                     if meter.expire(total, self._now_us):
-                        sums.dirty.add(group)
+                        sums.changed(group, total, self._meters.position)
                         for limit in sums.limits:
                             self._evaluate(limit, sums, group, before_pico)
 
@@ -389,11 +379,10 @@ class BudgetBook:
             self._meters.ignored = 0
 
     def _forget(self, meter: Meter, sums: PeriodSums) -> None:
-        self._version = max(self._version + 1, self._now_us)
         at = self._position()
         for limit in sums.limits:
-            self._removed += removed_states(limit, sums, at)
+            self._pending.remove_groups(limit, sums, at)
         for limit in meter.limits:
             limit.forget(sums.start_us)
-            self._dirty_limits[limit.rule.id] = None
+            self._pending.mark(limit)
         meter.forget(sums.start_us)

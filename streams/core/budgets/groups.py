@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from producers.budgets.forecast import LINEAR, Forecaster
 from producers.control.kinds.budget import Budget, has_end
@@ -23,6 +23,9 @@ from streams.core.budgets.sums import UNBOUNDED_PICO, PeriodSums
 REARM_TENTHS: Final = 9
 """A threshold of a rolling period can be crossed again after the spend was below this many tenths
 of it: otherwise, spend close to it would create an alert every quarter of an hour."""
+CLOSE_PARTS: Final = 2
+"""The spend is close to a limit from this part (1/2) of it on, until it reaches the limit. Then its
+state is written without delay, because decisions are about to change."""
 FORECAST_AFTER: Final = 20
 """The forecast begins after this fraction (1/20) of a period."""
 
@@ -40,6 +43,20 @@ class Below:
     since_us: int
     before_pico: int
     is_lowered: bool
+
+
+class SpendRange(NamedTuple):
+    """The spend in which a limit is not evaluated, from ``low_pico`` to below ``high_pico``.
+
+    Attributes:
+        is_close: whether it approaches the limit (``CLOSE_PARTS``).
+        is_reached: whether it is at or above the limit.
+    """
+
+    low_pico: int
+    high_pico: int
+    is_close: bool = False
+    is_reached: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -104,20 +121,29 @@ class LimitGroups:
         """Note that the state of a group has changed."""
         self.dirty.setdefault(sums.start_us, set()).add(group)
 
-    def range_of(self, sums: PeriodSums, group: Group) -> tuple[int, int] | None:
-        """Return the range of spend in which the crossed thresholds stay the same.
+    def range_of(self, sums: PeriodSums, group: Group) -> SpendRange | None:
+        """Return the range of a group's spend in which nothing changes but the spend.
 
         None if the next evaluation may have another result although the spend is the same.
         """
-        steps = self.rule.steps(self.limit_of(group)[1])
+        limit_pico = self.limit_of(group)[1]
+        steps = self.rule.steps(limit_pico)
         flags = self.flags.get(sums.start_us, {}).get(group)
-        level = bisect_right(steps.pico, sums.groups[group].spent_pico)
+        spent_pico = sums.groups[group].spent_pico
+        level = bisect_right(steps.pico, spent_pico)
         if steps.thresholds[:level] != (flags.crossed if flags else ()):
             return None
-        return (
-            steps.pico[level - 1] if level else -UNBOUNDED_PICO,
-            steps.pico[level] if level < len(steps.pico) else UNBOUNDED_PICO,
-        )
+        low_pico = steps.pico[level - 1] if level else -UNBOUNDED_PICO
+        high_pico = steps.pico[level] if level < len(steps.pico) else UNBOUNDED_PICO
+        if not limit_pico:
+            return SpendRange(low_pico, high_pico)
+        close_pico = limit_pico // CLOSE_PARTS
+        if spent_pico >= limit_pico:
+            return SpendRange(max(low_pico, limit_pico), high_pico, is_reached=True)
+        if spent_pico >= close_pico:
+            low_pico, high_pico = max(low_pico, close_pico), min(high_pico, limit_pico)
+            return SpendRange(low_pico, high_pico, is_close=True)
+        return SpendRange(low_pico, min(high_pico, close_pico))
 
     def evaluate(
         self,
@@ -292,6 +318,7 @@ class LimitGroups:
 def set_range(sums: PeriodSums, group: Group) -> None:
     """Set the range of spend in which no limit needs to be evaluated, if there is one."""
     low_pico, high_pico = -UNBOUNDED_PICO, UNBOUNDED_PICO
+    is_close, reached = False, 0
     for limit in sums.limits:
         try:
             found = limit.range_of(sums, group)
@@ -299,6 +326,9 @@ def set_range(sums: PeriodSums, group: Group) -> None:
             return
         if found is None:
             return
-        low_pico, high_pico = max(low_pico, found[0]), min(high_pico, found[1])
+        low_pico, high_pico = max(low_pico, found.low_pico), min(high_pico, found.high_pico)
+        is_close |= found.is_close
+        reached += found.is_reached
     total = sums.groups[group]
     total.low_pico, total.high_pico = low_pico, high_pico
+    total.is_close, total.reached = is_close, reached

@@ -121,8 +121,11 @@ class Meter:
             total.panes = None
         return bool(gone)
 
-    def settle(self, sums: PeriodSums, result: SpendResult) -> None:
-        """Replace the sums of a period by stored ones; keep earlier ones in ``sums.before``."""
+    def settle(self, sums: PeriodSums, result: SpendResult, position: int) -> None:
+        """Replace the sums of a period by stored ones; keep earlier ones in ``sums.before``.
+
+        All groups are marked as changed at ``position``.
+        """
         assert sums.query is not None
         spent: dict[Group, int] = {}
         panes: dict[Group, dict[int, int]] = {}
@@ -146,8 +149,8 @@ class Meter:
         }  # fmt: skip
         for group, total in earlier.items():
             now = sums.groups.setdefault(group, GroupSum())
-            now.trace_id = total.trace_id
+            now.trace_id, now.unwritten_after = total.trace_id, total.unwritten_after
         sums.newer = dict(result.newer)
-        sums.dirty |= sums.groups.keys()
+        sums.all_changed(position)
         sums.end_reading()
         self.complete.add(sums.start_us)

@@ -135,10 +135,13 @@ class SpendMeters:
         is_full: whether new groups are ignored, because there are too many.
         ignored: number of changes that were ignored for this reason.
         joined: periods that have changed and that not all limits of their meter include.
+        position: offset of the last delta before the last flush
+            (``streams.core.budgets.unwritten``).
     """
 
     is_full: bool = False
     ignored: int = 0
+    position: int = -1
     joined: dict[int, tuple[Meter, PeriodSums]] = field(default_factory=dict)
     _projects: dict[str, ProjectMeters] = field(default_factory=dict)
 
@@ -223,11 +226,15 @@ class SpendMeters:
         else:
             each.add(change, pico)
         total.add(start_s, pico, change.trace_id, is_rolling=meter.rolling_us > 0)
-        sums.dirty.add(group)
+        sums.changed(group, total, self.position)
+
+    def all_sums(self) -> list[PeriodSums]:
+        """Return the sums of all periods."""
+        return [sums for meter in self for sums in meter.periods.values()]
 
     def groups(self) -> int:
         """Return the number of groups of all periods."""
-        return sum(len(sums.groups) for meter in self for sums in meter.periods.values())
+        return sum(len(sums.groups) for sums in self.all_sums())
 
     def outdated(
         self, now_us: int, keep_us: int, groups_max: int

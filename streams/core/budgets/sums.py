@@ -56,6 +56,13 @@ class GroupSum(msgspec.Struct, gc=False):
     """While the spend is at least this and below ``high_pico``, no threshold of any limit is
     reached or left. By default there is no such range, so that each change is evaluated."""
     high_pico: int = 0
+    is_close: bool = False
+    """Whether the spend approaches a limit (``groups.CLOSE_PARTS``)."""
+    reached: int = 0
+    """Number of limits that the spend has reached."""
+    unwritten_after: int | None = None
+    """The position (``streams.core.budgets.unwritten``) before the first change that is not
+    written; None: all are."""
     trace_id: str = ""
     """Trace of the last change since the last flush."""
     contained: int = -1
@@ -91,7 +98,9 @@ class PeriodSums:
         eager: those of them that are evaluated at each change, for forecasts and burn rates.
         tiered: those of them that depend on tiers.
         others: the other limits of the meter; they include this period as soon as it changes.
-        dirty: groups whose spend has changed since the last flush.
+        unwritten: groups whose spend has changed since their states were written, by position
+            (``streams.core.budgets.unwritten``).
+        urgent: those of them that the next flush writes in any case.
         before: spend of groups before the last reading, until they are evaluated.
     """
 
@@ -102,7 +111,8 @@ class PeriodSums:
     eager: tuple[LimitGroups, ...] = ()
     tiered: tuple[LimitGroups, ...] = ()
     others: tuple[LimitGroups, ...] = ()
-    dirty: set[Group] = field(default_factory=set)
+    unwritten: dict[int, list[Group]] = field(default_factory=dict)
+    urgent: set[Group] = field(default_factory=set)
     before: dict[Group, int] = field(default_factory=dict)
     query: SpendQuery | None = None
     recorded: list[tuple[int, int, CellKey, Group, int]] = field(default_factory=list)
@@ -115,6 +125,20 @@ class PeriodSums:
         """Return the spend of a group."""
         total = self.groups.get(group)
         return 0 if total is None else total.spent_pico
+
+    def changed(self, group: Group, total: GroupSum, position: int) -> None:
+        """Note that the spend of a group has changed."""
+        if total.unwritten_after is None:
+            total.unwritten_after = position
+            waiting = self.unwritten.get(position)
+            if waiting is None:
+                waiting = self.unwritten[position] = []
+            waiting.append(group)
+
+    def all_changed(self, position: int) -> None:
+        """Note that the spend of all groups has changed."""
+        for group, total in self.groups.items():
+            self.changed(group, total, position)
 
     def end_reading(self) -> None:
         """End a reading."""

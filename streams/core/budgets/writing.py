@@ -6,10 +6,10 @@ between, spend that was read from the store is read again instead of being taken
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from copy import copy
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from clickhouse.rows import BudgetStateRow
 from producers.budgets.groups import group_text
 from streams.core.alerting.evaluator import State
 from streams.core.budgets.groups import LimitGroups
@@ -40,29 +40,33 @@ class Position:
 
 def has_changes(meter: Meter) -> bool:
     """Return whether states of groups are to be written."""
-    return any(sums.dirty for sums in meter.periods.values()) or any(
+    return any(sums.unwritten for sums in meter.periods.values()) or any(
         limit.dirty for limit in meter.limits
     )
 
 
-def states_of_groups(meters: Iterable[Meter], at: Position) -> Iterator[State]:
-    """Yield the states of the groups that have changed, and forget that they have."""
+def states_of_groups(
+    meters: Iterable[Meter], groups: Mapping[int, Collection[Group]], at: Position
+) -> Iterator[State]:
+    """Yield the states of groups by ``id`` of their period, and those that limits have marked."""
     for meter in meters:
         for sums in meter.periods.values():
-            yield from _states_of_period(sums, at)
+            yield from _states_of_period(sums, groups.get(id(sums), ()), at)
         for limit in meter.limits:
             for start_us in limit.dirty.keys() - meter.periods.keys():
                 del limit.dirty[start_us]
 
 
-def _states_of_period(sums: PeriodSums, at: Position) -> Iterator[State]:
-    of_all = sums.dirty
+def _states_of_period(sums: PeriodSums, of_all: Collection[Group], at: Position) -> Iterator[State]:
+    """Yield the states of groups in ``of_all`` of all limits, and others that limits have marked.
+
+    A group whose spend has changed, too, gets states of all limits: so they belong to one position.
+    """
     wanted: dict[Group, list[_LimitRows]] = {}
     rows_of = {limit: _LimitRows(limit, sums, at) for limit in sums.limits}
     for limit, rows in rows_of.items():
         for group in limit.dirty.pop(sums.start_us, ()):
-            if group not in of_all:
-                wanted.setdefault(group, []).append(rows)
+            wanted.setdefault(group, []).append(rows)
     every = list(rows_of.values())
     wanted.update(dict.fromkeys(of_all, every))
     for group, limits in wanted.items():
@@ -74,7 +78,6 @@ def _states_of_period(sums: PeriodSums, at: Position) -> Iterator[State]:
         for rows in limits:
             yield rows.state(group, total, text, digest)
         total.trace_id = ""
-    sums.dirty = set()
 
 
 def removed_states(limit: LimitGroups, sums: PeriodSums, at: Position) -> Iterator[State]:
@@ -95,6 +98,8 @@ class _LimitRows:
         self._common = group_row(
             limit.rule, limit.meter, sums, now_us=at.now_us, version=at.version
         )
+        self._common.input_offset = at.offset
+        self._copy = self._common.__copy__  # type: ignore[attr-defined]
         self._key = state_key(*limit.rule.id, sums.start_us, "")
 
     def text_of(self, group: Group) -> str:
@@ -104,12 +109,13 @@ class _LimitRows:
         self, group: Group, total: GroupSum, text: str, digest: str, *, is_deleted: bool = False
     ) -> State:
         limit = self._limit
-        row = copy(self._common)
+        row: BudgetStateRow = self._copy()
         row.group = text
         row.tier, row.limit_pico = limit.limit_of(group)
         row.spent_pico = row_amount(total.spent_pico)
         row.trace_id = total.trace_id
-        row.input_offset = max(self._offset, total.contained)
+        if total.contained > self._offset:
+            row.input_offset = total.contained
         flags = self._flags.get(group)
         trace_tier = limit.trace_tiers.get(group, "")
         if flags is not None or trace_tier or total.panes:
