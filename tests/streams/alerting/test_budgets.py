@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import msgspec
+import pytest
 
 from producers.control.periods import period_bounds
 from streams.core.rollups.deltas import Delta
@@ -57,13 +58,22 @@ async def test_a_budget_made_mid_period_counts_each_change_once(pipeline, until)
     assert start_us <= budget.created_us
 
 
-async def test_kills_change_no_sum_and_repeat_no_alert(pipeline, until):
+DEFERRED = {
+    "TRACEMILL_ALERTING_STATES_PER_S_MAX": "1",
+    "TRACEMILL_ALERTING_STATES_DELAY_MAX_S": "2",
+}
+
+
+@pytest.mark.parametrize("settings", [{}, DEFERRED], ids=["written at once", "written later"])
+async def test_kills_change_no_sum_and_repeat_no_alert(pipeline, until, settings):
     await pipeline.put_budget(
         group_by=("user_id",), limit_pico=1_000, thresholds=("0.5", "1"), time_zone=daytime_zone()
     )
     sent = 0
     for _ in range(3):
-        worker = pipeline.start_worker(WORKER, TRACEMILL_ALERTING_FLUSH_INTERVAL_S="0.02")
+        worker = pipeline.start_worker(
+            WORKER, TRACEMILL_ALERTING_FLUSH_INTERVAL_S="0.02", **settings
+        )
         await pipeline.ready(worker)
         for number in range(sent, sent + 40):
             delta = spent(number, ("a", 10), ("b", 4))
@@ -72,7 +82,7 @@ async def test_kills_change_no_sum_and_repeat_no_alert(pipeline, until):
                 await pipeline.send(delta)  # a repetition, as after a crash of stage 1
         sent += 40
         pipeline.kill_workers()
-    pipeline.start_worker(WORKER)
+    pipeline.start_worker(WORKER, **settings)
 
     async def are_exact() -> bool:
         rows = await pipeline.rows(
