@@ -252,6 +252,8 @@ class SpendRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
+    unpriced_count: int = 0
+    """Observations with usage but without a price."""
 
 
 class AlertRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

@@ -58,6 +58,8 @@ class LimitStatus(msgspec.Struct, kw_only=True):
     period_end: str | None
     spent_usd: str
     """Spend of all groups."""
+    unpriced: int = 0
+    """Number of calls of the period without a known price; no spend includes them."""
     limit_usd: str | UnsetType = UNSET
     remaining_usd: str | UnsetType = UNSET
     crossed: list[float] | UnsetType = UNSET
@@ -74,6 +76,8 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
     name: str
     spent_usd: str | UnsetType = UNSET
     """This member and the others of a limit are absent if the budget has ``limits``."""
+    unpriced: int | UnsetType = UNSET
+    """Number of calls of the period without a known price; no spend includes them."""
     limit_usd: str | UnsetType = UNSET
     remaining_usd: str | UnsetType = UNSET
     """Negative if spend exceeds the limit."""
@@ -95,6 +99,7 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
 
 class Spent(msgspec.Struct):
     spent: str
+    unpriced: int
 
 
 class Crossed(msgspec.Struct):
@@ -166,12 +171,15 @@ async def _limit_status(
         status.incomplete = is_partial
         await _add_single(context, budget, limit, status, (start_us, end_us), now_us, usual)
         return status
-    totals, rows = await asyncio.gather(
+    spend = _spend_of(budget, limit, (start_us, end_us), now_us)
+    totals, rows, spent = await asyncio.gather(
         context.reader.row(
             CountGroups(budget.project_id, budget.id, limit.name, start_us), StateTotals
         ),
         context.reader.rows(found, GroupState),
+        context.reader.row(spend, Spent),
     )
+    status.unpriced = spent.unpriced if spent else 0
     bounds_us = (start_us, end_us)
     status.groups = [_group(context, budget, limit, row, bounds_us, now_us, usual) for row in rows]
     if group is not None and not rows:
@@ -199,21 +207,15 @@ async def _add_single(
     usual: Forecaster,
 ) -> None:
     """Add the status of a limit without groups: its state, or the sum of the stored spend."""
-    start_us, end_us = bounds_us
+    start_us, _ = bounds_us
     query = FindGroups(budget.project_id, budget.id, limit.name, start_us, 1, group_text({}))
-    rolling = rolling_us(limit.period)
-    from_us = (now_us - rolling) // QUARTER_US * QUARTER_US if rolling else start_us
-    spend = SumSpend(
-        budget.project_id,
-        from_us // SECOND_US,
-        end_us // SECOND_US,
-        tuple(sorted(budget.scope.items())),
-    )
+    spend = _spend_of(budget, limit, bounds_us, now_us)
     state, spent, alerts = await asyncio.gather(
         context.reader.row(query, GroupState),
         context.reader.row(spend, Spent),
         context.reader.rows(CrossedThresholds(budget.project_id, budget.id, start_us), Crossed),
     )
+    status.unpriced = spent.unpriced if spent else 0
     limit_pico = limit.limit_pico or 0
     if state is not None and not state.incomplete:
         spent_pico = pico_of(state.spent)
@@ -232,6 +234,21 @@ async def _add_single(
     status.crossed = [float(threshold) for threshold in reached]
     if budget.forecast:
         status.forecast = _forecast(limit, spent_pico, limit_pico, bounds_us, now_us, usual)
+
+
+def _spend_of(
+    budget: Budget, limit: BudgetLimit, bounds_us: tuple[int, int], now_us: int
+) -> SumSpend:
+    """Return the query of the stored spend of a limit in its period."""
+    start_us, end_us = bounds_us
+    rolling = rolling_us(limit.period)
+    from_us = (now_us - rolling) // QUARTER_US * QUARTER_US if rolling else start_us
+    return SumSpend(
+        budget.project_id,
+        from_us // SECOND_US,
+        end_us // SECOND_US,
+        tuple(sorted(budget.scope.items())),
+    )
 
 
 def _group(

@@ -14,7 +14,7 @@ from query_api.console.explore_filters import Term, list_address
 from query_api.console.explore_query import Asked
 from query_api.console.form_bodies import FormError
 from query_api.console.page import View
-from query_api.console.query_rows import answered
+from query_api.console.query_rows import answered, answered_rows
 from query_api.query.answers import Answer, AnswerRow
 from query_api.query.engine import BYTES_UNIT, ROWS_UNIT, rounded_up
 from query_api.query.request import is_additive
@@ -28,6 +28,8 @@ PREVIOUS: Final = "\x00previous"
 """Names of series that the template replaces, and which no group has."""
 HEATS: Final = 7
 """Number of colours of a heatmap."""
+_OF_RANGE: Final = frozenset({"from", "to", "view", "time_zone", "filter", "filters"})
+"""Fields of a body that select its rows."""
 BUCKETS_MAX: Final = 64
 """Maximum number of rows of a heatmap, or bars of a distribution; values beyond are in the last."""
 
@@ -90,6 +92,8 @@ class Explored:
     heatmap: Heatmap | None
     sources: Sources
     is_empty: bool
+    unpriced: int
+    """Calls without a price, which the costs of the chart do not include."""
 
 
 def unit_of(measure: str) -> Unit:
@@ -143,6 +147,7 @@ async def read_explored(view: View, asked: Asked, at_us: int) -> Explored:
         charts = {names[0]: made.distribution(names[0])}
     elif asked.kind == "heatmap":
         heatmap = made.heatmap(names[0])
+    has_costs = asked.view == "observations" and any(unit_of(each) == "usd" for each in names)
     return Explored(
         asked,
         names,
@@ -151,7 +156,17 @@ async def read_explored(view: View, asked: Asked, at_us: int) -> Explored:
         heatmap,
         _sources(answer),
         made.is_empty(names),
+        await _unpriced(view, asked, at_us) if has_costs else 0,
     )
+
+
+async def _unpriced(view: View, asked: Asked, at_us: int) -> int:
+    """Return the number of all calls of a chart without a price."""
+    kept = {name: each for name, each in asked.full.items() if name in _OF_RANGE}
+    rows = await answered_rows(
+        view.context, view.project_id, {**kept, "measures": ["unpriced"]}, at_us
+    )
+    return sum(row.values["unpriced"] or 0 for row in rows)
 
 
 class _Maker:

@@ -42,7 +42,7 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
 """Measures by which tops are chosen, by their names in the query string."""
 _SUMS: Final = (
     "cost_usd", "count", "errors", "tokens", "cache_exact", "cache_semantic", "cache_miss",
-    "prompt_cache_saved_usd", "app_cache_saved_usd",
+    "prompt_cache_saved_usd", "app_cache_saved_usd", "unpriced",
 )  # fmt: skip
 _TIMES: Final = (
     "count", "latency_ms.p50", "latency_ms.p95", "latency_ms.p99", "ttft_ms.p50", "ttft_ms.p95",
@@ -78,6 +78,8 @@ class Totals:
     latency_us: Mapping[str, float | None]
     """Percentiles by name, such as ``p95``."""
     ttft_us: Mapping[str, float | None]
+    unpriced: int
+    """Calls without a price, which the cost does not include."""
 
     @property
     def error_rate(self) -> float | None:
@@ -111,6 +113,8 @@ class Share:
     cost_pico: int
     observations: int
     errors: int
+    unpriced: int
+    """Calls without a price, which the cost does not include."""
     is_other: bool
 
     def value(self, measure: str) -> int:
@@ -202,7 +206,7 @@ async def read_tops(
     """
     from_us, to_us = bounds_us(query.range, now_us())
     order = MEASURES[query.measure]
-    measures = [order, *(each for each in MEASURES.values() if each != order)]
+    measures = [order, *(each for each in MEASURES.values() if each != order), "unpriced"]
 
     def top(dimension: str) -> Awaitable[list[AnswerRow]]:
         # Whole buckets of spend answer faster than observations.
@@ -268,6 +272,7 @@ def _totals(
         counts.get("count") or counts.get("traces") or 0,
         _micros(times, "latency_ms", ("p50", "p95", "p99")),
         _micros(times, "ttft_ms", ("p50", "p95")),
+        of("unpriced"),
     )
 
 
@@ -317,6 +322,7 @@ def _shares(rows: Sequence[AnswerRow], dimension: str, measure: str) -> list[Sha
             pico_of(row.values["cost_usd"] or "0"),
             row.values["count"] or 0,
             row.values["errors"] or 0,
+            row.values["unpriced"] or 0,
             row.is_other,
         )
         for row in rows

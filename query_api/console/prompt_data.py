@@ -24,6 +24,8 @@ class Use:
 
     calls: int = 0
     cost_pico: int = 0
+    unpriced: int = 0
+    """Calls without a price, which the cost does not include."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ async def use_of(context: AppContext, project_id: str, names: Sequence[str]) -> 
         return {}
     at_us = now_us()
     body = {
-        "measures": ["count", "cost_usd"],
+        "measures": ["count", "cost_usd", "unpriced"],
         "group_by": ["prompt_name"],
         "filter": {"prompt_name": list(names)},
         "from": iso(at_us - USE_DAYS * 86_400 * SECOND_US),
@@ -111,7 +113,9 @@ async def use_of(context: AppContext, project_id: str, names: Sequence[str]) -> 
     rows = await answered_rows(context, project_id, body, at_us)
     return {
         row.group["prompt_name"]: Use(
-            row.values["count"] or 0, pico_of(row.values["cost_usd"] or "0")
+            row.values["count"] or 0,
+            pico_of(row.values["cost_usd"] or "0"),
+            row.values["unpriced"] or 0,
         )
         for row in rows
     }

@@ -37,6 +37,8 @@ class TreeRow(msgspec.Struct, array_like=True, gc=False):
     is_critical: bool
     errors: int
     """Errors of the observation and its descendants."""
+    unpriced: int
+    """Calls without a price among them, which the cost does not include."""
 
 
 class TreeRows(msgspec.Struct):
@@ -84,4 +86,5 @@ def _row(node: Node, start_us: int) -> TreeRow:
         with_total(node.total_usage).get("total", 0),
         node.critical,
         node.error_count,
+        node.unpriced_count,
     )

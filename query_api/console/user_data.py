@@ -43,6 +43,7 @@ class ModelShare:
     cost_pico: int
     calls: int
     errors: int
+    unpriced: int
     is_other: bool
 
 
@@ -66,7 +67,7 @@ async def read_user(view: View, user_id: str, preset: str, zone: str) -> UserDat
         "from": iso(at_us - PRESETS[preset] * SECOND_US),
         "time_zone": zone,
         "filter": {USER: [user_id]},
-        "measures": ["cost_usd", "count", "errors"],
+        "measures": ["cost_usd", "count", "errors", "unpriced"],
     }
     by_model = {**given, "group_by": ["model"], "top": MODELS}
     of_user = (Condition(TRACE_COLUMNS["userId"], "eq", user_id),)
@@ -114,6 +115,7 @@ def _models(rows: Sequence[AnswerRow]) -> list[ModelShare]:
             pico_of(row.values["cost_usd"] or "0"),
             row.values["count"] or 0,
             row.values["errors"] or 0,
+            row.values["unpriced"] or 0,
             row.is_other,
         )
         for row in rows

@@ -28,6 +28,8 @@ class ItemResult:
     failed: bool = False
     """Whether an observation of the trace has the level ERROR."""
     cost_pico: int = 0
+    unpriced: int = 0
+    """Calls without a known price, which the cost does not include."""
     latency_ms: float = 0.0
     tokens: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)

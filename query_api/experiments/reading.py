@@ -63,6 +63,7 @@ def _result(trace_id: str, trace: StoredTrace | None, scores: dict[str, float]) 
         trace_id,
         failed=trace.error_count > 0,
         cost_pico=trace.total_cost_pico,
+        unpriced=trace.unpriced_count,
         latency_ms=max(0, trace.end_us - trace.start_us) / MILLISECOND_US,
         tokens=tokens_of(trace.usage)[2],
         scores=scores,

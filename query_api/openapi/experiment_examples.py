@@ -57,6 +57,7 @@ COMPARISON_EXAMPLE: Final[dict[str, Any]] = {
                     "has_trace": True,
                     "failed": False,
                     "cost_usd": "0.00036",
+                    "unpriced": 0,
                     "latency_ms": 812.5,
                     "tokens": 1500,
                     "scores": {"correctness": 0.5},

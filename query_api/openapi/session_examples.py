@@ -33,6 +33,7 @@ _TOTALS: Final[dict[str, Any]] = {
     "observations": 2,
     "errors": 0,
     "cost_usd": "0.0031",
+    "unpriced": 0,
     "tokens": _TOKENS,
     "latency_ms": {"mean": 1842.0, "p50": 1842.0, "p95": 1842.0, "max": 1842.0},
     "first_seen": "2026-11-21T12:00:00.000Z",
@@ -67,6 +68,7 @@ CONVERSATION_EXAMPLE: Final[dict[str, Any]] = {
             "observations": 2,
             "errors": 0,
             "cost_usd": "0.0031",
+            "unpriced": 0,
             "tokens": _TOKENS,
         }
     ],

@@ -7,22 +7,36 @@ from typing import Any, Final
 _TOKENS: Final[dict[str, Any]] = {"input": 1000, "output": 60, "total": 1060}
 _NO_TOKENS: Final[dict[str, Any]] = {"input": 0, "output": 0, "total": 0}
 _BY_MODEL: Final[list[dict[str, Any]]] = [
-    {"model": "gpt-4o", "cost_usd": "0.0031", "tokens": _TOKENS}
+    {"model": "gpt-4o", "cost_usd": "0.0031", "tokens": _TOKENS, "unpriced": 0}
 ]
 USER_COST_EXAMPLE: Final[dict[str, Any]] = {
     "data": [
-        {"date": "2026-11-20", "cost_usd": "0", "tokens": _NO_TOKENS, "by_model": []},
-        {"date": "2026-11-21", "cost_usd": "0.0031", "tokens": _TOKENS, "by_model": _BY_MODEL},
+        {
+            "date": "2026-11-20",
+            "cost_usd": "0",
+            "unpriced": 0,
+            "tokens": _NO_TOKENS,
+            "by_model": [],
+        },
+        {
+            "date": "2026-11-21",
+            "cost_usd": "0.0031",
+            "unpriced": 0,
+            "tokens": _TOKENS,
+            "by_model": _BY_MODEL,
+        },
     ],
     "meta": {
         "from": "2026-11-20T00:00:00.000Z",
         "to": "2026-11-22T00:00:00.000Z",
         "time_zone": "UTC",
         "cost_usd": "0.0031",
+        "unpriced": 0,
     },
 }
 _TOTALS: Final[dict[str, Any]] = {
     "cost_usd": "0.0031",
+    "unpriced": 0,
     "tokens": _TOKENS,
     "traces": 1,
     "observations": 2,

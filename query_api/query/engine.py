@@ -48,9 +48,14 @@ GROUP BY table, volume
 _TABLES: Final = ("observations", "observations_slim", "traces", "scores")
 
 
-_MIGRATIONS: Final = """
+_SPEND: Final = 6
+_COUNTS_OF_SPEND: Final = 27
+_UNPRICED_OF_SPEND: Final = 35
+"""Numbers of the migrations that create spend and add columns to it."""
+_MIGRATIONS: Final = f"""
 SELECT toInt64(number) AS number, toInt64(toUnixTimestamp(min(applied_time))) AS at_s
-FROM schema_history WHERE number BETWEEN 6 AND 27 GROUP BY number ORDER BY number
+FROM schema_history WHERE number BETWEEN {_SPEND} AND {_UNPRICED_OF_SPEND}
+GROUP BY number ORDER BY number
 """
 _PAUSE_MAX_S: Final = 30
 """Maximum time between two migrations of one run, during which no rows are written."""
@@ -79,27 +84,38 @@ class QueryEngine:
     fresh_until_us: FreshUntil = never_known
     _volumes: list[_Volume] = field(default_factory=list)
     _volumes_at_s: float = float("-inf")
-    _spend_complete_from_s: int | None = None
+    _migrations: list[_Migration] = field(default_factory=list)
 
     async def is_spend_complete(self, from_us: int) -> bool:
         """Return whether spend has counts and all dimensions since a time.
 
-        Migration 27 added them to the table, which migration 6 created. All rows have them if both
-        ran together, and otherwise only the rows of buckets that began after migration 27.
+        Raises:
+            TooCostlyError, UnavailableError: as ``Reader.bounded``.
+        """
+        return from_us >= await self._since_s(_COUNTS_OF_SPEND) * SECOND_US
+
+    async def has_spend_unpriced(self, from_us: int) -> bool:
+        """Return whether spend counts calls without a price since a time.
 
         Raises:
             TooCostlyError, UnavailableError: as ``Reader.bounded``.
         """
-        if self._spend_complete_from_s is None:
+        return from_us >= await self._since_s(_UNPRICED_OF_SPEND) * SECOND_US
+
+    async def _since_s(self, migration: int) -> int:
+        """Return since when all rows of spend have the columns of a migration.
+
+        Migration 6 created the table. All rows have the columns if both ran together, and otherwise
+        only the rows of buckets that began after this migration.
+        """
+        if not self._migrations:
             body = await self.reader.bounded(
                 "migrations", lambda bounds: self.store.query_bytes(f"{_MIGRATIONS}{bounds}")
             )
-            found = msgspec.json.Decoder(_Migration).decode_lines(body)
-            times_s = [each.at_s for each in found]
-            pauses_s = [later - earlier for earlier, later in pairwise(times_s)]
-            is_one_run = max(pauses_s, default=0) <= _PAUSE_MAX_S
-            self._spend_complete_from_s = 0 if is_one_run else times_s[-1]
-        return from_us >= self._spend_complete_from_s * SECOND_US
+            self._migrations = msgspec.json.Decoder(_Migration).decode_lines(body)
+        times_s = [each.at_s for each in self._migrations if each.number <= migration]
+        pauses_s = [later - earlier for earlier, later in pairwise(times_s)]
+        return 0 if max(pauses_s, default=0) <= _PAUSE_MAX_S else times_s[-1]
 
     async def volumes(self, table: str, from_us: int, to_us: int) -> list[str]:
         """Return the volumes with rows of a table in a range, hot before cold.

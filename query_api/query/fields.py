@@ -49,6 +49,8 @@ class Measure:
     spend: str = ""
     spend_count: str = ""
     """The same for rows of spend that have counts; ``spend`` is empty."""
+    spend_unpriced: str = ""
+    """The same for rows of spend that count calls without a price."""
     sketch: str = ""
     sketch_factor: int = 1_000
     """Divisor from the sketch's unit to that of the measure."""

@@ -58,5 +58,7 @@ class LogicalQuery:
     """Whether money is a decimal; otherwise a double."""
     is_spend_complete: bool = False
     """Whether all rows of spend in the range have counts and all dimensions."""
+    has_spend_unpriced: bool = False
+    """Whether all of them count calls without a price."""
     are_percentiles_exact: bool = False
     """Whether percentiles are computed from all values, and not from sketches."""

@@ -68,7 +68,8 @@ def _percentile(
 
 def _of_rollup(logical: LogicalQuery, source: Source, metric: Metric) -> str:
     measure = metric.measure
-    total = measure.windows if source == "windows" else measure.spend or measure.spend_count
+    of_spend = measure.spend or measure.spend_count or measure.spend_unpriced
+    total = measure.windows if source == "windows" else of_spend
     if metric.aggregation == "avg":
         total = f"{total} / greatest(sum(observation_count), 1)"
     return _money(total, logical, measure)

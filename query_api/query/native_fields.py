@@ -126,6 +126,7 @@ OBSERVATIONS: Final[Mapping[str, NativeMeasure]] = MappingProxyType(
                 "summaries",
                 windows="toInt64(sum(unpriced_count))",
                 window_columns=("unpriced_count",),
+                spend_unpriced="toInt64(sum(unpriced_count))",
             ),
             "sum",
         ),

@@ -142,6 +142,7 @@ async def logical_query_of(
         period.runs,
         is_money_exact=True,
         is_spend_complete=await engine.is_spend_complete(from_us),
+        has_spend_unpriced=await engine.has_spend_unpriced(from_us),
         are_percentiles_exact=request.are_percentiles_exact,
     )
 

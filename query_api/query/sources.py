@@ -134,7 +134,11 @@ def _in_spend(logical: LogicalQuery, metric: Metric) -> bool:
         return bool(measure.spend) and measure.is_always_set and logical.is_spend_complete
     if metric.aggregation not in {"sum", "count"}:
         return False
-    return bool(measure.spend or (measure.spend_count and logical.is_spend_complete))
+    return bool(
+        measure.spend
+        or (measure.spend_count and logical.is_spend_complete)
+        or (measure.spend_unpriced and logical.has_spend_unpriced)
+    )
 
 
 def _columns_of(rolled: Callable[[Dimension], str]) -> Mapping[str, str]:

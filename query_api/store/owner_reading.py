@@ -21,6 +21,8 @@ class OwnerRow(msgspec.Struct, kw_only=True):
     usage_sums: dict[str, int]
     observations: int
     errors: int
+    unpriced: int
+    """Number of observations without a known price."""
     first_us: int
     last_us: int
     latencies_ms: list[float | None]

@@ -141,10 +141,7 @@ def _total(node: Node) -> None:
             node.total_cost_pico = node.total_usage.pop("cost_pico", 0)
         node.observation_count = 1
         node.error_count = int(node.row.level == "ERROR")
-        node.unpriced_count = int(
-            node.row.cost_source == "unpriced"
-            and (node.row.counted is None or bool(node.total_usage))
-        )
+        node.unpriced_count = int(is_unpriced(node.row))
     for child in node.children:
         node.total_cost_pico += child.total_cost_pico
         node.observation_count += child.observation_count
@@ -153,6 +150,14 @@ def _total(node: Node) -> None:
         for name, units in child.total_usage.items():
             node.total_usage[name] = node.total_usage.get(name, 0) + units
     node.self_us = node.end_us - node.start_us - _covered_us(node, node.children)
+
+
+def is_unpriced(row: StoredObservation) -> bool:
+    """Return whether an observation counts usage without a known price."""
+    counted = row.counted
+    return row.cost_source == "unpriced" and (
+        counted is None or any(name != "cost_pico" for name in counted)
+    )
 
 
 def _covered_us(node: Node, children: Sequence[Node]) -> int:

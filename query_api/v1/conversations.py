@@ -65,6 +65,8 @@ class Turn(msgspec.Struct, kw_only=True):
     observations: int
     errors: int
     cost_usd: str
+    unpriced: int
+    """Number of observations without a known price; the cost does not include them."""
     tokens: Tokens
 
 
@@ -112,5 +114,6 @@ def _turn(trace: StoredTrace) -> Turn:
         observations=trace.observation_count,
         errors=trace.error_count,
         cost_usd=usd_text(trace.total_cost_pico),
+        unpriced=trace.unpriced_count,
         tokens=Tokens(*tokens_of(trace.usage)),
     )

@@ -63,6 +63,8 @@ class ItemOfRun(msgspec.Struct, kw_only=True):
     has_trace: bool
     failed: bool
     cost_usd: str
+    unpriced: int
+    """Number of observations without a known price; the cost does not include them."""
     latency_ms: float
     tokens: int
     scores: dict[str, float]
@@ -213,6 +215,7 @@ def _shown(result: ItemResult) -> ItemOfRun:
         has_trace=result.has_trace,
         failed=result.failed,
         cost_usd=usd_text(result.cost_pico),
+        unpriced=result.unpriced,
         latency_ms=result.latency_ms,
         tokens=result.tokens,
         scores=dict(result.scores),

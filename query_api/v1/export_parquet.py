@@ -34,6 +34,7 @@ def parquet_schema(fields: Sequence[str]) -> pa.Schema:
             "cost_usd": pa.decimal128(38, _DECIMALS),
             "observations": pa.int64(),
             "errors": pa.int64(),
+            "unpriced": pa.int64(),
             "prompt_version": pa.int64(),
             "tags": pa.list_(pa.string()),
             "tokens": pa.map_(pa.string(), pa.int64()),

@@ -29,6 +29,7 @@ from query_api.store.trace_reading import (
     read_observations,
     read_traces,
 )
+from query_api.v1.call_tree import is_unpriced
 
 PAGE_ROWS: Final = 500
 """Rows that are read, and kept in memory, at a time; fewer if a limit of the store is reached."""
@@ -173,6 +174,7 @@ def _trace_row(row: StoredTrace) -> Row:
         "observations": row.observation_count,
         "errors": row.error_count,
         "cost_usd": row.total_cost_pico,
+        "unpriced": row.unpriced_count,
         "tokens": dict(row.usage),
         "input": row.input,
         "output": row.output,
@@ -202,6 +204,7 @@ def _observation_row(row: StoredObservation) -> Row:
         "prompt_version": row.prompt_version or None,
         "cost_usd": row.total_cost_pico,
         "cost_source": row.cost_source,
+        "unpriced": int(is_unpriced(row)),
         "tokens": dict(row.usage),
         "input": row.input,
         "output": row.output,

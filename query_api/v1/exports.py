@@ -92,7 +92,8 @@ def _endpoint(
     ) -> Response:
         """Return all rows whose start is in the range and that meet the filters, newest first.
 
-        Amounts are decimal strings in USD, times ISO 8601 in UTC. In CSV, `tags` and `tokens` are
+        Amounts are decimal strings in USD, times ISO 8601 in UTC. `unpriced` is the number of calls
+        without a known price, which the amount does not include. In CSV, `tags` and `tokens` are
         JSON texts, and a text that a spreadsheet would run as a formula begins with an apostrophe.
         In Parquet, times are timestamps in UTC, amounts `decimal(38, 12)`, `tags` a list and
         `tokens` a map. If the store fails after the response began, the connection is closed early:

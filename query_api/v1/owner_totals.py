@@ -114,6 +114,8 @@ def _too_many_days() -> BadRequestError:
 class DayCost(msgspec.Struct, kw_only=True):
     date: str
     cost_usd: str
+    unpriced: int
+    """Number of calls without a known price; the cost does not include them."""
     tokens: Tokens
     by_model: list[ModelSpend]
 
@@ -124,6 +126,8 @@ class CostMeta(msgspec.Struct, rename={"from_": "from"}):
     time_zone: str
     cost_usd: str
     """Cost of all days."""
+    unpriced: int
+    """Number of calls of all days without a known price."""
 
 
 class UserCost(msgspec.Struct):
@@ -133,6 +137,8 @@ class UserCost(msgspec.Struct):
 
 class Totals(msgspec.Struct, kw_only=True):
     cost_usd: str
+    unpriced: int
+    """Number of observations without a known price; the cost does not include them."""
     tokens: Tokens
     traces: int
     observations: int
@@ -161,6 +167,7 @@ class _Traces(msgspec.Struct):
     cost_usd: str
     observations: int
     errors: int
+    unpriced: int
     first_us: int
     last_us: int
 
@@ -180,6 +187,7 @@ def owner_totals_router(context: AppContext) -> APIRouter:
         _, tokens = summed(rows)
         return Totals(
             cost_usd=usd_text(pico_of(traces.cost_usd)),
+            unpriced=traces.unpriced,
             tokens=tokens,
             traces=traces.traces,
             observations=traces.observations,
@@ -224,6 +232,7 @@ def owner_totals_router(context: AppContext) -> APIRouter:
             iso(bounds_s[-1] * SECOND_US),
             parameters.time_zone,
             usd_text(summed(rows)[0]),
+            sum(row.unpriced for row in rows),
         )
         data = [_day(start_s, of_day[start_s], zone) for start_s in bounds_s[:-1]]
         return json_response(UserCost(data, meta))
@@ -264,6 +273,7 @@ def _day(start_s: int, rows: list[_DayRow], zone: ZoneInfo) -> DayCost:
     return DayCost(
         date=_date_of(start_s, zone),
         cost_usd=usd_text(pico),
+        unpriced=sum(row.unpriced for row in rows),
         tokens=tokens,
         by_model=by_model(rows),
     )

@@ -23,6 +23,8 @@ class ModelSpend(msgspec.Struct, gc=False):
     model: str
     cost_usd: str
     tokens: Tokens
+    unpriced: int
+    """Number of calls without a known price; the cost does not include them."""
 
 
 class SpendRowOfModel(msgspec.Struct, kw_only=True):
@@ -33,6 +35,7 @@ class SpendRowOfModel(msgspec.Struct, kw_only=True):
     input_tokens: int
     output_tokens: int
     total_tokens: int
+    unpriced: int
 
 
 def by_model(rows: Iterable[SpendRowOfModel]) -> list[ModelSpend]:
@@ -42,6 +45,7 @@ def by_model(rows: Iterable[SpendRowOfModel]) -> list[ModelSpend]:
             row.model,
             usd_text(pico_of(row.cost_usd)),
             Tokens(row.input_tokens, row.output_tokens, row.total_tokens),
+            row.unpriced,
         )
         for row in rows
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from query_api.store.rows import (
 from query_api.store.summaries import mark_summaries_of
 from query_api.store.trace_reading import observations_of, read_trace
 from query_api.times import MILLISECOND_US, iso, iso_or_none
-from query_api.v1.call_tree import CallTree, Node, call_tree
+from query_api.v1.call_tree import CallTree, Node, call_tree, is_unpriced
 from query_api.v1.parameters import native_router
 from query_api.v1.spend_amounts import ModelSpend, Tokens
 
@@ -123,6 +124,7 @@ def _nodes(tree: CallTree) -> Iterator[Node]:
 
 def _by_model(tree: CallTree) -> list[ModelSpend]:
     pico_of: dict[str, int] = {}
+    unpriced_of: Counter[str] = Counter()
     tokens_by_model: dict[str, Tokens] = {}
     for node in _nodes(tree):
         row = node.row
@@ -134,10 +136,14 @@ def _by_model(tree: CallTree) -> list[ModelSpend]:
         if not usage and not pico:
             continue
         pico_of[row.model] = pico_of.get(row.model, 0) + pico
+        unpriced_of[row.model] += is_unpriced(row)
         tokens = tokens_by_model.setdefault(row.model, Tokens())
         inputs, outputs, total = tokens_of(usage)
         tokens.input += inputs
         tokens.output += outputs
         tokens.total += total
     models = sorted(pico_of, key=lambda model: (-pico_of[model], model))
-    return [ModelSpend(each, usd_text(pico_of[each]), tokens_by_model[each]) for each in models]
+    return [
+        ModelSpend(each, usd_text(pico_of[each]), tokens_by_model[each], unpriced_of[each])
+        for each in models
+    ]

@@ -39,7 +39,7 @@ WHERE project_id IN {{projects:Array(String)}} AND window_start IN {{starts:Arra
 SPEND_SQL: Final = f"""
 SELECT project_id, toUnixTimestamp(bucket_start) AS bucket_s, {_SPEND_COLUMNS}, row_version,
     toInt64(total_cost * 1000000000000) AS total_cost_pico, observation_count, error_count,
-    input_tokens, output_tokens, total_tokens
+    input_tokens, output_tokens, total_tokens, unpriced_count
 FROM spend FINAL
 WHERE project_id IN {{projects:Array(String)}} AND bucket_start IN {{starts:Array(DateTime('UTC'))}}
 """  # noqa: S608  # columns of the registry

@@ -123,12 +123,13 @@ class Stage1:
             trace_id,
             *(self.rng.randint(lowest // 10, 4) for _ in range(5)),
             session,
+            unpriced=self.rng.randint(lowest // 10, 4),
         )
 
     def totals(self) -> tuple[dict[tuple, tuple], dict[tuple, tuple]]:
         """What every window and every spend cell must hold: each source record once."""
         windows: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, Counter(), Counter()])
-        spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 6)
+        spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 7)
         for delta in (d for records in self.records.values() for r in records for d in r):
             if raises(delta):
                 continue
@@ -160,4 +161,5 @@ def amounts_of(change: SpendDelta) -> tuple[int, ...]:
         change.input_tokens,
         change.output_tokens,
         change.total_tokens,
+        change.unpriced,
     )

@@ -247,6 +247,7 @@ def stored_totals(world: World) -> tuple[dict[tuple, tuple], dict[tuple, tuple]]
             row.input_tokens,
             row.output_tokens,
             row.total_tokens,
+            row.unpriced_count,
         )
         for key, row in world.stored_spend.items()
     }

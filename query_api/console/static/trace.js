@@ -6,8 +6,8 @@ const details = document.querySelector("[data-details]");
 const ROW = 28;
 const SPARE = 8;
 // Positions of the fields of a row.
-const [ID, DEPTH, BELOW, NAME, TYPE, LEVEL, MODEL, START, DURATION, , TTFT, COST, , CRITICAL] =
-  Array(14).keys();
+const [ID, DEPTH, BELOW, NAME, TYPE, LEVEL, MODEL, START, DURATION, , TTFT, COST, , CRITICAL, , UNPRICED] =
+  Array(16).keys();
 const KINDS = new Set(
   ["generation", "span", "tool", "agent", "event", "retriever", "embedding", "chain", "evaluator"],
 );
@@ -40,12 +40,12 @@ function durationText(micros) {
 }
 
 const money = new Map();
-function costText(pico) {
-  if (!pico) return "";
+function costText(pico, unpriced) {
+  if (!pico && !unpriced) return "";
   const usd = pico / 1e12;
-  const digits = usd >= 1 ? 2 : Math.min(12, Math.max(2, 1 - Math.floor(Math.log10(Math.abs(usd)))));
+  const digits = usd >= 1 || !usd ? 2 : Math.min(12, Math.max(2, 1 - Math.floor(Math.log10(Math.abs(usd)))));
   // As in the rest of the page: a third digit below a dollar, unless it is zero.
-  const most = usd >= 1 ? 2 : Math.min(12, digits + 1);
+  const most = usd >= 1 || !usd ? 2 : Math.min(12, digits + 1);
   const key = `${digits} ${most}`;
   if (!money.has(key)) {
     money.set(key, new Intl.NumberFormat(locale, {
@@ -100,10 +100,13 @@ function rowElement(index) {
   whole.setAttribute("rx", 2);
   bar.append(whole);
   if (row[TTFT] !== null) bar.append(rect("ttft", share(row[START] + row[TTFT]), 2, 6, 16));
-  element.append(
-    label, bar, made("span", "number", durationText(row[DURATION])),
-    made("span", "number cost", costText(row[COST])),
-  );
+  const cost = made("span", "number cost", costText(row[COST], row[UNPRICED]));
+  if (row[UNPRICED]) {
+    const more = made("abbr", "unpriced", "+");
+    more.title = tree.dataset.unpriced.replace("{count}", row[UNPRICED]);
+    cost.append(more);
+  }
+  element.append(label, bar, made("span", "number", durationText(row[DURATION])), cost);
   element.classList.toggle("critical", row[CRITICAL]);
   element.classList.toggle("failed", row[LEVEL] === "ERROR");
   element.classList.toggle("dimmed", matches !== null && !matches.has(index));

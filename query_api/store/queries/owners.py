@@ -84,6 +84,7 @@ class FindOwners(StoreQuery):
             "  sumMap(usage) AS usage_sums,\n"
             "  toInt64(sum(observation_count)) AS observations,\n"
             "  toInt64(sum(error_count)) AS errors,\n"
+            "  toInt64(sum(unpriced_count)) AS unpriced,\n"
             f"  {_FIRST_US} AS first_us, {_LAST_US} AS last_us,\n"
             f"  arrayMap(us -> us / 1000, quantilesExactIf(0.5, 0.95, 1)({_LATENCY_US},"
             f" {_HAS_END})) AS latencies_ms,\n"

@@ -11,7 +11,7 @@ from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 @dataclass(frozen=True, slots=True)
 class SumSpend(StoreQuery):
-    """Select ``spent``, the exact sum of spend as a decimal string.
+    """Select ``spent``, the exact sum of spend as a decimal string, and the calls without a price.
 
     ``scope`` has pairs of a dimension of spend and its required value; an array must contain it.
     """
@@ -26,7 +26,8 @@ class SumSpend(StoreQuery):
             f"\n  AND {has_value_sql(name, binder.text(value))}" for name, value in self.scope
         )
         return (
-            "SELECT toString(sum(total_cost)) AS spent\n"
+            "SELECT toString(sum(total_cost)) AS spent,\n"
+            "  toInt64(sum(unpriced_count)) AS unpriced\n"
             f"FROM spend FINAL\nWHERE {OF_PROJECT}"
             f"\n  AND bucket_start >= toDateTime({binder.bind(self.from_s, 'Int64')}, 'UTC')"
             f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC'){scope}"

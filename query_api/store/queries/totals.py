@@ -23,10 +23,12 @@ _SUMS: Final = (
     "toString(sum(cost)) AS cost_usd,\n"
     "  toInt64(sum(inputs)) AS input_tokens,\n"
     "  toInt64(sum(outputs)) AS output_tokens,\n"
-    "  toInt64(sum(tokens)) AS total_tokens"
+    "  toInt64(sum(tokens)) AS total_tokens,\n"
+    "  toInt64(sum(unpriced_calls)) AS unpriced"
 )
 _CHANGED: Final = (
     "HAVING sum(cost) != 0 OR sum(inputs) != 0 OR sum(outputs) != 0 OR sum(tokens) != 0"
+    " OR sum(unpriced_calls) != 0"
 )
 
 
@@ -34,7 +36,8 @@ def _newest(owner: Owner, value: str, binder: Binder, between: str = "") -> str:
     """Return a subquery with the newest versions of the rows of an owner."""
     return (
         "(\n  SELECT bucket_start, model, total_cost AS cost, input_tokens AS inputs,\n"
-        "    output_tokens AS outputs, total_tokens AS tokens\n"
+        "    output_tokens AS outputs, total_tokens AS tokens,\n"
+        "    unpriced_count AS unpriced_calls\n"
         f"  FROM spend\n  WHERE {OF_PROJECT} AND {owner} = {binder.text(value)}{between}\n"
         f"  ORDER BY row_version DESC\n  LIMIT 1 BY {_CELL}\n)"
     )
@@ -100,10 +103,11 @@ class SumTraces(StoreQuery):
             "SELECT toInt64(count()) AS traces, toString(sum(total_cost)) AS cost_usd,\n"
             "  toInt64(sum(observation_count)) AS observations,\n"
             "  toInt64(sum(error_count)) AS errors,\n"
+            "  toInt64(sum(unpriced_count)) AS unpriced,\n"
             "  toUnixTimestamp64Micro(min(start_time)) AS first_us,\n"
             "  toUnixTimestamp64Micro(max(greatest(start_time, end_time))) AS last_us\n"
             f"FROM (\n  SELECT {self.owner} AS owner, is_deleted, total_cost, observation_count,\n"
-            "    error_count, start_time, end_time\n"
+            "    error_count, unpriced_count, start_time, end_time\n"
             f"  FROM traces\n  WHERE {OF_PROJECT} AND id IN (\n"
             f"    SELECT id FROM traces WHERE {OF_PROJECT} AND {self.owner} = {value}\n  )\n"
             "  ORDER BY row_version DESC, is_deleted\n  LIMIT 1 BY id\n)\n"

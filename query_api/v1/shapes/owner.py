@@ -36,6 +36,8 @@ class OwnerTotals(msgspec.Struct, kw_only=True):
     observations: int
     errors: int
     cost_usd: str
+    unpriced: int
+    """Number of observations without a known price; the cost does not include them."""
     tokens: Tokens
     latency_ms: Latencies
     first_seen: str
@@ -77,6 +79,7 @@ def _totals(row: OwnerRow, scores: Sequence[ScoreSums]) -> dict[str, Any]:
         "observations": row.observations,
         "errors": row.errors,
         "cost_usd": usd_text(pico_of(row.cost_usd)),
+        "unpriced": row.unpriced,
         "tokens": Tokens(*tokens_of(row.usage_sums)),
         "latency_ms": Latencies(row.mean_ms, p50, p95, longest),
         "first_seen": iso(row.first_us),

@@ -101,7 +101,7 @@ class DeltaBook:
             self._spend[key] = new_spend(key, trace_id, [sign * amount for amount in amounts])
             return
         cell.trace_id = trace_id
-        pico, observations, errors, inputs, outputs, total = amounts
+        pico, observations, errors, inputs, outputs, total, unpriced = amounts
         cell.cost_pico += sign * pico
         cell.observations += sign * observations
         if errors:
@@ -110,6 +110,8 @@ class DeltaBook:
             cell.input_tokens += sign * inputs
             cell.output_tokens += sign * outputs
             cell.total_tokens += sign * total
+        if unpriced:
+            cell.unpriced += sign * unpriced
 
     def delta(self, project_id: str, partition: int, offset: int) -> Delta | None:
         """Return the changes that do not cancel out; None if all of them do."""
@@ -128,6 +130,7 @@ def _changes_spend(cell: SpendDelta) -> bool:
         or cell.input_tokens
         or cell.output_tokens
         or cell.total_tokens
+        or cell.unpriced
     )
 
 

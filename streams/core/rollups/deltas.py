@@ -138,6 +138,8 @@ class SpendDelta(msgspec.Struct, array_like=True, gc=False):
     provider: str = ""
     prompt_name: str = ""
     api_key: str = ""
+    unpriced: Change = 0
+    """Observations with usage but without a price."""
 
 
 def _parts(begin: int, end: int) -> str:
@@ -151,9 +153,9 @@ _new_window: Final[Callable[[StartedKey], Any]] = compiled(
     {"new": WindowDelta},
 )
 _new_spend: Final[Callable[..., Any]] = compiled(
-    "key, trace_id, pico, observations, errors, inputs, outputs, total",
+    "key, trace_id, pico, observations, errors, inputs, outputs, total, unpriced",
     f"new({_parts(0, _FIRST_PARTS)}, pico, trace_id, observations, errors, inputs, outputs, total,"
-    f" {_parts(_FIRST_PARTS, _SPEND_PARTS)})",
+    f" {_parts(_FIRST_PARTS, _SPEND_PARTS)}, unpriced)",
     {"new": SpendDelta},
 )
 """Twice as fast as calls with slices of the key."""

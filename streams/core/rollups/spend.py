@@ -33,6 +33,7 @@ class SpendCell:
         "output_tokens",
         "row_version",
         "total_tokens",
+        "unpriced",
     )
 
     def __init__(self) -> None:
@@ -42,12 +43,13 @@ class SpendCell:
         self.input_tokens = 0
         self.output_tokens = 0
         self.total_tokens = 0
+        self.unpriced = 0
         self.row_version = 0
         self.contained_version = 0
         self.capped = False
         """Whether the row that was read back has a capped amount, as in ``WindowCell``."""
 
-    def restore(self, numbers: tuple[int, int, int, int, int, int, int]) -> None:
+    def restore(self, numbers: tuple[int, int, int, int, int, int, int, int]) -> None:
         """Restore the values that ``apply`` recorded in ``undo``."""
         (
             self.cost_pico,
@@ -56,10 +58,11 @@ class SpendCell:
             self.input_tokens,
             self.output_tokens,
             self.total_tokens,
+            self.unpriced,
             self.row_version,
         ) = numbers
 
-    def _numbers(self) -> tuple[int, int, int, int, int, int, int]:
+    def _numbers(self) -> tuple[int, int, int, int, int, int, int, int]:
         return (
             self.cost_pico,
             self.observations,
@@ -67,6 +70,7 @@ class SpendCell:
             self.input_tokens,
             self.output_tokens,
             self.total_tokens,
+            self.unpriced,
             self.row_version,
         )
 
@@ -85,6 +89,7 @@ class SpendCell:
         self.input_tokens += change.input_tokens
         self.output_tokens += change.output_tokens
         self.total_tokens += change.total_tokens
+        self.unpriced += change.unpriced
         if self.capped:
             self.cost_pico = max(self.cost_pico, 0)
             self.input_tokens = max(self.input_tokens, 0)
@@ -110,6 +115,7 @@ def spend_row(project_id: str, bucket_s: int, key: SpendKey, cell: SpendCell) ->
         input_tokens=row_amount(cell.input_tokens),
         output_tokens=row_amount(cell.output_tokens),
         total_tokens=row_amount(cell.total_tokens),
+        unpriced_count=row_amount(cell.unpriced),
         **dict(zip(_COLUMNS, key, strict=True)),
     )
 
@@ -123,6 +129,7 @@ def spend_cell(row: SpendRow) -> SpendCell:
     cell.input_tokens = row.input_tokens
     cell.output_tokens = row.output_tokens
     cell.total_tokens = row.total_tokens
+    cell.unpriced = row.unpriced_count
     cell.capped = is_capped(
         max(row.total_cost_pico, row.input_tokens, row.output_tokens, row.total_tokens)
     )

@@ -10,12 +10,12 @@ from streams.core.dimensions.keys import StartedKey, own_spend_key
 from streams.core.observations.state import ERROR, ObservationState
 
 SpendAmounts = list[int]
-"""Picodollars, observations, errors, and tokens of the input, of the output and in total: the
-amounts of ``SpendDelta`` in their order."""
+"""Picodollars, observations, errors, tokens of the input, of the output and in total, and
+observations without a price: the amounts of ``SpendDelta`` in their order."""
 OwnSpend = dict[StartedKey, SpendAmounts]
 """Amounts of a trace by ``own_spend_key``, the part of the key that its attributes do not change.
 """
-NOTHING: Final = (0, 0, 0, 0, 0, 0)
+NOTHING: Final = (0, 0, 0, 0, 0, 0, 0)
 
 
 def add_state(spend: OwnSpend, state: ObservationState, sign: int) -> None:
@@ -33,6 +33,8 @@ def add_state(spend: OwnSpend, state: ObservationState, sign: int) -> None:
         amounts[3] += sign * inputs
         amounts[4] += sign * outputs
         amounts[5] += sign * total
+    if state.cost_source == "unpriced" and state.is_unpriced:
+        amounts[6] += sign
     if sign < 0 and not any(amounts):
         del spend[key]
 

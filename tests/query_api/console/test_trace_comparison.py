@@ -29,7 +29,7 @@ def tree(*children: object) -> list[TreeRow]:
 
 
 def row(name: str, descendants: int) -> TreeRow:
-    return TreeRow(name, 0, descendants, name, "SPAN", "", "", 0, 1, 1, None, 0, 0, False, 0)
+    return TreeRow(name, 0, descendants, name, "SPAN", "", "", 0, 1, 1, None, 0, 0, False, 0, 0)
 
 
 def aligned(left: list[TreeRow], right: list[TreeRow]) -> list[tuple[int, str, str]]:
