@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from producers.control.kinds.budget import USER
 from query_api.console.formats import Formats
 from query_api.console.line_charts import LineChart, LineSeries, line_chart
 from query_api.money import pico_of
@@ -47,6 +48,10 @@ class PastShown:
     highest_pico: int
     """Highest spend of a period."""
     has_limit: bool
+    is_by_user: bool
+    """Whether a line without a name is the spend of calls without a user."""
+    until_us: int
+    """The end of the last quarter of an hour of the range."""
 
 
 def past_shown(past: BudgetBacktestOut, thresholds: Sequence[str], formats: Formats) -> PastShown:
@@ -102,6 +107,8 @@ def past_shown(past: BudgetBacktestOut, thresholds: Sequence[str], formats: Form
         past.not_evaluated,
         max(spent, default=0),
         has_limit,
+        any(USER in each.group for each in past.series),
+        instant_us(past.to),
     )
 
 

@@ -21,6 +21,9 @@ class LineSeries:
 
     name: str
     points: Sequence[tuple[int, float | None]]
+    is_dashed: bool = False
+    colour: int = 0
+    """From 1; 0: that of its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Line:
     """Points without neighbours, which a path would not show."""
     colour: int
     """From 1; 0 if there are too many lines."""
+    is_dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ def line_chart(
             "M" + "L".join(f"{px:g} {py:g}" for px, py in run) for run in runs if len(run) > 1
         )
         dots = [run[0] for run in runs if len(run) == 1]
-        return Line(each.name, path, dots, number if number <= COLOURS else 0)
+        colour = each.colour or (number if number <= COLOURS else 0)
+        return Line(each.name, path, dots, colour, each.is_dashed)
 
     return LineChart(
         [line(number, each) for number, each in enumerate(series, 1)],

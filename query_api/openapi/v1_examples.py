@@ -149,12 +149,38 @@ BUDGET_STATUS_EXAMPLE: Final = {
     "budget_id": BUDGET_EXAMPLE["id"],
     "name": "user-42 a day",
     "spent_usd": "0.0868",
+    "unpriced": 0,
     "limit_usd": "0.1",
     "remaining_usd": "0.0132",
     "period_start": "2026-11-20T23:00:00.000Z",
     "period_end": "2026-11-21T23:00:00.000Z",
     "crossed": [0.8],
     "incomplete": False,
+}
+BURN_DOWN_EXAMPLE: Final = {
+    "data": [
+        {
+            "limit_name": "",
+            "period": "day",
+            "period_start": "2026-11-20T23:00:00.000Z",
+            "period_end": "2026-11-21T23:00:00.000Z",
+            "time_zone": "Europe/Berlin",
+            "group": {},
+            "spent_usd": "0.0868",
+            "limit_usd": "0.1",
+            "thresholds": [0.8, 1.0],
+            "points": [
+                {"at": "2026-11-20T23:00:00.000Z", "spent_usd": "0"},
+                {"at": "2026-11-21T12:00:00.000Z", "spent_usd": "0.0868"},
+            ],
+            "forecast": [
+                {"at": "2026-11-21T12:00:00.000Z", "spent_usd": "0.0868"},
+                {"at": "2026-11-21T23:00:00.000Z", "spent_usd": "0.160246153846"},
+            ],
+            "method": "linear",
+            "unpriced": 0,
+        }
+    ]
 }
 WEBHOOK_REQUEST_EXAMPLE: Final[dict[str, Any]] = {
     "url": "https://example.com/hooks/tracemill",

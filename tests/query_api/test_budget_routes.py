@@ -6,6 +6,7 @@ import pytest
 from clickhouse.rows import AlertRow, SpendRow
 from producers.control.kinds.budget import Budget
 from producers.control.periods import period_bounds
+from query_api.times import iso
 from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api
 
 ASKED = {
@@ -74,7 +75,7 @@ async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> No
     await api.insert(
         spend(start_s, 50_000_000_000),
         spend(start_s, 60_000_000_001, row_version=2),
-        spend(end_s - QUARTER_S, 20_000_000_000, model="m2"),
+        spend(end_s - QUARTER_S, 20_000_000_000, model="m2", unpriced_count=3),
         spend(start_s - QUARTER_S, 10**12),
         spend(end_s, 10**12),
         spend(start_s, 10**12, user_id="u2"),
@@ -86,6 +87,7 @@ async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> No
         "budget_id": budget["id"],
         "name": "a day of u1",
         "spent_usd": "0.080000000001",
+        "unpriced": 3,
         "limit_usd": "0.1",
         "incomplete": False,
         "remaining_usd": "0.019999999999",
@@ -97,6 +99,45 @@ async def test_the_status_sums_the_scope_over_the_running_period(api: Api) -> No
         microseconds=start_us
     )
     assert datetime.fromisoformat(status["period_end"]) == epoch + timedelta(microseconds=end_us)
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_the_burn_down_has_the_spend_of_the_period_and_the_forecast_to_its_end(
+    api: Api,
+) -> None:
+    budget = await created(api)
+    start_us, end_us = period_bounds("day", "Europe/Berlin", NOON_US)
+    start_s = start_us // 1_000_000
+    await api.insert(
+        spend(start_s, 10_000_000_000),
+        spend(start_s + 4 * QUARTER_S, 20_000_000_000, unpriced_count=1),
+        spend(start_s + 4 * QUARTER_S, 10**12, user_id="u2"),
+    )
+    (found,) = (await api.client.get(f"/v1/budgets/{budget['id']}/burn-down")).json()["data"]
+    assert found["period_start"] == iso(start_us)
+    assert (found["spent_usd"], found["limit_usd"], found["unpriced"]) == ("0.03", "0.1", 1)
+    points = [(each["at"], each["spent_usd"]) for each in found["points"]]
+    assert points[:2] == [(iso(start_us), "0"), (iso(start_us + 900_000_000), "0.01")]
+    assert points[5] == (iso(start_us + 5 * 900_000_000), "0.03")
+    assert points[-1] == (iso(NOON_US), "0.03")
+    # At noon in UTC, 13 of the 24 hours of the day in Berlin have passed.
+    assert found["forecast"][0] == {"at": iso(NOON_US), "spent_usd": "0.03"}
+    assert found["forecast"][-1] == {"at": iso(end_us), "spent_usd": "0.055384615384"}
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_the_burn_down_of_groups_is_that_of_the_chosen_one(api: Api) -> None:
+    budget = await created(api, scope={}, group_by=["user_id"], period="week")
+    start_us, _ = period_bounds("week", "Europe/Berlin", NOON_US)
+    at_s = start_us // 1_000_000 + 3600
+    await api.insert(spend(at_s, 10**10, user_id="ada"), spend(at_s, 10**12, user_id="bob"))
+    path = f"/v1/budgets/{budget['id']}/burn-down"
+    answer = await api.client.get(path, params={"group": "user_id:ada"})
+    (found,) = answer.json()["data"]
+    assert found["group"] == {"user_id": "ada"}
+    assert "0.01" in {each["spent_usd"] for each in found["points"]}
+    refused = await api.client.get(path, params={"group": "model:m"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "group")
 
 
 @pytest.mark.usefixtures("at_noon")

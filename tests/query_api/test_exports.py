@@ -33,7 +33,7 @@ async def fill(api: Api, start_us: int = NOON_US) -> None:
     rows = [
         trace(
             f"t{n:02}", start_us - n, name='say "hi",\n=1+1', user_id="ada" if n % 2 else "三月",
-            total_cost_pico=n * 10**12 + 1, usage={"input": n}, tags=("a,b",),
+            total_cost_pico=n * 10**12 + 1, usage={"input": n}, unpriced_count=n, tags=("a,b",),
             input="" if n == 3 else f"question {n}",
         )
         for n in range(NUMBER)
@@ -58,7 +58,7 @@ async def test_every_trace_of_the_range_is_one_line_with_exact_amounts(api: Api)
     rows = [json.loads(line) for line in answer.text.splitlines()]
     assert [row["id"] for row in rows] == [f"t{n:02}" for n in range(NUMBER)]
     assert rows[5]["cost_usd"] == "5.000000000001"
-    assert rows[5]["tokens"]["input"] == 5
+    assert (rows[5]["tokens"]["input"], rows[5]["unpriced"]) == (5, 5)
     assert rows[4]["user_id"] == "三月"
     assert rows[3]["input"] == ""
 

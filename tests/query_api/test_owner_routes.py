@@ -31,7 +31,7 @@ def turn(number: int, session: str, user: str, **fields: Any) -> Any:
 
 ROWS = [
     turn(0, "s/1", "ada", environment="production", input="hi", output="hello"),
-    turn(1, "s/1", "bob", error_count=1, root_observation_id="o1", tags=("vip",)),
+    turn(1, "s/1", "bob", error_count=1, unpriced_count=3, root_observation_id="o1", tags=("vip",)),
     observation("t1", "o1", NOON_US + SECOND_US, input="again?", output='{"a":1}'),
     turn(2, "s2", "ada", environment="production"),
     turn(3, "", "cy"),
@@ -78,6 +78,7 @@ async def test_a_session_has_the_totals_and_scores_of_its_traces(owned: Api) -> 
         "observations": 4,
         "errors": 1,
         "cost_usd": "1",
+        "unpriced": 3,
         "tokens": {"input": 10, "output": 2, "total": 12},
         "latency_ms": {"mean": 750, "p50": whole["latency_ms"]["p50"], "p95": 1000, "max": 1000},
         "first_seen": "2026-11-21T12:00:00.000Z",
@@ -96,6 +97,7 @@ async def test_the_conversation_has_input_and_output_in_order_and_in_pages(owned
     second = await found(owned, "/v1/sessions/s/1", limit=1, cursor=first["meta"]["cursor"])
     assert second["meta"] == {"has_more": False, "cursor": None}
     turns = [*first["turns"], *second["turns"]]
+    assert [each["unpriced"] for each in turns] == [0, 3]
     shown = [(each["trace_id"], each["input"], each["output"]) for each in turns]
     assert shown == [("t0", "hi", "hello"), ("t1", "again?", {"a": 1})]
     assert [(each["latency_ms"], each["cost_usd"]) for each in turns] == [(500, "0"), (1000, "1")]

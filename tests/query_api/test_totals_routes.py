@@ -40,25 +40,33 @@ async def test_every_day_has_its_cost_by_model_and_days_without_calls_have_zeros
         spend(9 * USD, user_id="u2"),
         spend(7, NOON_S + DAY_S),
         spend(0, model=""),
+        spend(0, model="m3", unpriced_count=4),
     )
     found = await cost(api, **DAY)
     assert found["meta"] == {
         "from": "2026-11-20T00:00:00.000Z", "to": "2026-11-22T00:00:00.000Z", "time_zone": "UTC",
-        "cost_usd": "1.500000000001",
+        "cost_usd": "1.500000000001", "unpriced": 4,
     }  # fmt: skip
     empty, day = found["data"]
     none = {"input": 0, "output": 0, "total": 0}
-    assert empty == {"date": "2026-11-20", "cost_usd": "0", "tokens": none, "by_model": []}
+    assert empty == {
+        "date": "2026-11-20", "cost_usd": "0", "unpriced": 0, "tokens": none, "by_model": [],
+    }  # fmt: skip
     assert day == {
         "date": "2026-11-21",
         "cost_usd": "1.500000000001",
+        "unpriced": 4,
         "tokens": {"input": 8, "output": 2, "total": 10},
         "by_model": [
-            {"model": "m2", "cost_usd": "1.5", "tokens": {"input": 3, "output": 0, "total": 3}},
             {
-                "model": "m1", "cost_usd": "0.000000000001",
+                "model": "m2", "cost_usd": "1.5", "unpriced": 0,
+                "tokens": {"input": 3, "output": 0, "total": 3},
+            },
+            {
+                "model": "m1", "cost_usd": "0.000000000001", "unpriced": 0,
                 "tokens": {"input": 5, "output": 2, "total": 7},
             },
+            {"model": "m3", "cost_usd": "0", "unpriced": 4, "tokens": none},
         ],
     }  # fmt: skip
 
@@ -131,7 +139,7 @@ async def test_a_user_and_a_session_have_totals_of_their_traces(api: Api) -> Non
         trace("t1", NOON_US, user_id="u1", session_id="s1", observation_count=2, error_count=1,
             total_cost_pico=3, end_us=NOON_US + 5),
         trace("t2", NOON_US + 9, user_id="u1", session_id="s2", observation_count=1,
-            total_cost_pico=4),
+            total_cost_pico=4, unpriced_count=2),
         trace("t3", NOON_US, user_id="u1", session_id="s1", row_version=1),
         trace("t3", NOON_US, user_id="u2", session_id="s1", row_version=2, total_cost_pico=10),
         spend(3, session_id="s1", input_tokens=7, total_tokens=7),
@@ -141,15 +149,16 @@ async def test_a_user_and_a_session_have_totals_of_their_traces(api: Api) -> Non
     user = await cost(api, "/v1/users/u1/totals")
     assert user == {
         "user_id": "u1", "cost_usd": "0.000000000007", "traces": 2, "observations": 3, "errors": 1,
+        "unpriced": 2,
         "tokens": {"input": 7, "output": 0, "total": 7},
         "first_seen": "2026-11-21T12:00:00.000Z", "last_seen": "2026-11-21T12:00:00.000009Z",
         "by_model": [
             {
-                "model": "m2", "cost_usd": "0.000000000004",
+                "model": "m2", "cost_usd": "0.000000000004", "unpriced": 0,
                 "tokens": {"input": 0, "output": 0, "total": 0},
             },
             {
-                "model": "m1", "cost_usd": "0.000000000003",
+                "model": "m1", "cost_usd": "0.000000000003", "unpriced": 0,
                 "tokens": {"input": 7, "output": 0, "total": 7},
             },
         ],
@@ -160,6 +169,7 @@ async def test_a_user_and_a_session_have_totals_of_their_traces(api: Api) -> Non
     unknown = await cost(api, "/v1/sessions/none/totals")
     assert unknown == {
         "session_id": "none", "cost_usd": "0", "traces": 0, "observations": 0, "errors": 0,
+        "unpriced": 0,
         "tokens": {"input": 0, "output": 0, "total": 0}, "first_seen": None, "last_seen": None,
         "by_model": [],
     }  # fmt: skip
@@ -191,11 +201,11 @@ async def test_a_trace_has_totals_while_it_is_open(api: Api) -> None:
         "unpriced": 0, "depth": 3, "truncated": False,
         "by_model": [
             {
-                "model": "m2", "cost_usd": "0.000000000025",
+                "model": "m2", "cost_usd": "0.000000000025", "unpriced": 0,
                 "tokens": {"input": 2, "output": 0, "total": 2},
             },
             {
-                "model": "m1", "cost_usd": "0.000000000021",
+                "model": "m1", "cost_usd": "0.000000000021", "unpriced": 0,
                 "tokens": {"input": 4, "output": 1, "total": 5},
             },
         ],

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from producers.control.kinds.budget import Budget
 from query_api.budgets.records import shown_budget
-from query_api.budgets.status import status_of
+from query_api.budgets.status import group_of, status_of
 from query_api.console import budget_forms
 from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
+from query_api.console.burn_down_charts import burn_downs_of
 from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, faults_of, of_fields
 from query_api.console.optional import Optional, optional
@@ -84,8 +85,10 @@ async def show_one(view: View) -> Response:
     preset = view.parameter("range")
     if preset not in PREVIEW_RANGES:
         preset = RANGE_OF_PERIOD.get(budget.period, "30d")
-    row, past, (alerts, _) = await asyncio.gather(
+    group = group_of(budget, view.request.query_params.getlist("group"))
+    row, burn_downs, past, (alerts, _) = await asyncio.gather(
         row_of(view, budget),
+        burn_downs_of(view, budget, group),
         _past(view, preset, budget_id=budget.id),
         read_alerts(
             view.context, view.project_id, AlertParameters(budget_id=budget.id, limit=HISTORY)
@@ -101,6 +104,9 @@ async def show_one(view: View) -> Response:
         presets=PREVIEW_RANGES,
         history=optional(alerts),
         traces=traces_of,
+        burn_downs=burn_downs,
+        chosen={name: each.found.group for name, each in burn_downs.items()},
+        of_group=lambda group: f"?{urlencode([('group', f'{k}:{v}') for k, v in group.items()])}",
     )
 
 

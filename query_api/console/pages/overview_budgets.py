@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from producers.control.kinds.budget import Budget
+from query_api.console.burn_down_charts import burn_downs_of
 from query_api.console.page import Page, View
 from query_api.console.pages.budgets import row_of
 from query_api.console.responses import see_other
@@ -24,8 +25,16 @@ async def show(view: View) -> Response:
         view.context.control.view.in_project(Budget, view.project_id).values(),
         key=lambda each: (-each.created_us, each.id),
     )
-    rows = await asyncio.gather(*(row_of(view, each) for each in budgets[:BUDGETS]))
-    return view.render("overview_budgets.html", rows=rows, more=len(budgets) - len(rows))
+    shown = budgets[:BUDGETS]
+    rows, burn_downs = await asyncio.gather(
+        asyncio.gather(*(row_of(view, each) for each in shown)),
+        asyncio.gather(*(burn_downs_of(view, each) for each in shown)),
+    )
+    return view.render(
+        "overview_budgets.html",
+        rows=list(zip(rows, burn_downs, strict=True)),
+        more=len(budgets) - len(rows),
+    )
 
 
 REGISTERED = (Page("/overview/budgets", show),)

@@ -1,4 +1,4 @@
-"""Query the spend of a budget's scope in a period."""
+"""Query the spend of a budget's scope in a period, as a sum and by steps."""
 
 from __future__ import annotations
 
@@ -31,4 +31,35 @@ class SumSpend(StoreQuery):
             f"FROM spend FINAL\nWHERE {OF_PROJECT}"
             f"\n  AND bucket_start >= toDateTime({binder.bind(self.from_s, 'Int64')}, 'UTC')"
             f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC'){scope}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SpendOverPeriod(StoreQuery):
+    """Select ``step``, its number from 0, and ``spent``, its exact sum as a decimal string.
+
+    Steps begin at ``from_s`` and are ``step_s`` seconds long. ``scope`` has pairs of a dimension of
+    spend and a value that it has; ``group`` has pairs of a dimension and its whole value.
+    """
+
+    name: ClassVar[str] = "spend_over_period"
+    from_s: int
+    to_s: int
+    step_s: int
+    scope: tuple[tuple[str, str], ...] = ()
+    group: tuple[tuple[str, str], ...] = ()
+
+    def write(self, binder: Binder) -> str:
+        from_s = binder.bind(self.from_s, "Int64")
+        step_s = binder.bind(self.step_s, "Int64")
+        conditions = [has_value_sql(name, binder.text(value)) for name, value in self.scope]
+        conditions += [f"{name} = {binder.text(value)}" for name, value in self.group]
+        return (
+            f"SELECT intDiv(toInt64(toUnixTimestamp(bucket_start)) - {from_s}, {step_s}) AS step,\n"
+            "  toString(sum(total_cost)) AS spent\n"
+            f"FROM spend FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND bucket_start >= toDateTime({from_s}, 'UTC')"
+            f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC')"
+            f"{''.join(f'{chr(10)}  AND {each}' for each in conditions)}\n"
+            "GROUP BY step\nORDER BY step"
         )

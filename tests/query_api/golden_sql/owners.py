@@ -14,6 +14,7 @@ OWNERS: list[Example] = [
           sumMap(usage) AS usage_sums,
           toInt64(sum(observation_count)) AS observations,
           toInt64(sum(error_count)) AS errors,
+          toInt64(sum(unpriced_count)) AS unpriced,
           toUnixTimestamp64Micro(min(start_time)) AS first_us,
               toUnixTimestamp64Micro(max(greatest(start_time, end_time))) AS last_us,
           arrayMap(us -> us / 1000, quantilesExactIf(0.5, 0.95, 1)(toUnixTimestamp64Micro(end_time)

@@ -76,10 +76,12 @@ TRACES: list[Example] = [
           toString(sum(cost)) AS cost_usd,
           toInt64(sum(inputs)) AS input_tokens,
           toInt64(sum(outputs)) AS output_tokens,
-          toInt64(sum(tokens)) AS total_tokens
+          toInt64(sum(tokens)) AS total_tokens,
+          toInt64(sum(unpriced_calls)) AS unpriced
         FROM (
           SELECT bucket_start, model, total_cost AS cost, input_tokens AS inputs,
-            output_tokens AS outputs, total_tokens AS tokens
+            output_tokens AS outputs, total_tokens AS tokens,
+            unpriced_count AS unpriced_calls
           FROM spend
           WHERE project_id = {project_id:String} AND user_id = {p1:String}
           ORDER BY row_version DESC
@@ -88,6 +90,7 @@ TRACES: list[Example] = [
         )
         GROUP BY model
         HAVING sum(cost) != 0 OR sum(inputs) != 0 OR sum(outputs) != 0 OR sum(tokens) != 0
+          OR sum(unpriced_calls) != 0
         ORDER BY sum(cost) DESC, model
         LIMIT {p2:UInt32}
         """,
@@ -99,11 +102,12 @@ TRACES: list[Example] = [
         SELECT toInt64(count()) AS traces, toString(sum(total_cost)) AS cost_usd,
           toInt64(sum(observation_count)) AS observations,
           toInt64(sum(error_count)) AS errors,
+          toInt64(sum(unpriced_count)) AS unpriced,
           toUnixTimestamp64Micro(min(start_time)) AS first_us,
           toUnixTimestamp64Micro(max(greatest(start_time, end_time))) AS last_us
         FROM (
           SELECT session_id AS owner, is_deleted, total_cost, observation_count,
-            error_count, start_time, end_time
+            error_count, unpriced_count, start_time, end_time
           FROM traces
           WHERE project_id = {project_id:String} AND id IN (
             SELECT id FROM traces

@@ -2,7 +2,7 @@
 
 from query_api.store.conditions import Condition
 from query_api.store.levels import FindStale, Levels
-from query_api.store.queries.spend import SumSpend
+from query_api.store.queries.spend import SpendOverPeriod, SumSpend
 from query_api.store.queries.usual_spend import ReadUsualSpend
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.store.steps import Runs
@@ -193,7 +193,8 @@ WINDOWS: list[Example] = [
     (
         SumSpend("acme", 900, 1800, (("environment", "e"), ("tags", "vip"), ("user_id", NASTY))),
         """
-        SELECT toString(sum(total_cost)) AS spent
+        SELECT toString(sum(total_cost)) AS spent,
+          toInt64(sum(unpriced_count)) AS unpriced
         FROM spend FINAL
         WHERE project_id = {project_id:String}
           AND bucket_start >= toDateTime({p4:Int64}, 'UTC')
@@ -203,6 +204,22 @@ WINDOWS: list[Example] = [
           AND user_id = {p3:String}
         """,
         {"project_id": "acme", "p1": "e", "p2": "vip", "p3": NASTY, "p4": 900, "p5": 1800},
+    ),
+    (
+        SpendOverPeriod("acme", 900, 9000, 1800, (("tags", "vip"),), (("user_id", NASTY),)),
+        """
+        SELECT intDiv(toInt64(toUnixTimestamp(bucket_start)) - {p1:Int64}, {p2:Int64}) AS step,
+          toString(sum(total_cost)) AS spent
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p1:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p5:Int64}, 'UTC')
+          AND has(JSONExtract(tags, 'Array(String)'), {p3:String})
+          AND user_id = {p4:String}
+        GROUP BY step
+        ORDER BY step
+        """,
+        {"project_id": "acme", "p1": 900, "p2": 1800, "p3": "vip", "p4": NASTY, "p5": 9000},
     ),
     (
         ReadUsualSpend("acme", 10, 20, (("model", NASTY),)),
