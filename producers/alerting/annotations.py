@@ -11,6 +11,7 @@ from producers.alerting.metric import Unit
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.event_type import iso_time
+from producers.notifications.wording import DEVIATIONS, TIMES
 
 _SAMPLE_VALUE: Final = "sample"
 _SAMPLE_US: Final = 1_700_000_000_000_000
@@ -24,6 +25,13 @@ _UNITS: Final[dict[Unit, str]] = {
     "tokens_per_s": "tokens per second",
     "score": "",
 }
+
+
+def compared_as(rule: AlertRule) -> str:
+    """Return the unit of values that are compared with earlier ones; empty: that of the metric."""
+    if rule.anomaly is not None:
+        return DEVIATIONS
+    return TIMES if rule.compare_with else ""
 
 
 def values_of(
@@ -45,7 +53,7 @@ def values_of(
     return {
         "value": Decimal(0) if value is None else value.normalize(),
         "threshold": rule.threshold_value.normalize(),
-        "unit": "" if metric is None else _UNITS[metric.unit],
+        "unit": compared_as(rule) or ("" if metric is None else _UNITS[metric.unit]),
         "metric": rule.metric,
         "comparison": rule.comparison,
         "state": state,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.alerting.annotations import rendered, sample_values, values_of
+from producers.alerting.annotations import compared_as, rendered, sample_values, values_of
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
 from producers.notifications.alert import Alert
@@ -41,6 +41,7 @@ def alert_of_test(test: AlertTest, rule: AlertRule) -> Alert:
         metric=rule.metric,
         group=group,
         comparison=rule.comparison,
+        compared_as=compared_as(rule),
         window_start_us=window_us[0],
         window_end_us=window_us[1],
         annotations=rendered(rule, values),

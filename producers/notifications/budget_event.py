@@ -66,9 +66,9 @@ def spent_text(payload: Any) -> str:
 
 
 def period_text(payload: Any) -> str:
-    """Return a budget's period, such as ``day since 2026-11-29 00:00 UTC``."""
+    """Return a budget's period, such as ``day since 2026-11-29 00:00 Europe/Berlin``."""
     name = " ".join(each for each in (payload.limit_name, payload.period) if each) or "period"
-    return f"{name} since {minute_text(payload.period_start_us)}"
+    return f"{name} since {minute_text(payload.period_start_us, payload.time_zone)}"
 
 
 class BudgetAlertOut(msgspec.Struct, kw_only=True, gc=False):

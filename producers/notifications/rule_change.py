@@ -42,6 +42,8 @@ class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
     """``shadow``, ``silenced``, ``inhibited`` or ``acknowledged``."""
     test: bool = False
     """Whether the alert was requested to test notifications."""
+    compared_as: str = ""
+    """``times`` or ``deviations`` if values are compared with earlier ones."""
 
 
 class RuleAlertOut(msgspec.Struct, kw_only=True):
@@ -116,7 +118,7 @@ class RuleEvent(EventType[RuleChange]):
     def sentence(self, alert: Alert, payload: RuleChange) -> str:
         """Return the state, and the value with its unit, threshold and window."""
         known = METRICS.get(payload.metric)
-        unit = "" if known is None else known.unit
+        unit = payload.compared_as or ("" if known is None else known.unit)
         text = f"{alert.state.replace('_', ' ')}: {payload.metric}"
         text += "" if alert.value is None else f" {amount_text(alert.value, unit)}"
         if known is None or known.aggregate not in ("each", "silence"):

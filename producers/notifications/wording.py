@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from producers.control.periods import zone_of
+
+TIMES: Final = "times"
+"""Unit of a value as a factor of an earlier one."""
+DEVIATIONS: Final = "deviations"
+"""Unit of the difference from earlier values."""
 _COMPARISONS: Final[Mapping[str, str]] = {
     ">": "more than",
     ">=": "at least",
@@ -20,6 +26,8 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "tokens": " tokens",
     "per_s": " per second",
     "tokens_per_s": " tokens per second",
+    TIMES: " times",
+    DEVIATIONS: " deviations",
 }
 _DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _DIGITS: Final = 6
@@ -55,6 +63,7 @@ def duration_text(seconds: int) -> str:
     return "0 s"
 
 
-def minute_text(at_us: int) -> str:
-    """Return a time to the minute, such as ``2026-11-29 00:00 UTC``."""
-    return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+def minute_text(at_us: int, time_zone: str = "") -> str:
+    """Return a time to the minute in a zone, such as ``2026-11-29 00:00 UTC``."""
+    zone = time_zone or "UTC"
+    return f"{datetime.fromtimestamp(at_us // 1_000_000, zone_of(zone)):%Y-%m-%d %H:%M} {zone}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -11,7 +12,10 @@ from clickhouse.rows import AlertStateRow
 from producers.control.kinds.acknowledgement import Acknowledgement
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.rule_change import amount_of
-from query_api.times import iso, iso_or_none
+from query_api.times import SECOND_US, iso, iso_or_none
+
+SILENCE: Final = "silence"
+"""The metric of the time since the last observation arrived."""
 
 
 class AlertStateOut(msgspec.Struct, kw_only=True):
@@ -30,7 +34,8 @@ class AlertStateOut(msgspec.Struct, kw_only=True):
     metric: str | None
     comparison: str | None
     value: float | str | None
-    """A decimal string for US dollars, otherwise a number; null without data."""
+    """A decimal string for US dollars, otherwise a number; null without data. While `silence` is
+    firing, the time until now."""
     threshold: float | str | None
     window_start: str | None
     window_end: str | None
@@ -80,9 +85,14 @@ class EpisodeOut(msgspec.Struct, kw_only=True):
     """Whether there are more alerts than `history` has."""
 
 
-def shown_state(row: AlertStateRow, rule: AlertRule | None) -> AlertStateOut:
+def shown_state(row: AlertStateRow, rule: AlertRule | None, now_us: int) -> AlertStateOut:
     """Return the shape of a state; ``rule`` is None if it was deleted."""
     metric = "" if rule is None else rule.metric
+    value, window_end_us = row.value, row.window_end_us
+    if metric == SILENCE and row.state == "firing" and row.window_start_us:
+        # It is not evaluated again until something arrives, and then it is resolved.
+        window_end_us = max(now_us, row.window_end_us)
+        value = Decimal(window_end_us - row.window_start_us) / SECOND_US
     return AlertStateOut(
         episode_id=row.episode_id or None,
         rule_id=row.rule_id,
@@ -94,10 +104,10 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None) -> AlertStateOut:
         group=_group(row.group),
         metric=metric or None,
         comparison=None if rule is None else rule.comparison,
-        value=amount_of(metric, row.value),
+        value=amount_of(metric, value),
         threshold=amount_of(metric, row.threshold),
         window_start=iso_or_none(row.window_start_us),
-        window_end=iso_or_none(row.window_end_us),
+        window_end=iso_or_none(window_end_us),
         since=iso(row.since_us),
         started_at=iso_or_none(row.started_us),
         exemplars=list(row.exemplars),

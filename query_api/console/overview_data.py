@@ -327,7 +327,9 @@ def _shares(rows: Sequence[AnswerRow], dimension: str, measure: str) -> list[Sha
         )
         for row in rows
     ]
-    found = [each for each in shares if each.value(measure)]
+    found = [
+        each for each in shares if each.value(measure) or (measure == "cost" and each.unpriced)
+    ]
     return sorted(found, key=lambda each: (each.is_other, -each.value(measure)))
 
 

@@ -34,6 +34,7 @@ from query_api.store.queries.alert_states import FindAlertStates
 from query_api.store.queries.alerts import FindAlerts
 from query_api.v1.acknowledgements import EpisodeId, add_acknowledgements
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
+from tracemill.clock import now_us
 
 State = Literal["inactive", "pending", "firing", "recovering", "resolved", "no_data", "error"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -191,7 +192,7 @@ def _last_name(rows: list[AlertRow]) -> str:
 
 def _shown_state(context: AppContext, row: AlertStateRow) -> AlertStateOut:
     rules = context.control.view.in_project(AlertRule, row.project_id)
-    return shown_state(row, rules.get(row.rule_id))
+    return shown_state(row, rules.get(row.rule_id), now_us())
 
 
 def _shown(row: AlertRow, event_types: EventTypes) -> msgspec.Struct:

@@ -33,6 +33,8 @@ class BudgetBurn(msgspec.Struct, frozen=True, kw_only=True):
     """0 in alerts of earlier versions."""
     incomplete: bool = False
     """Whether the spend may be higher; false in alerts of earlier versions."""
+    time_zone: str = ""
+    """The one in which the period begins; empty, for UTC, in alerts of earlier versions."""
 
 
 class BurnRateAlertOut(BudgetAlertOut, kw_only=True, gc=False):

@@ -35,6 +35,8 @@ class BudgetCorrection(msgspec.Struct, frozen=True, kw_only=True):
     """That of the alert that is taken back."""
     incomplete: bool = False
     """Whether the spend may be higher; false in alerts of earlier versions."""
+    time_zone: str = ""
+    """The one in which the period begins; empty, for UTC, in alerts of earlier versions."""
 
 
 class CorrectionAlertOut(BudgetAlertOut, kw_only=True, gc=False):

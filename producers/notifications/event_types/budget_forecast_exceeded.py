@@ -35,6 +35,8 @@ class BudgetForecast(msgspec.Struct, frozen=True, kw_only=True):
     """How it was forecast; ``linear`` also while usual spend is not known."""
     incomplete: bool = False
     """Whether the spend may be higher; false in alerts of earlier versions."""
+    time_zone: str = ""
+    """The one in which the period begins; empty, for UTC, in alerts of earlier versions."""
 
 
 class ForecastAlertOut(BudgetAlertOut, kw_only=True, gc=False):
@@ -57,9 +59,10 @@ class BudgetForecastExceeded(BudgetEvent[BudgetForecast]):
     def sentence(self, alert: Alert, payload: BudgetForecast) -> str:
         """Return the forecast, and the spend."""
         share = percent_text(payload.forecast_pico, payload.limit_pico)
+        reached = minute_text(payload.reached_us, payload.time_zone)
         return (
             f"${usd_text(payload.forecast_pico)} expected ({share} of the limit, which is reached "
-            f"{minute_text(payload.reached_us)}); {super().sentence(alert, payload)}"
+            f"{reached}); {super().sentence(alert, payload)}"
         )
 
     def details(self, payload: BudgetForecast) -> Mapping[str, object]:

@@ -38,6 +38,8 @@ class ThresholdCrossed(msgspec.Struct, frozen=True, kw_only=True):
     """Number of earlier alerts of this threshold in the period; corrections take them back."""
     incomplete: bool = False
     """Whether the spend may be higher; false in alerts of earlier versions."""
+    time_zone: str = ""
+    """The one in which the period begins; empty, for UTC, in alerts of earlier versions."""
 
 
 class ThresholdAlertOut(BudgetAlertOut, kw_only=True, gc=False):

@@ -71,6 +71,7 @@ def crossed(subject: Subject, threshold: str, sequence: int) -> Alert:
         limit_name=rule.limit.name,
         period=rule.limit.period,
         incomplete=subject.is_incomplete,
+        time_zone=rule.budget.time_zone,
         sequence=sequence,
     )
     severity: Severity = "critical" if Decimal(threshold) >= 1 else "warning"
@@ -96,6 +97,7 @@ def corrected(subject: Subject, threshold: str, sequence: int, old_spent_pico: i
         limit_name=rule.limit.name,
         period=rule.limit.period,
         incomplete=subject.is_incomplete,
+        time_zone=rule.budget.time_zone,
         sequence=sequence,
     )
     return _alert(
@@ -122,6 +124,7 @@ def forecast(subject: Subject, forecast_pico: int, reached_us: int, method: str)
         limit_name=rule.limit.name,
         period=rule.limit.period,
         incomplete=subject.is_incomplete,
+        time_zone=rule.budget.time_zone,
     )
     return _alert(subject, BudgetForecastExceeded.name, payload, "forecast", 0, "warning")
 
@@ -148,6 +151,7 @@ def burn_rate(subject: Subject, fast: float, slow: float, sequence: int) -> Aler
         limit_name=rule.limit.name,
         period=rule.limit.period,
         incomplete=subject.is_incomplete,
+        time_zone=rule.budget.time_zone,
     )
     return _alert(subject, BudgetBurnRate.name, payload, _BURN_RATE, sequence, "critical")
 

@@ -83,6 +83,15 @@ def test_other_events_of_budgets_tell_their_amounts(
     assert expected in text_of(event, payload)
 
 
+def test_the_period_of_a_budget_is_told_in_its_time_zone() -> None:
+    in_berlin = BUDGET | {"period_start_us": MIDNIGHT_US - 3_600_000_000}
+    crossed = ThresholdCrossed(**in_berlin, threshold="0.5", time_zone="Europe/Berlin")  # type: ignore[arg-type]
+
+    assert "day since 2026-12-03 00:00 Europe/Berlin" in text_of(
+        "budget.threshold_crossed", crossed
+    )
+
+
 def change(metric: str, **fields: object) -> RuleChange:
     given = {
         "metric": metric, "comparison": ">", "window_start_us": MIDNIGHT_US,
@@ -121,6 +130,14 @@ def test_values_have_the_unit_of_the_metric(
     fields = {"value": Decimal(value), "limit": Decimal(limit)}
 
     assert text_of("alert.firing", change(metric), **fields).endswith(expected)  # type: ignore[arg-type]
+
+
+def test_values_that_are_compared_with_earlier_ones_have_another_unit() -> None:
+    fields = {"value": Decimal("2.5"), "limit": Decimal(2)}
+
+    text = text_of("alert.firing", change("p95_ttft", compared_as="times"), **fields)  # type: ignore[arg-type]
+
+    assert text.endswith("p95_ttft 2.5 times in 5 min (threshold: more than 2 times)")
 
 
 def test_a_resolved_alert_tells_a_reason_that_is_not_the_value() -> None:

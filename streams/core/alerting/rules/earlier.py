@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fractions import Fraction
 from statistics import median
 from typing import Final
 
+from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
+from producers.notifications.wording import amount_text
 from streams.core.alerting.rules.measures import Ratio
 from streams.core.alerting.rules.panes import Group
 from streams.core.alerting.rules.series import SeriesKey
@@ -56,20 +59,22 @@ class Earlier:
     samples_min: int
     direction: str
     """``above``, ``below`` or ``both`` for deviations; empty for a factor."""
+    unit: str = ""
+    """Unit of the metric."""
     end_s: int = -1
     _values: dict[Group, list[Fraction]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: AlertRule) -> Earlier | None:
         """Return what a rule compares with; None if it compares with a fixed threshold."""
-        anomaly = record.anomaly
+        unit, anomaly = METRICS[record.metric].unit, record.anomaly
         if anomaly is not None:
             step_s = WEEK_S if anomaly.season == "week" else DAY_S
             count = anomaly.weeks * (WEEK_S // step_s)
             shifts_s = tuple(step_s * number for number in range(1, count + 1))
-            return cls(shifts_s, record.window_s, anomaly.samples_min, anomaly.direction)
+            return cls(shifts_s, record.window_s, anomaly.samples_min, anomaly.direction, unit)
         if record.compare_with:
-            return cls((_SHIFTS[record.compare_with],), record.window_s, 1, "")
+            return cls((_SHIFTS[record.compare_with],), record.window_s, 1, "", unit)
         return None
 
     @property
@@ -121,10 +126,10 @@ class Earlier:
         earlier = self._values.get(group, [])
         if not earlier:
             return "there are no earlier values"
-        usual = float(median(earlier))
+        usual = amount_text(Decimal(str(float(f"{float(median(earlier)):.6g}"))), self.unit)
         if not self.direction:
-            return f"as a factor of {usual:.6g}, the value of the earlier window"
+            return f"as a factor of {usual}, the value of the earlier window"
         return (
-            f"in deviations from {usual:.6g}, the median of the same hours at {len(earlier)}"
+            f"in deviations from {usual}, the median of the same hours at {len(earlier)}"
             " earlier times"
         )

@@ -9,17 +9,17 @@ from typing import Final
 import msgspec
 
 from clickhouse.rows import AlertStateRow
-from producers.alerting.annotations import rendered, values_of
+from producers.alerting.annotations import compared_as, rendered, values_of
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
+from producers.notifications.wording import amount_text, duration_text
 from streams.core.alerting.rules.machine import Event, GroupState, alert_id
 from streams.core.alerting.rules.suppression import Suppression
 
 RULE_KIND: Final = "alert_rule"
 SILENCE: Final = "silence"
-_DIGITS: Final = 6
 
 
 def alert_of(
@@ -48,6 +48,7 @@ def alert_of(
         metric=record.metric,
         group=dict(values),
         comparison=record.comparison,
+        compared_as=compared_as(record),
         window_start_us=group.window_us[0],
         window_end_us=group.window_us[1],
         exemplars=group.exemplars,
@@ -162,27 +163,22 @@ def restore_change(group: GroupState, alert: Alert, change: RuleChange) -> None:
 def reason_of(
     record: AlertRule, event: Event, value: Decimal | None, *, of_row: bool = False
 ) -> str:
-    """Return why a state was entered, in plain words; ``of_row``: it is about a single row."""
-    if of_row:
-        return f"{record.metric} is {_shown(record, value)}: {_condition(record)}"
-    window = f" in the current {record.calendar}" if record.calendar else f" in {record.window_s} s"
-    if record.metric == SILENCE:
-        window = " s"
+    """Return why a state was entered, in plain words; ``of_row``: it is about a single row.
+
+    Values have the unit of the metric, unless they are compared with earlier ones.
+    """
+    unit = "" if compared_as(record) else METRICS[record.metric].unit
+    condition = f"{record.comparison} {amount_text(record.threshold_value, unit)}"
+    if value is not None and of_row:
+        return f"{record.metric} is {amount_text(value, unit)}: {condition}"
+    window = f" in {duration_text(record.window_s)}"
+    if record.calendar:
+        window = f" in the current {record.calendar}"
+    elif record.metric == SILENCE:
+        window = ""
     if event == "alert.no_data" or value is None:
         return f"{record.metric}: no data{window}"
-    shown = f"{_shown(record, value)}{window}"
+    shown = f"{amount_text(value, unit)}{window}"
     if event == "alert.resolved":
-        return f"{record.metric} is {shown}, no longer {_condition(record)}"
-    return f"{record.metric} is {shown}: {_condition(record)}"
-
-
-def _shown(record: AlertRule, value: Decimal | None) -> str:
-    """Return a value for reading; other values than money have six digits."""
-    if value is None or not value or METRICS[record.metric].unit == "USD":
-        return f"{value:f}"
-    places = max(0, _DIGITS - 1 - value.adjusted())
-    return f"{round(value, places).normalize():f}"
-
-
-def _condition(record: AlertRule) -> str:
-    return f"{record.comparison} {record.threshold}"
+        return f"{record.metric} is {shown}, no longer {condition}"
+    return f"{record.metric} is {shown}: {condition}"

@@ -22,7 +22,7 @@ def spent(book: Book, session_id: str, cost_pico: int, **fields: object) -> None
     start_s = int(book.now_s) // 10 * 10
     values = {"session_id": session_id} | fields
     key = (start_s, *(values.get(each.name, each.default) for each in SPEND_DIMENSIONS))
-    change = new_spend(key, "t1", (cost_pico, 1, 0, 0, 0, 0))
+    change = new_spend(key, "t1", (cost_pico, 1, 0, 0, 0, 0, 0))
     book.source_offset += 1
     window = WindowDelta(start_s, "default", "m", "n", 1, 0, cost_pico, {}, {})
     book.apply(Delta("p1", 0, book.source_offset, [window], [change]))
