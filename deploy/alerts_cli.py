@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final
 
 import typer
 
 from deploy.api_options import AsJson, PublicKey, SecretKey, Url, api_of_project
 from deploy.arguments import checked_id
 from deploy.record_output import print_record, print_records
+from producers.notifications.wording import DEVIATIONS, TIMES, amount_text
 
 alerts = typer.Typer(
     name="alerts",
@@ -49,7 +52,9 @@ def list_rules(
 ) -> None:
     """List the alert rules of the project."""
     client = api_of_project(url, public_key, secret_key)
-    print_records(client.pages(("v1", "alert-rules")), as_json, _RULE_COLUMNS)
+    rules = client.pages(("v1", "alert-rules"))
+    shown = rules if as_json else [{**each, **_with_units(each)} for each in rules]
+    print_records(shown, as_json, _RULE_COLUMNS)
 
 
 @alerts.command("list")
@@ -64,7 +69,9 @@ def list_alerts(
 ) -> None:
     """List the groups of rules that are in some states now, the latest change first."""
     client = api_of_project(url, public_key, secret_key)
-    print_records(client.pages(("v1", "alerts"), state=state), as_json, _STATE_COLUMNS)
+    states = client.pages(("v1", "alerts"), state=state)
+    shown = states if as_json else [{**each, **_with_units(each)} for each in states]
+    print_records(shown, as_json, _STATE_COLUMNS)
 
 
 @alerts.command("ack")
@@ -137,6 +144,18 @@ def expire_silence(
     client = api_of_project(url, public_key, secret_key)
     found = client.record("POST", ("v1", "silences", silence_id, "expire"))
     print_record(found, as_json, _SILENCE_FIELDS)
+
+
+def _with_units(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the value and the threshold of a rule or a state as texts with their unit."""
+    unit = record.get("unit") or ""
+    if record.get("compare_with") or record.get("anomaly"):  # of a rule
+        unit = TIMES if record.get("compare_with") else DEVIATIONS
+    texts = {}
+    for name in ("value", "threshold"):
+        if record.get(name) is not None:
+            texts[name] = amount_text(Decimal(str(record[name])), unit)
+    return texts
 
 
 def _matcher(text: str) -> dict[str, str]:

@@ -65,6 +65,9 @@ class RuleAlertOut(msgspec.Struct, kw_only=True):
     value: float | str | None
     """A decimal string for US dollars, otherwise a number; null without data."""
     threshold: float | str | None
+    unit: str | None
+    """`s`, `ratio` (from 0 to 1), `USD`, `count`, …; `times` or `deviations` if the rule compares
+    with earlier values."""
     window_start: str
     window_end: str
     exemplars: list[str]
@@ -105,6 +108,7 @@ class RuleEvent(EventType[RuleChange]):
             "comparison": payload.comparison,
             "value": amount_of(payload.metric, alert.value),
             "threshold": amount_of(payload.metric, alert.limit),
+            "unit": unit_of(payload.metric, payload.compared_as),
             "window_start": iso_time(payload.window_start_us),
             "window_end": iso_time(payload.window_end_us),
             "exemplars": payload.exemplars,
@@ -118,7 +122,7 @@ class RuleEvent(EventType[RuleChange]):
     def sentence(self, alert: Alert, payload: RuleChange) -> str:
         """Return the state, and the value with its unit, threshold and window."""
         known = METRICS.get(payload.metric)
-        unit = payload.compared_as or ("" if known is None else known.unit)
+        unit = unit_of(payload.metric, payload.compared_as) or ""
         text = f"{alert.state.replace('_', ' ')}: {payload.metric}"
         text += "" if alert.value is None else f" {amount_text(alert.value, unit)}"
         if known is None or known.aggregate not in ("each", "silence"):
@@ -149,6 +153,7 @@ class RuleEvent(EventType[RuleChange]):
             comparison=payload.comparison,
             value=amount_of(payload.metric, alert.value),
             threshold=amount_of(payload.metric, alert.limit),
+            unit=unit_of(payload.metric, payload.compared_as),
             window_start=iso_time(payload.window_start_us),
             window_end=iso_time(payload.window_end_us),
             exemplars=list(payload.exemplars),
@@ -160,6 +165,12 @@ class RuleEvent(EventType[RuleChange]):
             test=payload.test,
             created_at=iso_time(alert.created_us),
         )
+
+
+def unit_of(metric: str, compared: str = "") -> str | None:
+    """Return the unit of values of a rule; None if the metric is not known any more."""
+    known = METRICS.get(metric)
+    return compared or (None if known is None else known.unit)
 
 
 def amount_of(metric: str, value: Decimal | None) -> Any:

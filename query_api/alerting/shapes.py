@@ -9,18 +9,33 @@ from urllib.parse import quote
 import msgspec
 
 from clickhouse.rows import AlertStateRow
+from producers.alerting.annotations import compared_as, rendered, values_of
 from producers.control.kinds.acknowledgement import Acknowledgement
 from producers.control.kinds.alert_rule import AlertRule
-from producers.notifications.rule_change import amount_of
+from producers.notifications.rule_change import amount_of, unit_of
 from query_api.times import SECOND_US, iso, iso_or_none
 
+_EVENTS: Final = {
+    "firing": "alert.firing",
+    "recovering": "alert.firing",
+    "resolved": "alert.resolved",
+    "no_data": "alert.no_data",
+}
+"""The event of the last alert by state."""
 SILENCE: Final = "silence"
 """The metric of the time since the last observation arrived."""
 
 
 class AlertStateOut(msgspec.Struct, kw_only=True):
-    """The current state of a group of an alert rule."""
+    """The current state of a group of an alert rule.
 
+    It has all members of an alert of a rule, and more about the present.
+    """
+
+    id: str | None
+    """That of the episode."""
+    type: str | None
+    """The event of its last alert; null if it has none, such as while it is pending."""
     episode_id: str | None
     """Id of the current or last episode."""
     rule_id: str
@@ -37,6 +52,9 @@ class AlertStateOut(msgspec.Struct, kw_only=True):
     """A decimal string for US dollars, otherwise a number; null without data. While `silence` is
     firing, the time until now."""
     threshold: float | str | None
+    unit: str | None
+    """`s`, `ratio` (from 0 to 1), `USD`, `count`, …; `times` or `deviations` if the rule compares
+    with earlier values."""
     window_start: str | None
     window_end: str | None
     since: str
@@ -53,6 +71,14 @@ class AlertStateOut(msgspec.Struct, kw_only=True):
     acknowledged_by: str | None
     incomplete: bool
     """Whether data of the window may be missing, such as after a restart."""
+    annotations: dict[str, str]
+    delivered: bool
+    """Whether alerts of the group are delivered."""
+    not_delivered_reason: str | None
+    """The same as `suppressed_by`."""
+    test: bool
+    created_at: str
+    """The same as `since`."""
     complete_since: str | None
     reason: str
     updated_at: str
@@ -94,6 +120,8 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None, now_us: int) -> Aler
         window_end_us = max(now_us, row.window_end_us)
         value = Decimal(window_end_us - row.window_start_us) / SECOND_US
     return AlertStateOut(
+        id=row.episode_id or None,
+        type=_EVENTS.get(row.state),
         episode_id=row.episode_id or None,
         rule_id=row.rule_id,
         rule_name="" if rule is None else rule.name,
@@ -106,6 +134,7 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None, now_us: int) -> Aler
         comparison=None if rule is None else rule.comparison,
         value=amount_of(metric, value),
         threshold=amount_of(metric, row.threshold),
+        unit=None if rule is None else unit_of(metric, compared_as(rule)),
         window_start=iso_or_none(row.window_start_us),
         window_end=iso_or_none(window_end_us),
         since=iso(row.since_us),
@@ -116,10 +145,31 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None, now_us: int) -> Aler
         suppressed_by=row.suppressed_by or None,
         acknowledged_by=row.acknowledged_by or None,
         incomplete=bool(row.incomplete),
+        annotations={} if rule is None else _annotations(row, rule, value, window_end_us),
+        delivered=not row.silenced,
+        not_delivered_reason=row.suppressed_by or None,
+        test=False,
+        created_at=iso(row.since_us),
         complete_since=iso_or_none(row.complete_since_us),
         reason=row.reason,
         updated_at=iso(row.updated_us),
     )
+
+
+def _annotations(
+    row: AlertStateRow, rule: AlertRule, value: Decimal | None, window_end_us: int
+) -> dict[str, str]:
+    """Return the annotations of the rule with the present values."""
+    values = values_of(
+        rule,
+        state=row.state,
+        value=value,
+        group=_group(row.group),
+        window_us=(row.window_start_us, window_end_us),
+        exemplars=row.exemplars,
+        reason=row.reason,
+    )
+    return rendered(rule, values)
 
 
 def _group(text: str) -> dict[str, str]:

@@ -48,6 +48,7 @@ ROUTE_EXAMPLE: Final[dict[str, Any]] = ROUTE_REQUEST_EXAMPLE | {
     "group_by": ["rule_id"],
     "group_wait_s": 10.0,
     "group_interval_s": 300.0,
+    "warnings": [],
     "repeat_interval_s": 14400.0,
     "disabled": False,
     "created_at": "2026-11-21T11:58:02.640Z",

@@ -68,6 +68,9 @@ class Resource(Generic[RecordT, BodyT]):
     """Return the response to a ``POST`` if it differs, such as one with the new secret."""
     created_type: type[msgspec.Struct] | None = None
     created_example: Any = None
+    warn: Callable[[AppContext, RecordT], Awaitable[list[str]]] | None = None
+    """Return warnings about a record that was created, for the field ``warnings`` of the response.
+    None: there are none."""
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
     replace: Callable[[RecordT, BodyT], RecordT] | None = None
@@ -132,7 +135,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
 
     async def create(owner: Any, body: BaseModel, author: Author) -> Response:
         made = await records.create(owner, body, author)  # type: ignore[arg-type]  # FastAPI has validated it
-        return _response(resource, made, shown, status=201)
+        return await _warned(context, resource, made, shown)
 
     create.__annotations__.update(owner=resource.owner, body=resource.body)
     created_type = resource.created_type or resource.shown_type
@@ -283,6 +286,23 @@ def _annotate(
     """Set the types of arguments that depend on the resource."""
     record_id = record_id_of(resource.noun, resource.example)
     endpoint.__annotations__.update(owner=resource.owner, record_id=record_id, **more)
+
+
+async def _warned(
+    context: AppContext,
+    resource: Resource[RecordT, BodyT],
+    record: RecordT,
+    shown: Callable[[RecordT], msgspec.Struct],
+) -> Response:
+    """Return the response to a request that created a record, with warnings about it."""
+    if resource.warn is None:
+        return _response(resource, record, shown, status=201)
+    warnings = await resource.warn(context, record)
+
+    def warned(each: RecordT) -> msgspec.Struct:
+        return msgspec.structs.replace(shown(each), warnings=warnings)
+
+    return _response(resource, record, warned, status=201)
 
 
 def _response(

@@ -147,6 +147,8 @@ class RouteOut(msgspec.Struct, kw_only=True):
     repeat_interval_s: float
     disabled: bool
     created_at: str
+    warnings: list[str]
+    """Pauses that have no effect."""
 
 
 def _create(context: AppContext) -> Create[RouteBody, Route]:
@@ -198,6 +200,22 @@ def _changed(route: Route, body: RouteBody | RouteChange) -> Route:
     return route.changed(_fields(body), now_us())
 
 
+def pause_warnings(route: Route) -> list[str]:
+    """Return texts about pauses of a route that have no effect beside the others."""
+    found = []
+    if 0 < route.repeat_interval_s <= route.group_interval_s:
+        found.append(
+            "group_interval_s: has no effect while a group fires, because the group is repeated"
+            f" after repeat_interval_s ({route.repeat_interval_s:g} s); choose a shorter one"
+        )
+    if route.group_wait_s > route.group_interval_s:
+        found.append(
+            "group_wait_s: the first message of a group waits longer than the messages about its"
+            f" changes (group_interval_s is {route.group_interval_s:g} s)"
+        )
+    return found
+
+
 def _shown(route: Route) -> RouteOut:
     return RouteOut(
         id=route.id,
@@ -213,6 +231,7 @@ def _shown(route: Route) -> RouteOut:
         repeat_interval_s=route.repeat_interval_s,
         disabled=route.disabled,
         created_at=iso(route.created_us),
+        warnings=pause_warnings(route),
     )
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from producers.control.kinds.silence import Recurring, Silence
 from query_api.alerting.silence_bodies import SilenceBody, SilenceChange, given_fields
+from query_api.alerting.silence_warnings import silence_warnings
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.openapi.alert_examples import SILENCE_EXAMPLE
@@ -47,6 +48,8 @@ class SilenceOut(msgspec.Struct, kw_only=True):
     ends_at: str | None
     recurring: RecurringOut | None
     created_at: str
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Matchers that match no label of any rule or recent alert; only in responses to `POST`."""
 
 
 def _create(_context: AppContext) -> Create[SilenceBody, Silence]:
@@ -181,7 +184,9 @@ RESOURCE: Final[Resource[Any, Any]] = Resource(
     example=SILENCE_EXAMPLE,
     change=Change(SilenceChange, _changed),
     replace=_replaced,
-    about_create="Matching alerts are evaluated and recorded, but not delivered.",
+    warn=silence_warnings,
+    about_create="Matching alerts are evaluated and recorded, but not delivered. The"
+    " `alert.resolved` of an episode whose beginning was delivered before is delivered nevertheless.",
     about_created="The new silence.",
     routes=(_add_expire,),
 )

@@ -57,6 +57,8 @@ async def test_the_current_states_are_listed_page_by_page(api: Api) -> None:
     found = await pages(api, "/v1/alerts", state="firing", limit=2)
     assert len(found) == 6
     assert found[0] == {
+        "id": "e1", "type": "alert.firing", "unit": "s", "annotations": {}, "delivered": True,
+        "not_delivered_reason": None, "test": False, "created_at": "2026-11-21T12:00:00.000009Z",
         "episode_id": "e1", "rule_id": rule["id"], "rule_name": "slow", "rule_version": 0,
         "state": "firing", "severity": "critical", "labels": {"team": "search"},
         "group": {"model": "m1"}, "metric": "avg_latency", "comparison": ">", "value": 5.5,
@@ -71,6 +73,46 @@ async def test_the_current_states_are_listed_page_by_page(api: Api) -> None:
     assert len(await pages(api, "/v1/alerts", state="firing, pending")) == 7
     (one,) = await pages(api, "/v1/alerts", state="firing", rule_id="r3")
     assert (one["rule_name"], one["metric"]) == ("", None)
+
+
+async def test_current_states_have_all_members_of_past_alerts(api: Api) -> None:
+    rule = await created(api, annotations={"summary": "{{ value }} {{ unit }}"})
+    await api.insert(state(rule["id"]), alert(0, rule_id=rule["id"]))
+    (past,) = (await api.client.get("/v1/alerts")).json()["data"]
+    (now,) = (await api.client.get("/v1/alerts", params={"state": "firing"})).json()["data"]
+    assert past.keys() <= now.keys()
+    assert (past["type"], now["type"]) == ("alert.firing", "alert.firing")
+    assert now["annotations"] == {"summary": "5.5 s"}
+
+
+async def test_a_firing_silence_has_the_time_until_now(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("query_api.v1.alerts.now_us", lambda: NOON_US + 600 * 10**6)
+    rule = await created(api, metric="silence", comparison=">=", threshold=300, group_by=[])
+    await api.insert(state(rule["id"], group="{}", value=Decimal(300)))
+    (found,) = (await api.client.get("/v1/alerts", params={"state": "firing"})).json()["data"]
+    assert (found["value"], found["unit"]) == (660, "s")
+    assert found["window_end"] == "2026-11-21T12:10:00.000Z"
+
+
+async def test_silences_that_match_nothing_known_are_created_with_warnings(api: Api) -> None:
+    await created(api, labels={"team": "search"}, group_by=["model"])
+    await api.insert(state("gone", labels={"team": "old"}))
+
+    async def warnings(matchers: dict[str, str]) -> list[str]:
+        body = {"matchers": matchers, "duration": "1h"}
+        answer = await api.client.post("/v1/silences", json=body)
+        assert answer.status_code == 201, answer.text
+        found: list[str] = answer.json()["warnings"]
+        return found
+
+    assert await warnings({"team": "search", "model": "any", "metric": "avg_latency"}) == []
+    assert await warnings({"team": "old"}) == [], "of a recent alert"
+    (unknown,) = await warnings({"team": "search", "tema": "search"})
+    assert unknown.startswith("matchers.1: no alert rule or recent alert has the label 'tema'")
+    (value,) = await warnings({"team": "serach"})
+    assert "team = serach" in value
 
 
 async def test_a_rule_that_cannot_be_evaluated_is_listed_with_the_error(api: Api) -> None:
@@ -159,6 +201,7 @@ async def silenced(api: Api, **fields: object) -> dict[str, Any]:
 
 async def test_a_silence_is_created_changed_expired_and_deleted(api: Api) -> None:
     silence = await silenced(api)
+    assert silence.pop("warnings")
     assert (silence["state"], silence["matchers"]) == ("active", SILENCE["matchers"])
     path = f"/v1/silences/{silence['id']}"
     assert (await api.client.get(path)).json() == silence

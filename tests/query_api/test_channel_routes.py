@@ -176,7 +176,10 @@ async def test_a_route_names_existing_channels_of_the_project(api: Api) -> None:
     as_in_alertmanager = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
     other = (await api.client.post("/v1/routes", json=body | as_in_alertmanager)).json()
     assert (other["group_wait_s"], other["group_interval_s"]) == (30.0, 300.0)
-    assert other["repeat_interval_s"] == 14_400.0
+    assert (other["repeat_interval_s"], other["warnings"]) == (14_400.0, [])
+    often = {"group_wait": "10m", "group_interval": "5m", "repeat_interval": "1m"}
+    warned = (await api.client.patch(f"/v1/routes/{other['id']}", json=often)).json()["warnings"]
+    assert [each.partition(":")[0] for each in warned] == ["group_interval_s", "group_wait_s"]
     assert (await api.client.delete(f"/v1/routes/{other['id']}")).status_code == 204
     for change, field in (
         ({"severities": ["fatal"]}, "severities.0"),

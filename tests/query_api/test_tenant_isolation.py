@@ -167,6 +167,7 @@ SAY_NOTHING_OF_ROWS = {
     "/api/public/projects",
     "/v1/prices/defaults",
     "/v1/prompts/{name}/compare",
+    "/v1/budgets/{budget_id}/burn-down",
 }
 NOT_CONFIGURED = {"/api/public/media/{media_id}"}  # see test_media_routes.py
 ID_OF = {

@@ -18,7 +18,7 @@ from query_api.console.record_lists import record_page
 from query_api.console.responses import see_other
 from query_api.errors import BadRequestError, ConflictError, QueryApiError
 from query_api.v1.records import find, records_of
-from query_api.v1.routes import RESOURCE, RouteChange
+from query_api.v1.routes import RESOURCE, RouteChange, pause_warnings
 
 ROWS: Final = 100
 
@@ -26,7 +26,8 @@ ROWS: Final = 100
 async def show_list(view: View) -> Response:
     """Show a page of routes."""
     page = record_page(view, RESOURCE, ROWS)
-    return view.render("alert_routes.html", page=page, channels=_channels(view))
+    channels = _channels(view)
+    return view.render("alert_routes.html", page=page, channels=channels, warnings=pause_warnings)
 
 
 async def show_new(view: View) -> Response:

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from producers.control.kinds.silence import WEEKDAYS
+from query_api.alerting.silence_warnings import known_labels, warnings_about
 from query_api.console import silence_forms
 from query_api.console.form_bodies import Faults, faults_of, of_fields
 from query_api.console.optional import optional
@@ -25,9 +26,15 @@ async def show_list(view: View) -> Response:
     """Show a page of silences."""
     page = record_page(view, RESOURCE, ROWS)
     rows = [optional(shown_silence(each)) for each in page.records]
+    known = await known_labels(view.context, view.project_id)
+    warnings = {
+        each.id: warnings_about(each, known)
+        for each in page.records
+        if shown_silence(each).state != "expired"
+    }
     order = ("active", "pending", "expired")
     rows.sort(key=lambda each: order.index(each["state"]))
-    return view.render("silences.html", rows=rows, page=page)
+    return view.render("silences.html", rows=rows, page=page, warnings=warnings)
 
 
 async def show_new(view: View) -> Response:

@@ -119,6 +119,23 @@ async def test_the_preview_shows_what_the_form_would_have_done(client: httpx.Asy
     assert "not a percentage" in await preview(thresholds="most")
 
 
+async def test_the_burn_down_of_a_group_is_shown_in_the_time_zone_of_the_budget(
+    client: httpx.AsyncClient,
+) -> None:
+    form = await filled(client, **{"group_by.user_id": "on", "time_zone": "Asia/Tokyo"})
+    made = (await client.post(f"{BUDGETS}/new", data=form)).headers["location"]
+    page = await client.get(f"{made}?group=user_id:ada")
+    assert page.status_code == 200
+    shown = text_of(page.text)
+    assert "This period · ada" in shown
+    assert "Times in Asia/Tokyo" in shown
+    assert 'class="line line-1 is-dashed"' in page.text, "the forecast"
+    assert "80% $8.00" in shown
+    small = await client.get(f"{HOME}/overview/budgets", headers={"hx-request": "true"})
+    assert "burn-small" in small.text
+    assert (await client.get(f"{made}?group=model:m")).status_code == 400
+
+
 async def test_the_preview_works_without_a_script(client: httpx.AsyncClient) -> None:
     form = await filled(client, name="typed so far")
     answer = await client.post(f"{BUDGETS}/preview", data=form)

@@ -20,7 +20,7 @@ async def test_sessions_and_users_are_listed_sorted_and_paged(api: Api) -> None:
             trace(
                 f"t{n}", start_us + n * SECOND_US, session_id=f"session-{n:02}",
                 user_id=f"user-{n % 3}", total_cost_pico=(n + 1) * 10**10,
-                end_us=start_us + n * SECOND_US + 5_000,
+                end_us=start_us + n * SECOND_US + 5_000, unpriced_count=int(n == 59),
             )
             for n in range(60)
         ),
@@ -37,6 +37,8 @@ async def test_sessions_and_users_are_listed_sorted_and_paged(api: Api) -> None:
         by_cost = await client.get(f"{HOME}/users?order=cost")
         assert re.findall(r">(user-\d)<", by_cost.text) == ["user-2", "user-1", "user-0"]
         assert "secret" not in page.text + by_cost.text
+        for listed in (page, by_cost):
+            assert len(re.findall('title="1 call without a price"', listed.text)) == 1
         for query in ("order=x", "cursor=x", "range=x", "cursor=" + "x" * 3_000):
             assert (await client.get(f"{HOME}/users?{query}")).status_code >= 400
         assert (await client.get(f"{HOME}/sessions?to=2020-01-01T00:00:00Z")).status_code == 200
