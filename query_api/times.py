@@ -11,6 +11,9 @@ from zoneinfo import available_timezones
 import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from query_api.durations import duration_s
+from tracemill.clock import now_us
+
 MILLISECOND_US: Final = 1_000
 SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,6 +85,27 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-21T12:00:00Z"]}),
 ]
 """Type of query parameters that are ISO 8601 times, converted to microseconds."""
+
+
+def _range_us(value: object) -> int:
+    """Parse a time, or a duration before now such as ``-7d``. Raises: ValueError: it is neither."""
+    if isinstance(value, str) and value.startswith("-"):
+        at_us = now_us() - duration_s(value[1:]) * SECOND_US
+        if at_us < 0:
+            raise ValueError("the time must be 1970 or later")
+        return at_us
+    try:
+        return instant_us(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or a duration before now such as -7d") from error
+
+
+RangeInstant = Annotated[
+    int,
+    BeforeValidator(_range_us),
+    WithJsonSchema({"type": "string", "examples": ["2026-11-21T12:00:00Z", "-7d"]}),
+]
+"""Type of the bounds of a range: ISO 8601 times, or durations before now, in microseconds."""
 
 
 def _of_a_record(at_us: int) -> int:

@@ -15,7 +15,7 @@ from query_api.query.fields import View
 from query_api.query.native_filters import condition_of
 from query_api.store.conditions import Condition
 from query_api.streaming import ReleasingResponse
-from query_api.times import SECOND_US, Instant, iso
+from query_api.times import SECOND_US, RangeInstant, iso
 from query_api.v1.export_formats import MEDIA_TYPES, Format, parts_of
 from query_api.v1.export_rows import TABLES, Table, count_rows
 from query_api.v1.export_slots import ExportSlots
@@ -33,13 +33,13 @@ TOTAL: Final = "tracemill-rows"
 
 class ExportParameters(NativeParameters):
     format: Format = Field("jsonl", description="`jsonl`, `csv` or `parquet`.")
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         None,
         alias="from",
         description="Earliest start; by default 7 days before `to`.",
         examples=["2026-11-21T11:00:00Z"],
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         None,
         alias="to",
         description="Latest start, exclusive; by default now.",

@@ -32,7 +32,7 @@ from query_api.query.request import (
 from query_api.settings import QuerySettings
 from query_api.store.conditions import Condition
 from query_api.texts import OneLine
-from query_api.times import SECOND_US, Instant, TimeZone
+from query_api.times import SECOND_US, RangeInstant, TimeZone
 from query_api.v1.parameters import require_at_most
 
 MEASURES_MAX: Final = 30
@@ -124,10 +124,15 @@ class QueryBody(Body):
         " `is_not_set`. Fields "
         + " ".join(f"of {view}: {', '.join(found)}." for view, found in FIELDS.items()),
     )
-    from_us: Instant | None = Field(
-        None, alias="from", description="Inclusive; by default a day before `to`."
+    from_us: RangeInstant | None = Field(
+        None,
+        alias="from",
+        description="Inclusive; a time, or a duration before now such as `-7d`; by default a day"
+        " before `to`.",
     )
-    to_us: Instant | None = Field(None, alias="to", description="Exclusive; by default now.")
+    to_us: RangeInstant | None = Field(
+        None, alias="to", description="Exclusive; like `from`, by default now."
+    )
     step: QueryStep | None = Field(
         None, description="Length of steps; without it, there is one row for the whole range."
     )

@@ -186,7 +186,7 @@ RESOURCE: Final[Resource[Any, Any]] = Resource(
     replace=_replaced,
     warn=silence_warnings,
     about_create="Matching alerts are evaluated and recorded, but not delivered. The"
-    " `alert.resolved` of an episode whose beginning was delivered before is delivered nevertheless.",
+    " `alert.resolved` of an episode is delivered nevertheless if its beginning was.",
     about_created="The new silence.",
     routes=(_add_expire,),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -14,24 +15,29 @@ from starlette.responses import Response
 
 from producers.control.kinds.price import Price
 from producers.control.periods import zone_of
+from query_api import metrics
 from query_api.alerting.rule_bodies import Filter
 from query_api.body import Body
 from query_api.context import AppContext, ReadingProject
-from query_api.errors import BadRequestError
+from query_api.errors import BadRequestError, TooCostlyError
 from query_api.money import pico_of, usd_text
 from query_api.openapi.price_examples import WHAT_IF_EXAMPLE, WHAT_IF_REQUEST_EXAMPLE
 from query_api.prices.records import prices_of
 from query_api.prices.what_if import OtherPrices
+from query_api.query.answers import answer_of
 from query_api.responses import json_response
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS
 from query_api.times import SECOND_US, RecordInstant, TimeZone, iso
 from query_api.v1.parameters import native_router
 from query_api.v1.prices import Prices
+from query_api.v1.query_bodies import QueryBody
 from query_api.v1.window_reading import WindowRequest, read_windows
 from tracemill.clock import now_us
 
 DAYS_MAX: Final = 92
+MEASURES: Final = ("count", "cost_usd", "tokens")
+DIMENSIONS: Final = ("model", "service_tier")
 _DAY_S: Final = 86_400
 _MINUTE_S: Final = 60
 _ALTERNATIVE: Final = "alternative"
@@ -48,7 +54,13 @@ class WhatIfBody(Body):
     from_us: RecordInstant = Field(alias="from", description="Inclusive, rounded to minutes.")
     to_us: Annotated[RecordInstant | None, Field(alias="to", description="By default, now.")] = None
     time_zone: TimeZone = "UTC"
-    filter: Filter = {}
+    filter: Annotated[
+        Filter,
+        Field(
+            description="Values of fields of `POST /v1/query`, such as `model` or `user_id`; of"
+            " several values of one field, any matches."
+        ),
+    ] = {}
     model: str | None = Field(
         None, min_length=1, max_length=200, description="The other model, with its current price."
     )
@@ -140,8 +152,11 @@ def what_if_router(context: AppContext) -> APIRouter:
         other = _other(context, project_id, body)
         if not other.has_price(now_us()):
             raise BadRequestError(f"model: {other.model!r} has no price", field="model")
-        read = await read_windows(context, request, ("count", "cost_usd", "tokens"), _Row)
-        return json_response(_shown(request, body, other, read.rows))
+        if body.filter.keys() <= WINDOW_COLUMNS.keys():
+            rows = (await read_windows(context, request, MEASURES, _Row)).rows
+        else:
+            rows = await _read_rows(context, request, body)
+        return json_response(_shown(request, body, other, rows))
 
     return router
 
@@ -156,16 +171,47 @@ def _request(project_id: str, body: WhatIfBody) -> WindowRequest:
         raise BadRequestError("to: must be before 2106", field="to")
     if to_s - from_s > DAYS_MAX * _DAY_S:
         raise BadRequestError(f"from: must be at most {DAYS_MAX} days before `to`", field="from")
-    for name in body.filter:
-        if name not in WINDOW_COLUMNS:
-            allowed = tuple(WINDOW_COLUMNS)
-            message = f"filter.{name[:64]}: unknown dimension; allowed: {', '.join(allowed)}"
-            raise BadRequestError(message, field=f"filter.{name[:64]}", allowed=allowed)
     conditions = tuple(
-        Condition(WINDOW_COLUMNS[name], "in", tuple(values)) for name, values in body.filter.items()
+        Condition(WINDOW_COLUMNS[name], "in", tuple(values))
+        for name, values in body.filter.items()
+        if name in WINDOW_COLUMNS
     )
-    dimensions = ("model", "service_tier")
-    return WindowRequest(project_id, from_s, to_s, "1d", body.time_zone, dimensions, conditions)
+    return WindowRequest(project_id, from_s, to_s, "1d", body.time_zone, DIMENSIONS, conditions)
+
+
+async def _read_rows(context: AppContext, request: WindowRequest, body: WhatIfBody) -> list[_Row]:
+    """Read the same rows with ``/v1/query``, whose filters windows do not have.
+
+    Raises:
+        BadRequestError: there is no field of a filter.
+        TooCostlyError, UnavailableError: as ``answer_of``; the former also if there are too many
+            rows.
+    """
+    query = QueryBody.model_validate(
+        {
+            "from": iso(request.from_s * SECOND_US),
+            "to": iso(request.to_s * SECOND_US),
+            "step": request.step,
+            "time_zone": request.time_zone,
+            "measures": list(MEASURES),
+            "group_by": list(DIMENSIONS),
+            "filter": body.filter,
+        }
+    )
+    asked = query.request(request.project_id, now_us(), context.settings)
+    found: list[_Row] = []
+    while True:
+        answer = await answer_of(context.query_engine, asked)
+        found += [
+            msgspec.convert({"start_s": each.start_s, **each.group, **each.values}, _Row)
+            for each in answer.rows
+        ]
+        if answer.cursor is None:
+            return found
+        if len(found) >= context.settings.window_rows_max:
+            metrics.LIMITS_REACHED.labels("window_rows_max").inc()
+            raise TooCostlyError(f"more than {len(found)} days and models; request fewer days")
+        asked = replace(asked, cursor=answer.cursor)
 
 
 def _other(context: AppContext, project_id: str, body: WhatIfBody) -> OtherPrices:

@@ -18,7 +18,7 @@ from query_api.responses import json_response
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS, WINDOW_DIMENSIONS
 from query_api.store.steps import STEP_S, Step
-from query_api.times import SECOND_US, Instant, TimeZone, iso
+from query_api.times import SECOND_US, RangeInstant, TimeZone, iso
 from query_api.v1.parameters import Names, NativeParameters, native_router
 from query_api.v1.window_reading import WindowRequest, read_windows
 from query_api.v1.window_rows import (
@@ -41,13 +41,14 @@ _LAST_S: Final = 2**32 // 60 * 60
 
 
 class _Range(NativeParameters):
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         default=None,
         alias="from",
-        description="Inclusive; by default 60 steps before `to`.",
+        description="Inclusive; a time, or a duration before now such as `-24h`; by default 60"
+        " steps before `to`.",
         examples=["2026-11-21T11:00:00Z"],
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         default=None,
         alias="to",
         description="Exclusive; by default now.",

@@ -4,7 +4,7 @@ import pytest
 
 from clickhouse.rows import WindowRow
 from streams.core.rollups.sketch import state_hex
-from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api
+from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, observation, trace
 from tests.query_api.test_rule_backtests import at
 
 NOON_S = NOON_US // 10**6
@@ -64,6 +64,31 @@ async def test_the_same_traffic_is_priced_at_another_price(api: Api) -> None:
     assert [(each["model"], each["what_if_usd"]) for each in found["data"]] == [("gpt-4o", "1.2")]
 
 
+async def test_the_traffic_of_a_user_is_priced(api: Api) -> None:
+    usage = {"input": 1_000_000, "output": 100_000, "total": 1_100_000}
+    await api.insert(
+        *(
+            each
+            for user in ("ada", "bob")
+            for each in (
+                trace(user, NOON_US, user_id=user),
+                observation(user, "o", NOON_US, model="gpt-4o", type="GENERATION", usage=usage,
+                    total_cost_pico=35 * 10**11),
+            )
+        )
+    )  # fmt: skip
+    body = {
+        "from": at(-DAY_S),
+        "to": at(DAY_S),
+        "model": "gpt-4o-mini",
+        "filter": {"user_id": "ada"},
+    }
+    answer = await api.client.post(PATH, json=body)
+    assert answer.status_code == 200, answer.text
+    (day,) = answer.json()["data"]
+    assert (day["calls"], day["actual_usd"], day["what_if_usd"]) == (1, "3.5", "0.21")
+
+
 async def test_a_price_of_the_project_outranks_the_shipped_one(api: Api) -> None:
     await fill(api)
     price = {"match": "gpt-4o-mini", "usd_per_million": {"input": "10", "output": "0"}}
@@ -79,7 +104,7 @@ async def test_a_price_of_the_project_outranks_the_shipped_one(api: Api) -> None
         ({"model": "no-such-model"}, "model"),
         ({"usd_per_million": {"input": "1"}}, "model"),
         ({"model": None}, "model"),
-        ({"filter": {"user_id": ["u"]}}, "filter.user_id"),
+        ({"filter": {"user": ["u"]}}, "filter.user"),
         ({"from": at(60)}, "from"),
         ({"from": at(-93 * DAY_S)}, "from"),
         ({"time_zone": "Mars"}, "time_zone"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +66,16 @@ async def test_days_are_those_of_the_time_zone(stored: Api) -> None:
         ("2026-10-24T22:00:00.000Z", "2026-10-25T23:00:00.000Z"),
         ("2026-10-25T23:00:00.000Z", "2026-10-26T23:00:00.000Z"),
     ]
+
+
+async def test_a_range_may_be_a_duration_before_now(stored: Api) -> None:
+    found = await queried(stored, **{"from": "-7d", "to": "-1d"}, measures=["count"])
+    bounds = [datetime.fromisoformat(found["meta"][name]) for name in ("from", "to")]
+    assert timedelta(days=6) <= bounds[1] - bounds[0] <= timedelta(days=6, seconds=20)
+    assert abs(datetime.now(UTC) - bounds[1] - timedelta(days=1)) < timedelta(minutes=5)
+    for wrong in ("-", "-x", "-99999w", "yesterday"):
+        refused = await stored.client.post("/v1/query", json={"from": wrong, "measures": ["count"]})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (422, "from")
 
 
 @pytest.mark.parametrize(
