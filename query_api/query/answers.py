@@ -126,7 +126,7 @@ def _page(
         keyed = keyed or [((0, (), False), {})]
     elif request.top is not None:
         require_rows_at_most(len(keyed), engine.settings)
-        return keyed, None
+        return _with_others_last(now, keyed), None
     if len(keyed) <= request.limit:
         return keyed, None
     page = keyed[: request.limit]
@@ -134,6 +134,16 @@ def _page(
     keys: list[str | int] = [*([_start_s(now, key)] if request.step else []), *key[1]]
     value = keys[0] if request.is_series else raw.get(now.order[0])
     return page, cursor_text(now, value, keys)
+
+
+def _with_others_last(now: PlannedQuery, rows: list[tuple[Key, Raw]]) -> list[tuple[Key, Raw]]:
+    """Return rows in their order, but the combined groups after all others of their step.
+
+    If rows are not sorted by start, they are after those of all steps.
+    """
+    is_by_start = now.order[0] == START_COLUMN
+    places = {key[0]: place for place, (key, _) in enumerate(reversed(rows))}
+    return sorted(rows, key=lambda row: (-places[row[0][0]] if is_by_start else 0, row[0][2]))
 
 
 def _series(now: PlannedQuery, found: Mapping[Key, Raw]) -> list[tuple[Key, Raw]]:
