@@ -1,4 +1,4 @@
-"""What the README shows works when it is pasted: its requests, commands, programs and paths."""
+"""What the README and docs show works when pasted: requests, commands, programs and paths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ from tests.query_api.test_openapi_examples import PUBLIC_ADDRESS
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 TEXTS = [README, *(each.read_text() for each in sorted((ROOT / "docs").glob("*.md")))]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    found
+    for text in TEXTS
+    for found in re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+]
 SHELL = [text for language, text in BLOCKS if language == "sh"]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 ORIGIN = "http://127.0.0.1:7700"
