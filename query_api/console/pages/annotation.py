@@ -1,4 +1,4 @@
-"""Score traces one after the other, with the keyboard."""
+"""Score traces or observations one after the other, with the keyboard."""
 
 from __future__ import annotations
 
@@ -15,41 +15,37 @@ from query_api.console.annotation import (
     configs_of_queue,
     scores_of,
 )
+from query_api.console.annotation_queue import LISTS, LOOKED_AT, LOOKS_MAX, Subject, next_subject
 from query_api.console.form_bodies import FormError
-from query_api.console.listing import Listing, ListKind, RowPosition, values_of_list
+from query_api.console.listing import Listing, values_of_list
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
 from query_api.console.sent_scores import send_scores
 from query_api.console.shown_values import ShownValue, shown_value
-from query_api.console.trace_search import TRACE_SEARCH
 from query_api.langfuse.score_configs import configs_of
-from query_api.store.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
+from query_api.store.columns import SCORE_COLUMNS
 from query_api.store.conditions import Condition
-from query_api.store.newest import find_newest
 from query_api.store.queries.scores import NOT_CORRECTIONS, FindScores
-from query_api.store.queries.traces import FindTraces
-from query_api.store.rows import TRACE_DETAIL, StoredScore, StoredTrace
-from query_api.store.trace_reading import IdOfTrace, fill_io_from_root_observation, read_traces
-from tracemill.clock import now_us
+from query_api.store.rows import StoredScore
 
-LIST: Final = ListKind(TRACE_SEARCH, ("timestamp",))
 SCORES_MAX: Final = 100
 """Existing scores of a trace that are read."""
 TEXTS: Final = ("input", "output")
+OBSERVATIONS: Final = "observations"
 
 
 async def show(view: View) -> Response:
-    """Show the next trace of a search, and the score configs to score it by."""
+    """Show the next row of a search, and the score configs to score it by."""
     return await _show(view, {}, {}, 200)
 
 
 async def save(view: View) -> Response:
-    """Send the scores of a trace, and go on to the next one."""
+    """Send the scores of a trace or observation, and go on to the next one."""
     view.session.principal.require("read")  # a refused form is shown with the trace
     trace_id, author = view.form.get("trace", ""), view.session.principal.public_key
     configs = configs_of_queue(configs_of(view.context, view.project_id), _chosen(view))
     try:
-        scores = scores_of(view.form, configs, trace_id, author)
+        scores = scores_of(view.form, configs, trace_id, author, view.form.get("observation", ""))
     except FormError as error:
         return await _show(view, view.form, error.faults, 422)
     if scores:
@@ -62,22 +58,36 @@ async def save(view: View) -> Response:
 async def _show(
     view: View, form: Mapping[str, str], faults: Mapping[str, str], status: int
 ) -> Response:
-    values = await values_of_list(view, LIST, _next)
-    trace = values["rows"][0] if values["rows"] else None
+    of_observations = view.parameter("of") == OBSERVATIONS
+    only_unscored = bool(view.parameter("unscored"))
+
+    async def following(view: View, listing: Listing) -> tuple[list[Subject], str]:
+        return await next_subject(
+            view, listing, of_observations=of_observations, only_unscored=only_unscored
+        )
+
+    values = await values_of_list(view, LISTS[of_observations], following)
+    subject = values["rows"][0] if values["rows"] else None
     configs = configs_of_queue(configs_of(view.context, view.project_id), _chosen(view))
-    scores = await _scores(view, trace) if trace else []
+    scores = await _scores(view, subject) if subject else []
     query = view.request.scope.get("query_string", b"").decode("latin-1")
+    kept = _kept(view)
     values |= {
         "status": values["status"] if values["fault"] else status,
-        "following": values["following"] and values["following"] + _configs_query(view),
+        "following": values["following"] and values["following"] + _as_end(kept),
     }
     return view.render(
         "annotation.html",
         **values,
-        chosen=_chosen(view),
+        kept=kept,
+        kept_query=_as_end(kept),
+        links=_links(view, values["listing"]),
+        of_observations=of_observations,
+        only_unscored=only_unscored,
+        looked_at=LOOKED_AT * LOOKS_MAX,
         faults=faults,
-        trace=trace,
-        texts=_texts(view, trace) if trace else [],
+        subject=subject,
+        texts=_texts(view, subject) if subject else [],
         scores=[each for each in scores if each.source != SOURCE],
         given=_given(view, configs, scores, form),
         comment=form.get("comment") or next((e.comment for e in scores if _is_own(view, e)), ""),
@@ -88,38 +98,14 @@ async def _show(
     )
 
 
-async def _next(view: View, listing: Listing) -> tuple[list[StoredTrace], str]:
-    """Return the next trace, and the query string of the one after it; empty if it is the last."""
-    reader, position = view.context.reader, listing.position
-    query = FindTraces(
-        view.project_id,
-        (
-            *listing.in_range(TRACE_COLUMNS["timestamp"]),
-            *TRACE_SEARCH.conditions_of(listing.search),
-        ),
-        TRACE_ORDER["timestamp"],
-        True,
-        2,
-        after=(position.at_us, position.id) if position else None,
+async def _scores(view: View, subject: Subject) -> list[StoredScore]:
+    """Return the scores of a row; those of a trace are without those of its observations."""
+    conditions = (
+        Condition(SCORE_COLUMNS["traceId"], "eq", subject.trace_id),
+        Condition(SCORE_COLUMNS["observationId"], "eq", subject.observation_id),
+        NOT_CORRECTIONS,
     )
-    newest_us = position.at_us if position else listing.range.to_us or now_us()
-    found = await find_newest(
-        reader, query, IdOfTrace, from_us=listing.range.from_us, newest_us=newest_us
-    )
-    if not found:
-        return [], ""
-    traces = await read_traces(reader, view.project_id, [found[0].id], TRACE_DETAIL)
-    trace = traces.get(found[0].id)
-    if trace is None:
-        return [], ""
-    await fill_io_from_root_observation(reader, [trace])
-    has_more = len(found) > 1
-    return [trace], listing.after(RowPosition(trace.start_us, trace.id)) if has_more else ""
-
-
-async def _scores(view: View, trace: StoredTrace) -> list[StoredScore]:
-    of_trace = Condition(SCORE_COLUMNS["traceId"], "eq", trace.id)
-    query = FindScores(view.project_id, (of_trace, NOT_CORRECTIONS), SCORES_MAX)
+    query = FindScores(view.project_id, conditions, SCORES_MAX)
     return await view.context.reader.rows(query, StoredScore)
 
 
@@ -144,13 +130,13 @@ def _is_own(view: View, score: StoredScore) -> bool:
     return score.source == SOURCE and score.author_user_id == view.session.principal.public_key
 
 
-def _texts(view: View, trace: StoredTrace) -> list[tuple[str, ShownValue]]:
+def _texts(view: View, subject: Subject) -> list[tuple[str, ShownValue]]:
     settings = view.settings
     return [
         (
             name,
             shown_value(
-                getattr(trace, name),
+                getattr(subject.row, name),
                 chars_max=settings.text_chars_max,
                 nodes_max=settings.json_nodes_max,
             ),
@@ -163,10 +149,29 @@ def _chosen(view: View) -> list[str]:
     return view.request.query_params.getlist("config")[:KEYS_MAX]
 
 
-def _configs_query(view: View) -> str:
-    """Return the chosen configs as the end of a query string."""
-    chosen = _chosen(view)
-    return f"&{urlencode({'config': chosen}, doseq=True)}" if chosen else ""
+def _kept(view: View, **changed: str) -> list[tuple[str, str]]:
+    """Return the parameters of the queue that are not those of a list."""
+    given = {
+        "of": OBSERVATIONS if view.parameter("of") == OBSERVATIONS else "",
+        "unscored": "1" if view.parameter("unscored") else "",
+    } | changed
+    found = [(name, each) for name, each in given.items() if each]
+    return found + [("config", each) for each in _chosen(view)]
+
+
+def _as_end(parameters: list[tuple[str, str]]) -> str:
+    """Return parameters as the end of a query string."""
+    return f"&{urlencode(parameters)}" if parameters else ""
+
+
+def _links(view: View, listing: Listing) -> dict[str, str]:
+    """Return the query strings of other queues. A search of the other kind is not kept."""
+    return {
+        "traces": f"?{urlencode(_kept(view, of=''))}",
+        OBSERVATIONS: f"?{urlencode(_kept(view, of=OBSERVATIONS))}",
+        "all": listing.url() + _as_end(_kept(view, unscored="")),
+        "unscored": listing.url() + _as_end(_kept(view, unscored="1")),
+    }
 
 
 REGISTERED = (
