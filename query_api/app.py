@@ -33,6 +33,7 @@ from query_api.event_stream.hub import EventHub
 from query_api.health.readiness import Readiness, ReadinessCheck
 from query_api.health.routes import health_router
 from query_api.health.topic_rates import TopicProgress
+from query_api.jobs.states import JobStates
 from query_api.langfuse.api_keys import api_keys_router
 from query_api.langfuse.comments import comments_router
 from query_api.langfuse.daily_metrics import daily_metrics_router
@@ -88,6 +89,7 @@ from query_api.v1.deliveries import deliveries_router
 from query_api.v1.event_stream import event_stream_router
 from query_api.v1.experiments import experiments_router
 from query_api.v1.exports import exports_router
+from query_api.v1.jobs import jobs_router
 from query_api.v1.late_events import late_events_router
 from query_api.v1.owner_totals import owner_totals_router
 from query_api.v1.owners import owners_router
@@ -155,6 +157,7 @@ ROUTERS: Final = (
     unpriced_router,
     what_if_router,
     pipeline_router,
+    jobs_router,
     storage_router,
     tiers_router,
     admin_projects_router,
@@ -200,6 +203,7 @@ def create_query_api(
     send_scores: SendScores | None = None,
     events: EventHub | None = None,
     pipeline: Callable[[], Sequence[TopicProgress]] = tuple,
+    jobs: JobStates | None = None,
 ) -> FastAPI:
     """Build the application. The caller closes the objects that it passes."""
     documented = Documented()
@@ -235,6 +239,7 @@ def create_query_api(
         send_scores=send_scores,
         events=events,
         pipeline=pipeline,
+        jobs=jobs or JobStates(),
     )
     app = FastAPI(
         title="tracemill",

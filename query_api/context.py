@@ -29,6 +29,7 @@ from query_api.decisions.book import DecisionBook
 from query_api.documents.documents import Documents
 from query_api.event_stream.hub import EventHub
 from query_api.health.topic_rates import TopicProgress
+from query_api.jobs.states import JobStates
 from query_api.media.store import MediaStore
 from query_api.prices.defaults import DefaultPriceList
 from query_api.prices.explained import PriceExplainer
@@ -89,6 +90,7 @@ class AppContext:
     """None: this process does not follow events."""
     pipeline: Callable[[], Sequence[TopicProgress]]
     """Returns the progress of each stage; nothing if it is unknown."""
+    jobs: JobStates
     _shared: dict[Hashable, Any] = field(default_factory=dict)
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -228,6 +228,9 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     experiment_changes_max: int = Field(default=1_000, ge=1)
     """Maximum regressions, improvements, missing and failed items, each, in a comparison of runs;
     one with more is marked ``truncated``."""
+    jobs_max: int = Field(default=20_000, ge=1)
+    """Maximum number of jobs of all projects that ``/v1/jobs`` remembers; above it, those that
+    changed the longest ago are forgotten."""
     document_write_attempts_max: int = Field(default=10, ge=1)
     """Maximum attempts of a change while others change the same document; after them: 503."""
     document_counts_s: float = Field(default=30.0, ge=0)

@@ -56,6 +56,7 @@ from query_api.decisions.feed import following_budgets
 from query_api.event_stream.kafka_tail import streaming_events
 from query_api.health.pipeline_watch import PipelineWatch
 from query_api.health.readiness import Readiness, ReadinessCheck, readiness_checks
+from query_api.jobs.feed import following_jobs
 from query_api.media.s3_signing import S3Access
 from query_api.settings import QuerySettings
 
@@ -227,6 +228,7 @@ async def _serve(
             if disk.paths:
                 checks = (*checks, ReadinessCheck("disk", disk_has_room(disk)))
             events = await stack.enter_async_context(streaming_events(kafka, settings, stop))
+            jobs = await stack.enter_async_context(following_jobs(kafka, settings))
             query_app = create_query_api(
                 store,
                 control,
@@ -250,6 +252,7 @@ async def _serve(
                 send_scores=sender.send_scores,
                 events=events,
                 pipeline=watch.progress,
+                jobs=jobs,
             )
             prepare_routes(query_app)
         routes = public_probe_routes(probes, query_app.state.readiness if query_app else None)

@@ -10,11 +10,15 @@ from query_api.console.optional import optional
 from query_api.console.page import View
 from query_api.v1.dead_letter_replays import replays_of, shown_replay
 from query_api.v1.deliveries import DeliveryParameters, read_deliveries
+from query_api.v1.jobs import JobParameters, read_jobs
 from query_api.v1.pipeline import read_pipeline
 from query_api.v1.storage import Storage, read_storage
 
 JOBS_MAX: Final = 5
-"""Maximum number of jobs of each kind and state that the page shows."""
+"""Maximum number of deliveries of each state and of replays that the page shows, and half of that
+of the other jobs."""
+STATES_MAX: Final = 500
+REPLAY: Final = "dead_letter_replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ async def storage_of(view: View) -> tuple[Storage, list[TableRow]]:
 
 
 async def jobs_of(view: View) -> list[Any]:
-    """Read the newest jobs of the project that wait or failed, and its replays.
+    """Read the newest deliveries that wait or failed, replays, erasures and other jobs.
 
     Raises:
         TooCostlyError, UnavailableError: as ``Reader.rows``.
@@ -100,6 +104,12 @@ async def jobs_of(view: View) -> list[Any]:
         parameters = DeliveryParameters(limit=JOBS_MAX, status=status)
         deliveries, _ = await read_deliveries(view.context, view.project_id, parameters)
         jobs += [{"kind": "delivery", **optional(each)} for each in deliveries]
-    replays = replays_of(view.context, view.project_id)[:JOBS_MAX]
-    jobs += [{"kind": "replay", **optional(shown_replay(each))} for each in replays]
+    found, _ = read_jobs(view.context, view.project_id, JobParameters(limit=STATES_MAX))
+    others = [each for each in found if each.kind != REPLAY]
+    jobs += [optional(each) for each in others[: 2 * JOBS_MAX]]
+    states = {each.id: each for each in found if each.kind == REPLAY}
+    for replay in replays_of(view.context, view.project_id)[:JOBS_MAX]:
+        job = states.get(replay.id)
+        detail = job.detail if job is not None and job.state != "done" else ""
+        jobs.append({"kind": REPLAY, **optional(shown_replay(replay)), "detail": detail})
     return sorted(jobs, key=lambda each: str(each["created_at"]), reverse=True)

@@ -49,3 +49,18 @@ REPLAY_EXAMPLE: Final[dict[str, Any]] = {
     "ended_at": "2026-11-21T12:00:01.022Z",
 }
 REPLAYS_EXAMPLE: Final[dict[str, Any]] = {"data": [REPLAY_EXAMPLE]}
+JOBS_EXAMPLE: Final[dict[str, Any]] = {
+    "data": [
+        {
+            "id": "support-chat/1234567/0af7651916cd43dd8448eb211c80319c",
+            "kind": "trace_deletion",
+            "state": "waiting",
+            "attempts": 0,
+            "created_at": "2026-11-21T12:00:00.410Z",
+            "updated_at": "2026-11-21T12:00:01.022Z",
+            "next_attempt_at": "2026-11-21T13:00:00.000Z",
+            "detail": "the scores are deleted",
+        }
+    ],
+    "meta": {"has_more": False, "cursor": None},
+}

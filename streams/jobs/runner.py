@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, Generic
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
@@ -249,6 +250,7 @@ class JobRunner(Generic[JobT]):
         await self._keep_state(job, state)
 
     async def _keep_state(self, job: JobT, state: JobState) -> None:
+        state = msgspec.structs.replace(state, project_id=job.project_id, created_us=job.created_us)
         await self._producer.send_and_wait(
             self._states_topic,
             self._kind.encode_state(job.id, state),

@@ -40,6 +40,7 @@ from producers.tiers.record import Tier
 from query_api.app import create_query_api
 from query_api.decisions.book import DecisionBook
 from query_api.health.readiness import ReadinessCheck
+from query_api.jobs.states import JobStates
 from query_api.media.s3_signing import S3Access
 from query_api.settings import QuerySettings
 from tests.fixtures.store import TIERING, copy_schema
@@ -198,6 +199,7 @@ class Api:
     decisions: DecisionBook
     missing: dict[str, str] = field(default_factory=dict)
     sent: SentScores = field(default_factory=SentScores)
+    jobs: JobStates = field(default_factory=JobStates)
 
     async def insert(self, *rows: msgspec.Struct) -> None:
         """Rows as the sink would bring them: one insert per table."""
@@ -244,7 +246,7 @@ def make_api(
         )
         control.keep(key)
     missing: dict[str, str] = {}
-    sent = SentScores()
+    sent, jobs = SentScores(), JobStates()
 
     async def probe() -> str | None:
         return missing.get("store")
@@ -275,6 +277,7 @@ def make_api(
         decisions=decisions,
         s3=s3,
         send_scores=sent,
+        jobs=jobs,
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
@@ -285,7 +288,7 @@ def make_api(
 
     projects = [client(f"pk-{each}", f"sk-{each}") for each in (PROJECT, OTHER)]
     clients = (*projects, client(), client("admin", ADMIN_KEY))
-    return Api(store, control, *clients, decisions, missing=missing, sent=sent), clients
+    return Api(store, control, *clients, decisions, missing=missing, sent=sent, jobs=jobs), clients
 
 
 Kept = Callable[[Iterable[msgspec.Struct]], str]

@@ -137,6 +137,8 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
             weights = {"weights": {mark: 1}}
             assert (await client.put("/v1/prompts/p/split", json=weights)).status_code == 200
             project_id = PROJECT if client is api.client else OTHER
+            state = {"project_id": project_id, "detail": mark, "created_us": 1, "updated_us": 1}
+            api.jobs.apply(f"trace_deletion/{project_id}", msgspec.json.encode(state))
             author = {"author": mark}
             replayed = await client.post("/v1/dead-letters/replays", json={"ids": ["d"]})
             assert replayed.status_code == 202

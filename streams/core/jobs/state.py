@@ -30,6 +30,9 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Time until which the target requested a pause, which no early attempt shortens."""
     detail: str = ""
     """Result of the last attempt."""
+    project_id: str = ""
+    """Project of the job, for those who read the state without the job."""
+    created_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

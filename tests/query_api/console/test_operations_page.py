@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 
 import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -16,6 +17,7 @@ from producers.control.kinds.project import Project
 from query_api.console.operation_data import tables_of
 from query_api.health.topic_rates import TopicProgress
 from query_api.v1.storage import Storage, VolumeOfTable
+from streams.core.jobs.state import JobState
 from streams.core.observations.versions import version_floor
 from tests.query_api.console.browser import HOME, csrf_in, signed_in_with, text_of
 from tests.query_api.harness import OTHER, PROJECT, Api, Kept
@@ -100,9 +102,19 @@ async def test_the_pipeline_is_shown_with_what_was_refused_or_late(
 
 
 async def test_jobs_that_wait_or_were_given_up_have_their_last_result(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient, filled_api: Api
 ) -> None:
+    for kind, fields in (
+        ("trace_deletion", {"next_attempt_us": NOW_US, "detail": MARKUP}),
+        ("alert_test", {"status": "exhausted", "attempts": 3, "detail": "no answer"}),
+    ):
+        given = {"project_id": PROJECT, "created_us": NOW_US, "updated_us": NOW_US} | fields
+        filled_api.jobs.apply(f"{kind}/j", msgspec.json.encode(JobState(**given)))
     page = await client.get(OPERATIONS)
+    assert f"waiting {MARKUP}" not in page.text
+    shown = re.sub(r"\w+ \d+ [\d:]{8}", "T", text_of(page.text))
+    assert f"Erasure of traces waiting T T {MARKUP}" in shown
+    assert "Test alert given up T – no answer" in shown
     assert "/deliveries/waits" in page.text
     assert "/deliveries/gave-up" in page.text
     assert "/deliveries/went" not in page.text

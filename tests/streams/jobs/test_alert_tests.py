@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -67,6 +68,8 @@ async def test_a_test_alert_is_written_and_delivered_once_and_its_request_remove
 
         await until(delivered_again)
     assert hook.ids == [trial_alert_id(test), loud.id]
+    states = [json.loads(each) for each in await pipeline.values_of(pipeline.kafka.topics.jobs)]
+    assert {each["project_id"] for each in states if "state" not in each} == {"p1"}
     data = msgspec.json.decode(hook.requests[0][1])["data"]
     assert (data["test"], data["group"], data["value"]) == (True, {"model": "sample"}, 5.0)
     assert data["annotations"] == {"summary": "sample 5"}

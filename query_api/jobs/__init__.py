@@ -1,0 +1,1 @@
+"""The states of jobs, which workers write to a topic."""
