@@ -39,6 +39,11 @@ class Job:
     until the earlier ones have ended. Empty: the job waits for no other."""
     due_us: int = field(default=0, kw_only=True)
     """Time of the first attempt; by default, immediately."""
+    flow: str = field(default="", kw_only=True)
+    """The unit of fair sharing of a target's attempts, such as a rule: a burst of one flow does not
+    delay the jobs of another."""
+    is_urgent: bool = field(default=False, kw_only=True)
+    """Whether the job precedes the others that are due at its target."""
 
 
 JobT = TypeVar("JobT", bound=Job)
@@ -156,6 +161,7 @@ class JobBook(Generic[JobT]):
             ``opened``, ``closed`` or an empty string.
         """
         if isinstance(outcome, Succeeded) or (isinstance(outcome, Postponed) and outcome.again):
+            self.queue.widen(job.target)
             recovery = self.circuits.succeeded(job.target, now_us)
             if recovery.resumes:
                 for job_id in sorted(self.queue.retries_of(job.target), key=self._position):
@@ -163,6 +169,7 @@ class JobBook(Generic[JobT]):
             return "closed" if recovery.closes else ""
         if isinstance(outcome, Failed) and outcome.by_target:
             self._failing.add(job.id)
+            self.queue.narrow(job.target)
             refused_us = int(outcome.retry_after_s * SECOND_US)
             is_opened = self.circuits.failed(job.target, job.id, now_us, refused_us)
             return "opened" if is_opened else ""
@@ -208,7 +215,15 @@ class JobBook(Generic[JobT]):
             state = self._states.get(job.id)
             due_us = job.due_us if state is None else state.next_attempt_us
             is_retry = state is not None and state.attempts > 0
-            self.queue.put(job.id, job.target, due_us, job.project_id, is_retry=is_retry)
+            self.queue.put(
+                job.id,
+                job.target,
+                due_us,
+                job.project_id,
+                is_retry=is_retry,
+                flow=job.flow,
+                is_urgent=job.is_urgent,
+            )
 
     def sweep(self, now_us: int) -> list[str]:
         """Remove old states; return the jobs whose states must be removed from the log."""
@@ -221,4 +236,5 @@ class JobBook(Generic[JobT]):
         for job_id in removed:
             del self._states[job_id]
         self.circuits.forget(self.queue.has_jobs, now_us)
+        self.queue.forget_idle()
         return removed

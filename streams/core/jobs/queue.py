@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterator
+from typing import Final
+
+from streams.core.jobs.due_jobs import DueJobs
+
+CAUTIOUS_SHARE: Final = 8
+"""An owner with at least this fraction of all attempts running gives each target that has not
+answered one at a time."""
 
 
 class JobQueue:
     """A queue of job ids, ordered by the time of the next attempt.
 
-    Targets are served round robin. An owner (a project) may start an attempt only while its
-    running attempts are fewer than the free ones, so that it never takes all free capacity.
+    Targets are served round robin, and so are the flows of a target. An owner (a project) may
+    start an attempt only while its running attempts are fewer than the free ones, so that it never
+    takes all free capacity.
+
+    While an owner has many running attempts, those of its targets whose last attempt did not
+    succeed run one by one: otherwise, targets that do not answer would hold all its capacity.
     """
 
     def __init__(self, *, per_target_max: int, running_max: int) -> None:
@@ -25,10 +36,14 @@ class JobQueue:
         """When waiting jobs are due."""
         self._retries: dict[str, set[str]] = {}
         """Waiting jobs with a failed attempt, by target."""
-        self._due: dict[str, deque[str]] = {}
+        self._flows: dict[str, tuple[str, bool]] = {}
+        """The flow of each waiting job, and whether the job is urgent."""
+        self._due: dict[str, DueJobs] = {}
         self._members: set[str] = set()
         self._owners: dict[str, str] = {}
         """The owner of each target with queued jobs."""
+        self._wide: set[str] = set()
+        """Targets whose last attempt succeeded."""
         self._jobs_of_target: Counter[str] = Counter()
         self._running_at: Counter[str] = Counter()
         self._running_for: Counter[str] = Counter()
@@ -41,7 +56,15 @@ class JobQueue:
         return job_id in self._members
 
     def put(
-        self, job_id: str, target: str, at_us: int, owner: str = "", *, is_retry: bool = False
+        self,
+        job_id: str,
+        target: str,
+        at_us: int,
+        owner: str = "",
+        *,
+        is_retry: bool = False,
+        flow: str = "",
+        is_urgent: bool = False,
     ) -> None:
         """Queue a job for an attempt at ``at_us``, unless it is queued or running.
 
@@ -51,6 +74,8 @@ class JobQueue:
             at_us: time when the attempt is due.
             owner: the unit of fair sharing of capacity; by default the target.
             is_retry: whether an attempt failed, so that the job can be made due early.
+            flow: the unit of fair sharing of the target's attempts.
+            is_urgent: whether the job precedes the others of its target.
         """
         if job_id in self._members:
             return
@@ -58,6 +83,7 @@ class JobQueue:
         self._owners[target] = owner or target
         self._jobs_of_target[target] += 1
         self._times[job_id] = at_us
+        self._flows[job_id] = flow, is_urgent
         if is_retry:
             self._retries.setdefault(target, set()).add(job_id)
         if self._entries.get(job_id) != at_us:
@@ -74,7 +100,7 @@ class JobQueue:
                 if not self._may_run(target):  # the capacity was used up in this round
                     continue
                 jobs = self._due.pop(target)
-                job_id = jobs.popleft()
+                job_id = jobs.take()
                 if jobs:
                     self._due[target] = jobs  # at the end: round robin
                 self._running_at[target] += 1
@@ -85,9 +111,28 @@ class JobQueue:
     def _may_run(self, target: str) -> bool:
         free = self._running_max - self.running
         return (
-            self._running_at[target] < self._per_target_max
+            self._running_at[target] < self._limit_of(target)
             and self._running_for[self._owners[target]] < free
         )
+
+    def _limit_of(self, target: str) -> int:
+        is_wide = (
+            target in self._wide
+            or self._running_for[self._owners[target]] < self._running_max // CAUTIOUS_SHARE
+        )
+        return self._per_target_max if is_wide else 1
+
+    def widen(self, target: str) -> None:
+        """Note that an attempt at a target succeeded, so that more may run at the same time."""
+        self._wide.add(target)
+
+    def narrow(self, target: str) -> None:
+        """Note that an attempt at a target failed, so that further ones run one by one."""
+        self._wide.discard(target)
+
+    def forget_idle(self) -> None:
+        """Forget what is known of targets without jobs."""
+        self._wide &= self._jobs_of_target.keys()
 
     def done(self, job_id: str, target: str) -> None:
         """End an attempt; the job may be queued again."""
@@ -112,14 +157,15 @@ class JobQueue:
         return self._retries.get(target, ())
 
     def make_due(self, job_id: str, target: str) -> None:
-        """Make a waiting job due, after the due jobs of its target."""
+        """Make a waiting job due, after the due jobs of its flow."""
         del self._times[job_id]
         retries = self._retries.get(target)
         if retries is not None:
             retries.discard(job_id)
             if not retries:
                 del self._retries[target]
-        self._due.setdefault(target, deque()).append(job_id)
+        flow, is_urgent = self._flows.pop(job_id)
+        self._due.setdefault(target, DueJobs()).put(job_id, flow, is_urgent=is_urgent)
 
     def next_us(self) -> int | None:
         """Return the earliest time of jobs that are not due yet; None if there are none."""
@@ -140,12 +186,12 @@ class JobQueue:
     @property
     def is_limited_in_total(self) -> bool:
         """Return whether a due job waits because of the limit in total or that of its owner."""
-        return any(self._running_at[target] < self._per_target_max for target in self._due)
+        return any(self._running_at[target] < self._limit_of(target) for target in self._due)
 
     @property
     def is_limited_by_target(self) -> bool:
         """Return whether a due job waits because of the limit of its target."""
-        return any(self._running_at[target] >= self._per_target_max for target in self._due)
+        return any(self._running_at[target] >= self._limit_of(target) for target in self._due)
 
 
 def _decrement(counter: Counter[str], key: str) -> None:

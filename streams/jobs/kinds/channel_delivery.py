@@ -134,6 +134,8 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
                     batch_id=batch.id,
                     order_key=key.id,
                     due_us=batch.due_us,
+                    flow=alert.rule_id,
+                    is_urgent=alert.severity == "critical",
                 )
             group = self._book.group_of(key)
             if repeats and group is not None and group.firing:
@@ -147,6 +149,8 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
                     key=key,
                     firing_id=group.firing_id,
                     due_us=alert.created_us + timing.repeat_us,
+                    flow=alert.rule_id,
+                    is_urgent=alert.severity == "critical",
                 )
 
     def jobs_of_change(self, change: Change) -> Iterable[ChannelDelivery]:

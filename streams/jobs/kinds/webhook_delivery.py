@@ -270,4 +270,7 @@ def _delivery(
         alert=alert,
         is_test=is_test,
         order_key=f"{webhook.id}/{alert.rule_id}/{alert.episode}",
+        # A request can repeat thousands of deliveries, which delay no new alert.
+        flow=request_id or alert.rule_id,
+        is_urgent=alert.severity == "critical" and not request_id,
     )

@@ -25,6 +25,32 @@ def test_an_owner_with_many_dead_targets_leaves_attempts_to_others() -> None:
     assert {job for job, _ in queue.start(1)} == {"modest/job", "late/job"}
 
 
+def test_many_targets_that_do_not_answer_delay_no_target_of_the_same_owner_that_does() -> None:
+    queue = JobQueue(per_target_max=4, running_max=256)
+    queue.widen("alive")
+    for target in range(50):
+        for number in range(10):
+            queue.put(f"dead/{target}/{number}", f"dead/{target}", 0, "owner")
+    dead = Counter(target for _, target in queue.start(0))
+    assert len(dead) == 50, "each is attempted"
+    for number in range(9):
+        queue.put(f"alive/{number}", "alive", 1, "owner")
+    assert [target for _, target in queue.start(1)] == ["alive"] * 4
+
+
+def test_a_target_that_fails_gets_one_attempt_at_a_time_until_one_succeeds() -> None:
+    queue = JobQueue(per_target_max=4, running_max=7)
+    for number in range(9):
+        queue.put(f"{number}", "t", 0)
+    [(job, _)] = queue.start(0)
+    queue.widen("t")
+    assert len(list(queue.start(0))) == 3
+    queue.narrow("t")
+    for done in (job, "1", "2", "3"):
+        queue.done(done, "t")
+    assert len(list(queue.start(0))) == 1
+
+
 def test_targets_are_served_round_robin() -> None:
     queue = JobQueue(per_target_max=1, running_max=1)
     for number in range(2):

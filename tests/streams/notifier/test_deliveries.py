@@ -128,6 +128,7 @@ def test_an_exhausted_delivery_becomes_a_dead_letter_with_what_was_not_delivered
 
 def test_one_webhook_takes_no_more_than_its_share_of_attempts():
     queue = JobQueue(per_target_max=2, running_max=4)
+    queue.widen("dead")  # its attempts succeeded until now
     for number in range(10):
         queue.put(f"dead{number}", "dead", 0)
     queue.put("other", "alive", 0)
