@@ -62,6 +62,11 @@ class Evaluation:
         self._now_us = 0
         self._reading: list[Running] = []
 
+    @property
+    def has_time(self) -> bool:
+        """Return whether a tick or a delta has told the time, so that event time has begun."""
+        return self._now_us > 0
+
     def control_changed(self, change: Change, now_us: int) -> None:
         """Pass a control record to all evaluators."""
         for each in self._evaluators:

@@ -227,8 +227,9 @@ class AlertingPartition:
             began_s = time.monotonic()
             await self._apply(records)
             is_behind = cursor.position < (consumer.highwater(self._deltas) or 0)
-            self._tick(is_behind)
-            if not self._has_begun:  # event time has begun, so older deltas can be added
+            if self._tick(is_behind) and not self._has_begun and self._evaluation.has_time:
+                # Event time has begun, so older deltas can be added. After a start, the time is
+                # not known until the progress of stage 1 is, or a record is applied.
                 self._has_begun = True
                 self._history.request()
             busy_s = time.monotonic() - began_s
@@ -263,15 +264,15 @@ class AlertingPartition:
             self._evaluation.apply(record.offset, append_us, record.value or b"")
         self._unflushed += len(records)
 
-    def _tick(self, is_behind: bool) -> None:
-        """Evaluate what depends on time, at intervals.
+    def _tick(self, is_behind: bool) -> bool:
+        """Evaluate what depends on time, at intervals; return whether it was time for it.
 
         While records are waiting, here or in stage 1, time is that of the log: otherwise, a rule
         about silence would take a backlog for silence.
         """
         now_s = time.monotonic()
         if now_s < self._ticked_at_s + self._settings.tick_interval_s:
-            return
+            return False
         self._ticked_at_s = now_s
         appended_us = self._evaluation.appended_us
         now_us, events = self._context.now_us(), self._context.events
@@ -279,6 +280,7 @@ class AlertingPartition:
         self._note_missing()
         self._evaluation.tick(appended_us if is_behind else known_us)
         self._is_changed = True
+        return True
 
     def _note_missing(self) -> None:
         """Pass on whether accepted events are missing in what was applied."""

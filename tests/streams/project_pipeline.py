@@ -47,7 +47,11 @@ class Pipeline:
     _outputs: dict[int, IO[bytes]] = field(default_factory=dict)
 
     def start_worker(
-        self, module: str = "tests.streams.project_process", **settings: str
+        self,
+        module: str = "tests.streams.project_process",
+        *,
+        log: IO[bytes] | None = None,
+        **settings: str,
     ) -> subprocess.Popen[bytes]:
         # A pipe that nobody reads would be full after a few tracebacks, and block the worker.
         output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by kill_workers
@@ -65,6 +69,7 @@ class Pipeline:
             }
             | settings,
             stdout=output,
+            stderr=log,
         )
         self.workers.append(worker)
         self._outputs[worker.pid] = output

@@ -6,6 +6,7 @@ Run as ``python -m tests.streams.alerting.alerting_process``, configured by the 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 from clickhouse.settings import StoreSettings
@@ -25,7 +26,13 @@ async def main() -> None:
     control = ControlLog(kafka)
     await control.start()
     store = Store(StoreSettings())
-    stage = AlertingStage(kafka, control, AlertingSettings(), store=store)
+    stage = AlertingStage(
+        kafka,
+        control,
+        AlertingSettings(),
+        store=store,
+        waits_for_events="WAITS_FOR_EVENTS" in os.environ,
+    )
     stage.start()
     print("ready", flush=True)
     await stop.wait()
