@@ -99,6 +99,7 @@ class ProjectRules:
             return
         if old is not None:
             new.groups, new.active = old.groups, old.active
+            new.is_behind = True  # groups without further events may meet the new condition
         self._begin(new)
 
     def _begin(self, new: Rule) -> None:

@@ -64,6 +64,28 @@ def test_a_changed_threshold_keeps_what_was_counted(book: Book) -> None:
     assert book.events == ["firing"]
 
 
+@pytest.mark.parametrize(
+    ("metric", "before", "after"),
+    [("count", {"threshold": "9"}, {"threshold": "3"}),
+     ("avg_latency", {"threshold": "9"}, {"threshold": "3"}),
+     ("avg_latency", {"threshold": "3", "min_count": 9}, {"threshold": "3", "min_count": 2})],
+)  # fmt: skip
+def test_a_changed_condition_that_is_met_fires_although_no_further_event_comes(
+    book: Book, metric: str, before: dict[str, object], after: dict[str, object]
+) -> None:
+    same = {"metric": metric, "window_s": 600, "group_by": ("model",)}
+    book.put(rule(**same, **before))
+    book.send(count=5, latency_s=5)
+    book.pass_s(30)
+    assert not book.alerts
+    book.put(rule(**same, **after, version=2))
+    book.pass_s(11)
+    assert book.events == ["firing"]
+    book.put(rule(**same, **before, version=3))
+    book.pass_s(11)
+    assert book.events == ["firing", "resolved"]
+
+
 def test_a_rule_of_an_unknown_metric_is_in_error_and_stops_no_other(book: Book) -> None:
     book.put(
         rule(id="rule_0", metric="unknown"), rule(metric="count", threshold="1", comparison=">=")
