@@ -267,6 +267,7 @@ class RuleBook:
             for group, panes in found.items()
         }
         rule.earlier.found(query.end_s, values)
+        rule.is_behind = True  # windows without further events can now be compared, too
 
     # Rows
 

@@ -14,11 +14,11 @@ def book() -> Book:
     return Book()
 
 
-def answer(book: Book, *values_s: float) -> None:
+def answer(book: Book, *values_s: float, group: tuple[str, ...] = ()) -> None:
     """Answer the queries of the book with one earlier window for each latency."""
     for query in book.book.earlier_wanted(book.now_us):
         panes = [Pane([1], {key_of(value_s * 1e6): 1}) for value_s in values_s]
-        book.book.earlier_found(query, {(): panes})
+        book.book.earlier_found(query, {group: panes})
 
 
 def test_a_percentile_that_doubled_since_last_week_fires(book: Book) -> None:
@@ -43,6 +43,19 @@ def test_without_the_store_a_comparison_is_incomplete_and_fires_nothing(book: Bo
     book.pass_s(11)
     assert not book.alerts
     assert [row.incomplete for row in book.rows.values()] == [1]
+
+
+def test_a_comparison_fires_once_the_store_answers_although_no_further_event_comes(
+    book: Book,
+) -> None:
+    compared = {"metric": "p95_latency", "threshold": "2", "compare_with": "hour"}
+    book.put(rule(**compared, window_s=600, group_by=("model",)))
+    book.send(latency_s=100)
+    book.pass_s(60)
+    assert not book.alerts
+    answer(book, 1.0, group=("m",))
+    book.pass_s(11)
+    assert book.events == ["firing"]
 
 
 def test_earlier_values_become_outdated(book: Book) -> None:
