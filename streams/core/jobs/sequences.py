@@ -30,7 +30,9 @@ class Sequences:
         jobs = self._jobs.get(key)
         if jobs is None:
             return None
-        jobs[:] = [each for each in jobs if each[2] != job_id]
+        index = next((at for at, each in enumerate(jobs) if each[2] == job_id), None)
+        if index is not None:  # nearly always the first
+            del jobs[index]
         if not jobs:
             del self._jobs[key]
             return None
