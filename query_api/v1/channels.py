@@ -174,13 +174,15 @@ class _Addresses:
     async def check(self, kind: ChannelType[Any], settings: Any) -> None:
         """Refuse an address that messages may not be sent to."""
         address = kind.address(settings)
-        parts = urlsplit(address)
-        field = "host" if parts.scheme == "smtp" else "url"
+        is_smtp = address.startswith("smtp://") and "url" not in kind.settings.model_fields
+        field = "host" if is_smtp else "url"
         try:
-            if parts.scheme == "smtp":
-                target = WebhookTarget("smtp", parts.hostname or "", parts.port or 0, "/")
+            if is_smtp:
                 await checked_addresses(
-                    target, self._resolver, allow_private=self._allow_private, own=self._own
+                    _smtp_target(address),
+                    self._resolver,
+                    allow_private=self._allow_private,
+                    own=self._own,
                 )
             else:
                 await check_webhook_url(
@@ -188,6 +190,14 @@ class _Addresses:
                 )
         except WebhookAddressError as error:
             raise BadRequestError(f"{field}: {error}", field=field) from error
+
+
+def _smtp_target(address: str) -> WebhookTarget:
+    try:
+        parts = urlsplit(address)
+        return WebhookTarget("smtp", parts.hostname or "", parts.port or 0, "/")
+    except ValueError as error:
+        raise WebhookAddressError("not a name or address of a server") from error
 
 
 def _check_templates(context: AppContext, title: str, text: str) -> None:

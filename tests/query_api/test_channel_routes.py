@@ -78,6 +78,10 @@ async def test_a_channel_of_each_type_is_created_previewed_and_shows_no_secret(
         ({"url": "http://169.254.169.254/latest"}, "url"),
         ({"url": "file:///etc/passwd"}, "url"),
         ({"url": 7}, "url"),
+        ({"url": "http://[::1"}, "url"),
+        ({"url": "smtp://8.8.8.8:25"}, "url"),
+        ({"url": "http://℀.com/"}, "url"),
+        ({"url": "http://127.0.0.1:99999/"}, "url"),
         ({"webhook": "x"}, "webhook"),
         ({"type": "pagerduty"}, "routing_key"),
         ({"type": "email"}, "host"),
@@ -104,7 +108,7 @@ async def test_the_error_for_an_invalid_channel_names_its_field(
 
 
 async def test_the_address_of_an_smtp_server_is_checked_too(api: Api) -> None:
-    for host in ("127.0.0.1", "localhost", "169.254.169.254", "::1", "2130706433"):
+    for host in ("127.0.0.1", "localhost", "169.254.169.254", "::1", "2130706433", "x:9"):
         body = {"type": "email", "name": "m", **OF_TYPES["email"], "host": host}
         refused = await api.client.post("/v1/channels", json=body)
         assert (refused.status_code, refused.json()["error"]["field"]) == (422, "host")
