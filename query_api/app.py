@@ -22,6 +22,7 @@ from producers.settings import LimitsSettings
 from producers.usage.counts import UsageCounts
 from query_api.alerting.backtests import Backtester, NoBacktester
 from query_api.budgets.backtests import BudgetBacktester, NoBudgetBacktester
+from query_api.console.page_queries import PAGE_QUERIES
 from query_api.console.routes import FORM_PATHS, console_of
 from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext, SendScores
@@ -100,6 +101,7 @@ from query_api.v1.prompt_split import prompt_split_router
 from query_api.v1.protected_labels import protected_labels_router
 from query_api.v1.query import query_router
 from query_api.v1.resources import defined_resources
+from query_api.v1.saved_views import saved_views_router
 from query_api.v1.storage import storage_router
 from query_api.v1.tiers import tiers_router
 from query_api.v1.trace_totals import trace_totals_router
@@ -144,6 +146,7 @@ ROUTERS: Final = (
     prometheus_router,
     cache_router,
     dataset_imports_router,
+    saved_views_router,
     experiments_router,
     exports_router,
     late_events_router,
@@ -240,6 +243,7 @@ def create_query_api(
         events=events,
         pipeline=pipeline,
         jobs=jobs or JobStates(),
+        page_queries=PAGE_QUERIES,
     )
     app = FastAPI(
         title="tracemill",

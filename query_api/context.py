@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
 
@@ -56,6 +56,11 @@ class SendScores(Protocol):
     async def __call__(self, principal: Principal, body: bytes) -> None: ...
 
 
+PageQuery = Callable[[str, QuerySettings], str]
+"""Return the query string of a page without what it ignores; one that it refuses is a
+``BadRequestError``."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppContext:
     store: Store
@@ -91,6 +96,8 @@ class AppContext:
     pipeline: Callable[[], Sequence[TopicProgress]]
     """Returns the progress of each stage; nothing if it is unknown."""
     jobs: JobStates
+    page_queries: Mapping[str, PageQuery]
+    """The pages of the console of which views are saved."""
     _shared: dict[Hashable, Any] = field(default_factory=dict)
 
     def shared(self, key: Hashable, make: Callable[[], Any]) -> Any:

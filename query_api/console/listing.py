@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
+from starlette.datastructures import QueryParams
 
 from query_api import cursors
-from query_api.console.page import View
+from query_api.console.page import View, text_of
 from query_api.console.search import Search, term
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError
@@ -133,7 +134,7 @@ async def values_of_list(
     listing = _default_listing(view, kind)
     fault, rows, following = "", list[RowT](), ""
     try:
-        listing = listing_of(view, kind)
+        listing = listing_of(view.request.query_params, kind, now_us())
         rows, following = await read(view, listing)
     except BadRequestError as error:
         fault = error.message
@@ -148,8 +149,8 @@ async def values_of_list(
     }
 
 
-def listing_of(view: View, kind: ListKind) -> Listing:
-    """Return what the query string of a page selects.
+def listing_of(parameters: QueryParams, kind: ListKind, at_us: int) -> Listing:
+    """Return what the query string of a page selects at a time.
 
     A form sends each chosen column as a parameter, an address all of them with commas.
 
@@ -157,22 +158,22 @@ def listing_of(view: View, kind: ListKind) -> Listing:
         BadRequestError: the range, the order, a column or the cursor is invalid.
     """
     orders, columns = kind.orders, kind.columns
-    order, _, direction = (view.parameter("order") or orders[0]).partition(".")
+    order, _, direction = (text_of(parameters, "order") or orders[0]).partition(".")
     if order not in orders or direction not in {"", "asc", "desc"}:
         message = f"order: must be one of {', '.join(orders)}, with .asc or .desc after it"
         raise BadRequestError(message, field="order")
-    cursor = view.parameter("cursor")
+    cursor = text_of(parameters, "cursor")
     position = cursors.decode(cursor, RowPosition) if cursor else None
     if position is not None and not 0 <= position.offset <= OFFSET_MAX:
         raise BadRequestError("cursor: not a cursor of this page", field="cursor")
-    given = ",".join(view.request.query_params.getlist("columns"))
+    given = ",".join(parameters.getlist("columns"))
     chosen = set(filter(None, given.split(",")))
     if not chosen <= set(columns):
         message = f"columns: must be of {', '.join(columns)}, separated by commas"
         raise BadRequestError(message, field="columns", allowed=columns)
     return Listing(
-        view.parameter("q"),
-        time_range_of(view.request.query_params, now_us(), DEFAULT_RANGE),
+        text_of(parameters, "q"),
+        time_range_of(parameters, at_us, DEFAULT_RANGE),
         order,
         direction != "asc",
         position,

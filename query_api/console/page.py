@@ -9,6 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Final, Literal
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +23,11 @@ from query_api.console.responses import is_part
 from query_api.console.sessions import Session, Sessions
 from query_api.console.settings import ConsoleSettings
 from query_api.context import AppContext
+
+
+def text_of(parameters: QueryParams, name: str) -> str:
+    """Return a parameter without spaces around it; empty if it is missing."""
+    return parameters.get(name, "").strip()
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class View:
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the query string without spaces around it; empty if missing."""
-        return self.request.query_params.get(name, "").strip()
+        return text_of(self.request.query_params, name)
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Render a template with these values, which it escapes."""

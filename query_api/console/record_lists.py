@@ -62,15 +62,15 @@ def parameters_of(view: View, parameters: type[ParametersT], **given: Any) -> Pa
         raise BadRequestError(f"{name}: {message_of(issue)}", field=name) from error
 
 
-def page_number(view: View) -> int:
-    """Return the parameter ``page``, which counts from 1.
+def page_number(view: View, name: str = "page") -> int:
+    """Return the number of a page in a parameter, which counts from 1.
 
     Raises:
         BadRequestError: it is not a number from 1 to ``PAGES_MAX``.
     """
-    number = digits_in(view.parameter("page") or "1", len(str(PAGES_MAX)))
+    number = digits_in(view.parameter(name) or "1", len(str(PAGES_MAX)))
     if number is None or not 1 <= number <= PAGES_MAX:
-        raise BadRequestError(f"page: must be 1 to {PAGES_MAX}", field="page")
+        raise BadRequestError(f"{name}: must be 1 to {PAGES_MAX}", field=name)
     return number
 
 

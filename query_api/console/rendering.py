@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
@@ -59,6 +60,7 @@ def environment_of(locale: str) -> Environment:
         "kind": kind_of,
         "share": share,
     }
+    environment.filters["query_words"] = query_words
     environment.install_gettext_translations(  # type: ignore[attr-defined]  # of the extension
         translations_of(locale), newstyle=True
     )
@@ -78,6 +80,12 @@ def kind_of(observation_type: str) -> str:
     """Return the type of an observation for the style sheet; ``other`` if it has no colour."""
     lower = observation_type.lower()
     return lower if lower in KINDS else "other"
+
+
+def query_words(query: str) -> str:
+    """Return a query string as people read it: ``q: level:error · range: 24h``."""
+    pairs = parse_qsl(query)
+    return " · ".join(f"{name}: {value}" for name, value in pairs)
 
 
 def share(part: int, whole: int) -> str:

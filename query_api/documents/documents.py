@@ -236,8 +236,16 @@ class Documents:
                 outcomes[index] = error
         return [outcomes[index] for index in range(len(changes))]
 
-    async def delete(self, kind: type[BodyT], project_id: str, id_: str) -> bool:
+    async def delete(
+        self,
+        kind: type[BodyT],
+        project_id: str,
+        id_: str,
+        check: Callable[[BodyT], None] | None = None,
+    ) -> bool:
         """Delete a document; return whether there was one.
+
+        ``check`` gets the content that is deleted, and may refuse by an exception, which is raised.
 
         Raises:
             UnavailableError: it was not deleted in time.
@@ -247,6 +255,8 @@ class Documents:
             before = await self._reading.current(key)
             if before is None or before.is_deleted:
                 return False
+            if check is not None:
+                check(document_of(kind, before).body)
             record = next_record(key, before, None, now_us())
             (has_won,) = await self._append([(before, record)])
             if has_won:

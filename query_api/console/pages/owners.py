@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 import msgspec
 from pydantic import ValidationError
+from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from producers.token_sides import tokens_of
 from query_api import cursors
-from query_api.console.page import Page, View
+from query_api.console.page import Page, View, text_of
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.text_formats import TextFormat
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
@@ -93,11 +94,21 @@ async def show_session(view: View) -> Response:
     )
 
 
-async def _list(view: View, owner: Owner) -> Response:
-    time_range = time_range_of(view.request.query_params, now_us(), DEFAULT_RANGE)
-    order = view.parameter("order") or ORDERS[0]
+def range_and_order(parameters: QueryParams, at_us: int) -> tuple[TimeRange, str]:
+    """Return what the query string of a list selects at a time.
+
+    Raises:
+        BadRequestError: the range or the order is invalid.
+    """
+    time_range = time_range_of(parameters, at_us, DEFAULT_RANGE)
+    order = text_of(parameters, "order") or ORDERS[0]
     if order not in ORDERS:
         raise BadRequestError(f"order: must be one of {', '.join(ORDERS)}", field="order")
+    return time_range, order
+
+
+async def _list(view: View, owner: Owner) -> Response:
+    time_range, order = range_and_order(view.request.query_params, now_us())
     rows, cursor = await read_owner_page(
         view.context.reader, view.project_id, owner, _parameters(view, time_range, order)
     )
