@@ -81,6 +81,7 @@ from query_api.v1.admin_projects import admin_projects_router
 from query_api.v1.alerts import alerts_router
 from query_api.v1.cache import cache_router
 from query_api.v1.crud import Resource, crud_router
+from query_api.v1.dashboards import dashboards_router
 from query_api.v1.dataset_imports import dataset_imports_router
 from query_api.v1.dead_letter_replays import dead_letter_replays_router
 from query_api.v1.dead_letters import dead_letters_router
@@ -147,6 +148,7 @@ ROUTERS: Final = (
     cache_router,
     dataset_imports_router,
     saved_views_router,
+    dashboards_router,
     experiments_router,
     exports_router,
     late_events_router,

@@ -16,6 +16,7 @@ from query_api.console.form_bodies import FormError
 from query_api.console.page import View
 from query_api.console.query_rows import answered, answered_rows
 from query_api.query.answers import Answer, AnswerRow
+from query_api.query.chart_kinds import OF_VALUES
 from query_api.query.engine import BYTES_UNIT, ROWS_UNIT, rounded_up
 from query_api.query.request import is_additive
 from query_api.times import SECOND_US
@@ -182,9 +183,14 @@ class _Maker:
         self._order: dict[str, int] = {}
 
     def listed(self, terms: Sequence[Term], bounds_us: tuple[int, int] | None = None) -> str:
+        """Return the address of what is behind a part of a chart; empty if no list shows it."""
         asked = self._asked
-        all_terms = (*asked.terms, *terms)
-        return list_address(self._base, asked.view, bounds_us or asked.bounds_us, all_terms)
+        own = {each.field for each in terms if each.is_exact}
+        if not asked.unlisted <= own:
+            return ""
+        # A repeated field has any of its values, and the part has only one of them.
+        others = (each for each in asked.terms if not (each.is_exact and each.field in own))
+        return list_address(self._base, asked.view, bounds_us or asked.bounds_us, (*others, *terms))
 
     def is_empty(self, names: Sequence[str]) -> bool:
         """Whether there is no value at all, or only zeros."""
@@ -196,7 +202,7 @@ class _Maker:
         in the order in which they are drawn.
         """
         found: dict[str, Group] = {}
-        if self._asked.kind not in {"line", "columns", "bar", "table"}:
+        if self._asked.kind in OF_VALUES:
             return []
         has_values = not self._steps
         for row in self._answer.rows:

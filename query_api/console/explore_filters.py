@@ -93,6 +93,11 @@ class Term:
     value: str
 
     @property
+    def is_exact(self) -> bool:
+        """Whether it is one value of a text field, of which a thing has only one."""
+        return self.field not in {*NUMBERS, *_MATCHED, "tags", "tag"}
+
+    @property
     def of_body(self) -> dict[str, Any]:
         """The condition as one of ``filters`` in the body."""
         if self.field in NUMBERS:
@@ -142,16 +147,72 @@ def _term(field: str, name: str, sign: str, value: str) -> Term:
 
 
 def body_filters(terms: Iterable[Term]) -> dict[str, Any]:
-    """Return the members of the body for conditions; windows and spend have those by value."""
+    """Return the members of the body for conditions; windows and spend have those by value.
+
+    A field that is repeated has any of its values.
+    """
     by_value: dict[str, list[str]] = {}
     others = []
     for each in terms:
         shown = each.of_body
-        if shown["operator"] == "=" and each.field not in {*NUMBERS, *by_value}:
-            by_value[each.field] = [each.value]
+        if shown["operator"] == "=" and each.field not in NUMBERS:
+            by_value.setdefault(each.field, []).append(each.value)
         else:
             others.append(shown)
     return {**({"filter": by_value} if by_value else {}), **({"filters": others} if others else {})}
+
+
+def terms_of_body(body: Mapping[str, Any]) -> tuple[tuple[Term, ...], frozenset[str]]:
+    """Return the conditions of a body as terms, and the fields with others than terms express."""
+    by_value, others = body.get("filter", {}), body.get("filters", [])
+    found: list[Term] = []
+    unlisted: set[str] = set()
+    for field, values in by_value.items():
+        if not values or (field == "tags" and len(values) > 1):
+            unlisted.add(field)
+        else:
+            found += [Term(field, ":", value) for value in values]
+    fields = [*by_value, *(each["field"] for each in others)]
+    for each in others:
+        terms = _terms_of_filter(each)
+        # Terms of a repeated text mean any of the values, but all of the conditions must hold.
+        is_repeated = fields.count(each["field"]) > 1
+        if terms is None or (is_repeated and any(term.is_exact for term in terms)):
+            unlisted.add(each["field"])
+        else:
+            found += terms
+    return tuple(each for each in found if each.field not in unlisted), frozenset(unlisted)
+
+
+def _terms_of_filter(given: Mapping[str, Any]) -> list[Term] | None:
+    """Return the terms that express one of ``filters``; None if there are none."""
+    field, operator = given["field"], given["operator"]
+    value: Any = given.get("value")
+    if field in NUMBERS:
+        sign = ":" if operator == "=" else operator
+        if sign not in {":", "<", "<=", ">", ">="}:
+            return None
+        if field == _MONEY:
+            return [Term(field, sign, str(value))]
+        return [Term(field, sign, f"{float(value) / (1_000 if field in _DURATIONS else 1):.9g}")]
+    if field == "tags":
+        return [Term(field, ":", each) for each in value] if operator == "all_of" else None
+    if field in _MATCHED:
+        return [Term(field, ":", value)] if operator == "matches" else None
+    return [Term(field, ":", value)] if operator == "=" and isinstance(value, str) else None
+
+
+def search_text(view: View, terms: Iterable[Term]) -> str | None:
+    """Return the search of Explore with these terms; None if it does not have all fields."""
+    names = {field: name for name, field in TERMS[view].items()}
+    texts = []
+    for each in terms:
+        if each.field not in names:
+            return None
+        name = names[each.field]
+        is_number = each.field in NUMBERS
+        texts.append(f"{name}{each.sign}{each.value}" if is_number else term(name, each.value))
+    return " ".join(texts)
 
 
 def list_address(base: str, view: View, bounds_us: tuple[int, int], terms: Sequence[Term]) -> str:

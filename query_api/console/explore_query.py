@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -13,21 +13,22 @@ from starlette.datastructures import QueryParams
 from query_api.console.explore_fields import DIMENSIONS_OFFERED, HISTOGRAMS, OFFERED, VIEWS
 from query_api.console.explore_filters import Term, body_filters, filters_of
 from query_api.console.form_bodies import FormError, digits_in
-from query_api.console.overview_data import step_of
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
 from query_api.errors import BadRequestError
+from query_api.query.chart_kinds import (
+    GROUPED,
+    HISTOGRAM,
+    KINDS,
+    OF_VALUES,
+    OVER_TIME,
+    ChartKind,
+    step_of,
+)
 from query_api.query.fields import View
 from query_api.query.periods import STEP_S
 from query_api.times import SECOND_US, iso
 
-ChartKind = Literal["line", "columns", "bar", "table", "heatmap", "distribution"]
-KINDS: Final[tuple[ChartKind, ...]] = get_args(ChartKind)
-OVER_TIME: Final = frozenset({"line", "columns", "heatmap"})
-"""Charts that have steps."""
-OF_VALUES: Final = frozenset({"heatmap", "distribution"})
-"""Charts of the values of one measure, without dimensions."""
-GROUPED: Final = frozenset({"line", "columns", "bar", "table"})
-MEASURES_MAX: Final = 4
+MEASURES_MAX: Final = 8
 DIMENSIONS_MAX: Final = 2
 TOPS: Final = (5, 8, 15, 30, 100)
 LINES_MAX: Final = 15
@@ -134,6 +135,8 @@ class Asked:
     body: Mapping[str, Any]
     bounds_us: tuple[int, int]
     terms: Sequence[Term] = ()
+    unlisted: frozenset[str] = frozenset()
+    """Fields with conditions that no term of a search expresses."""
 
     @property
     def full(self) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def asked_of(query: ExploreQuery, zone: str, at_us: int) -> Asked:
         body["step"] = _one_of("step", query.step, tuple(STEP_S))
     if kind in OVER_TIME or query.is_compared:
         body["time_zone"] = zone
-    if query.is_compared and kind in GROUPED:
+    if query.is_compared and kind not in OF_VALUES:
         body["compare_with"] = "previous"
     return Asked(kind, view, body, (from_us, to_us), terms)
 
@@ -212,9 +215,9 @@ def histogram_of(view: str, name: str) -> str:
     """Return the measure with all values of a measure. Raises: FormError: it has none."""
     known = OFFERED.get(view, {})
     base = next((base for base, names in known.items() if name in names), name.partition(".")[0])
-    found = f"{base}.histogram"
+    found = f"{base}{HISTOGRAM}"
     if found not in HISTOGRAMS.get(view, ()):
-        allowed = ", ".join(each.removesuffix(".histogram") for each in HISTOGRAMS.get(view, ()))
+        allowed = ", ".join(each.removesuffix(HISTOGRAM) for each in HISTOGRAMS.get(view, ()))
         raise FormError({"measure": f"{base} has no distribution; these have one: {allowed}"})
     return found
 

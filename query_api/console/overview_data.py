@@ -16,6 +16,7 @@ from query_api.context import AppContext
 from query_api.errors import BadRequestError
 from query_api.money import pico_of
 from query_api.query.answers import AnswerRow
+from query_api.query.chart_kinds import step_of
 from query_api.times import SECOND_US, iso
 from query_api.v1.caches import Caches, CacheTotals
 from tracemill.clock import now_us
@@ -26,10 +27,6 @@ STEPS: Final[Mapping[str, str]] = MappingProxyType(
 """Steps of the charts by preset."""
 RANGE_MAX_S: Final = 92 * 86_400
 """Maximum length of the range."""
-_STEPS_OF_LENGTHS: Final = (
-    (900, "10s"), (3_600, "1m"), (21_600, "5m"), (172_800, "15m"), (1_209_600, "1h"),
-)  # fmt: skip
-"""Maximum lengths in seconds of ranges without a preset, with their steps; longer ones: a day."""
 BUCKET_US: Final = 900 * SECOND_US
 """Spend by user is stored in buckets of this length."""
 TOP: Final = 6
@@ -245,11 +242,6 @@ def bounds_us(time_range: TimeRange, at_us: int) -> tuple[int, int]:
         message = f"from: must be before `to`, and at most {days} days earlier"
         raise BadRequestError(message, field="from")
     return from_us, to_us
-
-
-def step_of(length_s: int) -> str:
-    """Return the length of steps that fits to a range."""
-    return next((step for limit_s, step in _STEPS_OF_LENGTHS if length_s <= limit_s), "1d")
 
 
 def _totals(

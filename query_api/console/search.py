@@ -53,6 +53,8 @@ class Search:
     def conditions_of(self, text: str) -> tuple[Condition, ...]:
         """Return the conditions of a search, all of which must be met.
 
+        Of a text field that is repeated, one of the values is sufficient.
+
         Raises:
             BadRequestError: a field or a value is invalid; the message names what is allowed.
         """
@@ -61,7 +63,7 @@ class Search:
         conditions = tuple(self._conditions(text))
         if len(conditions) > TERMS_MAX:
             raise BadRequestError(f"q: must have at most {TERMS_MAX} terms", field="q")
-        return conditions
+        return tuple(_any_of_repeated(conditions))
 
     def starts(self) -> list[str]:
         """Return how a term of each field starts."""
@@ -107,6 +109,20 @@ class Search:
         if field.is_upper:
             value = value.upper()
         return Condition(column, "eq" if sign == "=" else field.operator, value)
+
+
+def _any_of_repeated(conditions: tuple[Condition, ...]) -> Iterator[Condition]:
+    values: dict[Column, list[str]] = {}
+    for each in conditions:
+        if each.operator == "eq" and each.column.kind is Kind.TEXT:
+            values.setdefault(each.column, []).append(str(each.value))
+        else:
+            yield each
+    for column, found in values.items():
+        if len(found) == 1:
+            yield Condition(column, "eq", found[0])
+        else:
+            yield Condition(column, "in", tuple(dict.fromkeys(found)))
 
 
 def terms_of(text: str) -> Iterator[tuple[str, str, str]]:

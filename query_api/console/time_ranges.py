@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from query_api.errors import BadRequestError
+from query_api.query.chart_kinds import RANGES_S
 from query_api.times import SECOND_US, instant_us, iso
 
-HOUR_S: Final = 3_600
-PRESETS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        "1h": HOUR_S,
-        "6h": 6 * HOUR_S,
-        "24h": 24 * HOUR_S,
-        "7d": 7 * 24 * HOUR_S,
-        "30d": 30 * 24 * HOUR_S,
-    }
-)
+PRESETS: Final = RANGES_S
 """Lengths of the presets in seconds; they end now."""
 ALL: Final = "all"
 

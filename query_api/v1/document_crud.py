@@ -162,8 +162,8 @@ def document_router(context: AppContext, resource: DocumentResource[Any, Any, An
 
     create.__annotations__["body"] = resource.body
     replace.__annotations__["body"] = resource.body
-    for annotations in (get.__annotations__, replace.__annotations__, delete.__annotations__):
-        annotations["document_id"] = id_type
+    for of_id in (get.__annotations__, replace.__annotations__, delete.__annotations__):
+        of_id["document_id"] = id_type
     list_all.__annotations__["parameters"] = Annotated[resource.parameters, Query()]
 
     def add(method: str, endpoint: Any, of: str, about: str = "", **more: Any) -> None:

@@ -59,6 +59,8 @@ BODIES: dict[str, Any] = {
         "url": f"https://93.184.216.34/{THEIRS}",
         "events": ["budget.threshold_crossed"],
     },
+    "/v1/views": {"page": "traces", "name": THEIRS},
+    "/v1/dashboards": {"name": THEIRS},
 }
 """Bodies that are valid; other routes get what names the other project's records."""
 BODIES_WITH_IDS: dict[str, Any] = {
@@ -77,6 +79,8 @@ BODIES_WITH_IDS: dict[str, Any] = {
     "/api/public/v2/prompts/{name}/versions/{version}": {"newLabels": ["a"]},
     "/v1/prompts/{name}/split": {"weights": {"a": 1}},
     "/v1/webhooks/{webhook_id}/redeliver": {"since": "2026-11-21T00:00:00Z"},
+    "/v1/views/{saved_view_id}": {"page": "traces", "name": THEIRS},
+    "/v1/dashboards/{dashboard_id}": {"name": THEIRS},
 }
 """Bodies for the record that a path names."""
 OF_NUMBERS = {"{version}": "1"}

@@ -109,6 +109,8 @@ async def both(clickhouse_url: str, stored_twice: str) -> AsyncIterator[Api]:
                 ("/v1/channels", CHANNEL | {"name": mark}),
                 ("/api/public/score-configs", SCORE_CONFIG | {"name": mark}),
                 ("/v1/webhooks", WEBHOOK | {"url": f"https://93.184.216.34/{mark}"}),
+                ("/v1/views", {"page": "traces", "name": mark}),
+                ("/v1/dashboards", {"name": mark}),
             ):
                 created = await client.post(path, json=body)
                 assert created.status_code == (200 if path.startswith("/api/") else 201)
@@ -216,9 +218,16 @@ def filled(path: str, api: Api, project_id: str) -> str:
     return path
 
 
-async def with_comment(client: httpx.AsyncClient, path: str) -> str:
-    (comment,) = (await client.get("/api/public/comments")).json()["data"]
-    return path.replace("{comment_id}", comment["id"])
+async def with_documents(client: httpx.AsyncClient, path: str) -> str:
+    for name, listed in (
+        ("comment_id", "/api/public/comments"),
+        ("saved_view_id", "/v1/views"),
+        ("dashboard_id", "/v1/dashboards"),
+    ):
+        if f"{{{name}}}" in path:
+            (document,) = (await client.get(listed)).json()["data"]
+            path = path.replace(f"{{{name}}}", document["id"])
+    return path
 
 
 async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Response:
@@ -244,7 +253,7 @@ async def answer_of(client: httpx.AsyncClient, path: str, own: str) -> httpx.Res
 @pytest.mark.parametrize("path", every_get_path())
 async def test_each_project_reads_its_own_data_only(both: Api, path: str) -> None:
     for client, own, foreign in ((both.client, PROJECT, OTHER), (both.other, OTHER, PROJECT)):
-        filled_path = await with_comment(client, filled(path, both, own))
+        filled_path = await with_documents(client, filled(path, both, own))
         answer = await answer_of(client, filled_path, own)
         if path.startswith(ADMIN_PATHS):
             assert answer.status_code == 403

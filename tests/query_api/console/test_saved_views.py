@@ -72,7 +72,7 @@ async def test_a_taken_name_is_shown_and_can_be_saved_over(client: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("fields", "status", "message"),
     [
-        ({"name": ""}, 422, "at least 1 character"),
+        ({"name": ""}, 422, "at least 1 needed"),
         ({"name": "x", "query": "q=planet:mars"}, 400, "'planet' is not one of name"),
         ({"name": "x", "page": "settings"}, 400, "is not one of traces"),
     ],

@@ -1,0 +1,1 @@
+"""Check dashboards, and read and write them as documents."""
