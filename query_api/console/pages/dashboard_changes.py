@@ -137,7 +137,7 @@ async def delete(view: View) -> Response:
 
 async def show_save(view: View) -> Response:
     """Show the form that saves a view of Explore as a tile."""
-    return await _save_form(view, urlencode(view.request.query_params.multi_items()), {})
+    return await _save_form(view, view.parameter("query"), {})
 
 
 async def save_tile(view: View) -> Response:
@@ -145,7 +145,7 @@ async def save_tile(view: View) -> Response:
     form, query = view.form, view.form.get("query", "")
     try:
         at_us = now_us()
-        asked = asked_of(query_of(QueryParams(parse_qsl(query)), at_us), "UTC", at_us)
+        asked = asked_of(query_of(_parsed(query), at_us), "UTC", at_us)
         tile = tile_of_explore(asked, form.get("title", ""))
         if form.get("dashboard"):
             saved = await _added(view, form["dashboard"], tile)
@@ -208,6 +208,11 @@ def _changed(
     raise BadRequestError(f"do: must be one of {allowed}", field="do")
 
 
+def _parsed(query: str) -> QueryParams:
+    """Return the parameters of a view of Explore, in which an empty dimension means none."""
+    return QueryParams(parse_qsl(query, keep_blank_values=True))
+
+
 def _faults(error: Exception) -> Faults:
     return error.faults if isinstance(error, FormError) else faults_of(error)
 
@@ -251,7 +256,7 @@ async def _save_form(
     status: int = 200,
 ) -> Response:
     at_us = now_us()
-    explored = query_of(QueryParams(parse_qsl(query)), at_us)
+    explored = query_of(_parsed(query), at_us)
     try:
         asked_of(explored, "UTC", at_us)
     except FormError as error:

@@ -31,6 +31,7 @@ def define(tenant: Tenant, named: Named = str) -> Defined:
     dataset, runs = _dataset(tenant, named)
     _alerting(tenant, named)
     _dead_letter(tenant, named)
+    _charts(tenant, named)
     return Defined(prompt, dataset, runs)
 
 
@@ -152,6 +153,21 @@ def _alerting(tenant: Tenant, named: Named) -> None:
     price = {"match": "acme-1", "usd_per_million": {"input": "1"}}
     tenant.send("POST", "/v1/prices", {"name": named("our contract"), **price})
     tenant.send("PUT", f"/v1/tiers/{quote(named('ada'), safe='')}", {"tier": "pro"})
+
+
+def _charts(tenant: Tenant, named: Named) -> None:
+    tenant.send("POST", "/v1/views", {
+        "page": "traces", "name": named("Of Ada"), "query": "q=user:ada&range=24h"})  # fmt: skip
+    of_models = {"measures": ["cost_usd"], "group_by": ["model"]}
+    tenant.send("POST", "/v1/dashboards", {
+        "name": named("Models"), "description": named("What they cost"),
+        "variables": [{"name": named("Model"), "dimension": "model"}],
+        "tiles": [
+            {"title": named("Cost"), "chart": "columns", "query": of_models},
+            {"title": named("By model"), "chart": "bar", "query": of_models},
+            {"title": named("In total"), "chart": "number", "query": {"measures": ["count"]}},
+        ],
+    })  # fmt: skip
 
 
 def fire_alert(tenant: Tenant) -> None:

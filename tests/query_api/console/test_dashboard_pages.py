@@ -221,7 +221,7 @@ async def test_a_view_of_explore_is_saved_to_a_new_dashboard_and_to_one_that_exi
     assert back
     assert "q=env%3Atest" in back[1]
     assert (await client.post(f"{LIST}/tiles", data={**again, "dashboard": "x"})).status_code == 404
-    broken = await client.get(f"{LIST}/save?measure=count&by=model&kind=pie")
+    broken = await client.get(f"{LIST}/save?query=measure%3Dcount%26kind%3Dpie")
     assert "is not one of line" in text_of(broken.text)
 
 
