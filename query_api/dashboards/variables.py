@@ -11,7 +11,7 @@ from query_api.query.fields import View
 _OF_ALL: Final = ("user_id", "session_id", "tags", "experiment_name")
 _OF_OBSERVATIONS: Final = (
     "model", "name", "type", "level", "provider", "service_tier", "prompt_name", "prompt_version",
-    "version", "api_key", "error_type",
+    "version", "api_key",
 )  # fmt: skip
 _OF_TRACES: Final = {"trace_name": "name", "release": "release", "trace_version": "version"}
 
