@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -58,6 +59,8 @@ TERMS: Final[Mapping[View, Mapping[str, str]]] = MappingProxyType(
 )  # fmt: skip
 """Fields of filters of ``/v1/query`` by the names in a search."""
 _MONEY: Final = "cost_usd"
+_KEY: Final = re.compile(r"[\w.-]+")
+"""Members of objects that a term can name."""
 _DURATIONS: Final = frozenset({"latency_ms", "ttft_ms"})
 NUMBERS: Final = frozenset({*_NUMBERS.values(), *_DURATIONS, "observations", "errors", "value"})
 _MATCHED: Final = frozenset({"input", "output", "status_message"})
@@ -186,20 +189,21 @@ def terms_of_body(body: Mapping[str, Any]) -> tuple[tuple[Term, ...], frozenset[
 
 def _terms_of_filter(given: Mapping[str, Any]) -> list[Term] | None:
     """Return the terms that express one of ``filters``; None if there are none."""
-    field, operator = given["field"], given["operator"]
+    field, operator, key = given["field"], given["operator"], given.get("key", "")
     value: Any = given.get("value")
     if field in NUMBERS:
         sign = ":" if operator == "=" else operator
         if sign not in {":", "<", "<=", ">", ">="}:
             return None
-        if field == _MONEY:
-            return [Term(field, sign, str(value))]
-        return [Term(field, sign, f"{float(value) / (1_000 if field in _DURATIONS else 1):.9g}")]
+        factor = 1_000 if field in _DURATIONS else 1
+        text = str(value) if field == _MONEY else f"{float(value) / factor:.9g}"
+        return [Term(field, sign, text)]
     if field == "tags":
         return [Term(field, ":", each) for each in value] if operator == "all_of" else None
-    if field in _MATCHED:
-        return [Term(field, ":", value)] if operator == "matches" else None
-    return [Term(field, ":", value)] if operator == "=" and isinstance(value, str) else None
+    is_term = operator == ("matches" if field in _MATCHED else "=") and isinstance(value, str)
+    if not is_term or (key and not _KEY.fullmatch(key)):
+        return None
+    return [Term(f"{field}.{key}" if key else field, ":", value)]
 
 
 def search_text(view: View, terms: Iterable[Term]) -> str | None:

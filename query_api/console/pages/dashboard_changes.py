@@ -32,6 +32,7 @@ from query_api.console.pages.dashboards import (
     dashboard_of,
     dashboard_path,
     show_dashboard,
+    tile_number,
 )
 from query_api.console.responses import see_other
 from query_api.console.time_ranges import PRESETS
@@ -106,13 +107,13 @@ async def change(view: View) -> Response:
 async def change_tile(view: View) -> Response:
     """Move a tile, change its size or title, or remove it."""
     dashboard = await dashboard_of(view)
-    do, at = view.form.get("do", ""), view.form.get("at", "")
+    do, at = view.form.get("do", ""), tile_number(dashboard, view.form.get("at", ""))
     state = state_of(dashboard.body, view.request.query_params, now_us()).edited(True)
     try:
         tiles = list(body_of_dashboard(dashboard)["tiles"])
-        if not at.isascii() or not at.isdigit() or int(at[:6]) >= len(tiles):
+        if at is None:  # somebody has removed it
             raise StaleFormError
-        tiles, number = _changed(tiles, int(at), do, view.form.get("title", ""))
+        tiles, number = _changed(tiles, at, do, view.form.get("title", ""))
         await _save(view, dashboard, {"tiles": tiles})
     except REFUSALS as error:
         return show_dashboard(view, dashboard, _faults(error), _status(error))

@@ -13,7 +13,7 @@ from query_api.console.dashboard_state import DashboardState, state_of
 from query_api.console.dashboard_tiles import asked_of_tile, explore_of, not_filtering
 from query_api.console.explore_charts import Explored, for_templates, read_explored
 from query_api.console.explore_filters import list_address
-from query_api.console.form_bodies import Faults
+from query_api.console.form_bodies import Faults, digits_in
 from query_api.console.form_faults import REFUSALS, faults_of, status_of
 from query_api.console.page import Data, Page, View
 from query_api.console.query_rows import answered_rows
@@ -93,10 +93,10 @@ async def show_tile(view: View) -> Response:
     """Show a chart of a dashboard: alone, or as a part of its page."""
     dashboard = await dashboard_of(view)
     at = view.request.path_params["at"]
-    tiles = dashboard.body.tiles
-    if not at.isascii() or not at.isdigit() or int(at[:6]) >= len(tiles):
+    number = tile_number(dashboard, at)
+    if number is None:
         raise NotFoundError(f"the dashboard has no tile {at[:20]!r}")
-    tile, at_us = tiles[int(at[:6])], now_us()
+    tile, at_us = dashboard.body.tiles[number], now_us()
     state = state_of(dashboard.body, view.request.query_params, at_us)
     bounds_us = state.bounds_us(at_us)
     asked = asked_of_tile(tile, state.values, bounds_us, view.preferences.zone_name or "UTC")
@@ -177,6 +177,12 @@ async def dashboard_of(view: View) -> Document[Dashboard]:
     """Return the dashboard in the path. Raises: NotFoundError: there is none."""
     id_ = view.request.path_params["dashboard_id"]
     return await found_document(view.context, Dashboard, view.project_id, id_)
+
+
+def tile_number(dashboard: Document[Dashboard], text: str) -> int | None:
+    """Return the number of a tile; None if the dashboard does not have it."""
+    number = digits_in(text, len(str(TILES_MAX)))
+    return number if number is not None and number < len(dashboard.body.tiles) else None
 
 
 def dashboard_path(view: View, id_: str) -> str:
