@@ -80,7 +80,7 @@ async def replace_dashboard(
 
     Raises:
         NotFoundError: there is no such dashboard.
-        ControlVersionError: it does not meet the precondition.
+        DocumentVersionError: it does not meet the precondition.
         BadRequestError, TooCostlyError, UnavailableError: as ``create_dashboard``.
     """
     await check(context, project_id, body)

@@ -14,13 +14,13 @@ from starlette.responses import Response
 from producers.documents.kind import DocumentBody
 from producers.documents.record import ID_CHARS_MAX
 from query_api.context import AppContext, Author, ProjectId
-from query_api.documents.document import BodyT, Document
+from query_api.documents.document import BodyT, Document, version_of
 from query_api.errors import NotFoundError
 from query_api.pages import NativeMeta
 from query_api.responses import json_response
 from query_api.store.queries.documents import DocumentConditions
 from query_api.v1.crud import IF_MATCH
-from query_api.v1.etags import IfMatch, Precondition, document_etag
+from query_api.v1.etags import IfMatch, Precondition
 from query_api.v1.parameters import KeysetParameters, keyset_page, native_router
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
@@ -89,7 +89,7 @@ async def delete_document(
 
     Raises:
         NotFoundError: there is none.
-        ControlVersionError: it does not meet the precondition.
+        DocumentVersionError: it does not meet the precondition.
         UnavailableError: as ``Documents.delete``.
     """
     check = None if precondition is None else precondition.require
@@ -192,5 +192,5 @@ def _response(
     resource: DocumentResource[Any, Any, Any], document: Document[Any], status: int = 200
 ) -> Response:
     response = json_response(resource.shown(document), status=status)
-    response.headers["ETag"] = f'"{document_etag(document.body)}"'
+    response.headers["ETag"] = f'"{version_of(document.body)}"'
     return response

@@ -1,4 +1,4 @@
-"""Derive the ``ETag`` of a record or document from its content, and check ``If-Match``.
+"""Derive the ``ETag`` of a control record from its content, and check ``If-Match``.
 
 Versions of records are offsets in a log that all projects share: an ``ETag`` with one would show a
 project how much the others write.
@@ -19,6 +19,7 @@ from producers.control.log import ControlLog
 from producers.control.record import ControlRecord
 from producers.documents.kind import DocumentBody
 from producers.errors import ControlVersionError
+from query_api.documents.document import DocumentVersionError, version_of
 from query_api.errors import BadRequestError
 
 LENGTH_MAX: Final = 1_000
@@ -45,26 +46,19 @@ class Precondition:
         """Check the content of a document before it is changed or deleted.
 
         Raises:
-            ControlVersionError: it is not as the header requires.
+            DocumentVersionError: it is not as the header requires.
         """
-        if not self.any_record and document_etag(body) not in self.tags:
+        if not self.any_record and version_of(body) not in self.tags:
             noun = body.kind.replace("_", " ")
-            raise ControlVersionError(f"the {noun} is not as If-Match requires: read it again")
+            raise DocumentVersionError(f"the {noun} is not as If-Match requires: read it again")
 
 
 def etag_of(record: ControlRecord) -> str:
     """Return the tag of a record, which is the same in every process."""
-    return _tag_of(record.kind, record.model_dump(mode="json"))
-
-
-def document_etag(body: DocumentBody) -> str:
-    """Return the tag of a document's content, which is the same in every process."""
-    return _tag_of(body.kind, body)
-
-
-def _tag_of(kind: str, content: object) -> str:
-    text = msgspec.json.encode((kind, content), order="deterministic")
-    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES, key=_NAMESPACE).hexdigest()
+    content = msgspec.json.encode(
+        (record.kind, record.model_dump(mode="json")), order="deterministic"
+    )
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES, key=_NAMESPACE).hexdigest()
 
 
 def with_etag(response: Response, record: ControlRecord | None) -> None:

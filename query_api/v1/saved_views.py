@@ -90,7 +90,7 @@ async def replace_view(
 
     Raises:
         NotFoundError: there is no such view.
-        ControlVersionError: it does not meet the precondition.
+        DocumentVersionError: it does not meet the precondition.
         BadRequestError, ConflictError, UnavailableError: as ``create_view``.
     """
     before = await found_document(context, SavedView, project_id, id_)

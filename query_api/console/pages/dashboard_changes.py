@@ -10,7 +10,6 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from producers.documents.kinds.dashboard import Dashboard
-from producers.errors import ControlVersionError
 from query_api.console.dashboard_forms import (
     FIELDS,
     VARIABLES,
@@ -21,7 +20,7 @@ from query_api.console.dashboard_forms import (
 from query_api.console.dashboard_layout import DIRECTIONS, moved
 from query_api.console.dashboard_state import state_of
 from query_api.console.dashboard_tiles import tile_of_explore
-from query_api.console.edit_forms import STALE, StaleFormError
+from query_api.console.edit_forms import StaleFormError
 from query_api.console.explore_query import asked_of, form_faults, query_of
 from query_api.console.first_dashboard import cost_and_latency
 from query_api.console.form_bodies import VERSION, Faults, FormError, body_of, of_fields
@@ -37,11 +36,11 @@ from query_api.console.pages.dashboards import (
 from query_api.console.responses import see_other
 from query_api.console.time_ranges import PRESETS
 from query_api.dashboards.bodies import COLUMNS, ROWS_MAX, VARIABLES_MAX, DashboardBody
-from query_api.documents.document import Document
+from query_api.documents.document import Document, DocumentVersionError, version_of
 from query_api.errors import BadRequestError
 from query_api.v1.dashboards import create_dashboard, replace_dashboard
 from query_api.v1.document_crud import delete_document, found_document
-from query_api.v1.etags import Precondition, document_etag
+from query_api.v1.etags import Precondition
 from tracemill.clock import now_us
 
 OFFERED: Final = 200
@@ -65,7 +64,7 @@ async def show_new(view: View) -> Response:
 async def show_edit(view: View) -> Response:
     """Show the form of a dashboard."""
     dashboard = await dashboard_of(view)
-    version = {VERSION: document_etag(dashboard.body)}
+    version = {VERSION: version_of(dashboard.body)}
     return _form(view, {**form_of_dashboard(dashboard.body), **version}, dashboard)
 
 
@@ -100,7 +99,7 @@ async def change(view: View) -> Response:
         await _save(view, dashboard, settings_of(form))
     except REFUSALS as error:
         faults = of_fields(_faults(error), FIELDS)
-        return _form(view, form, dashboard, faults, _status(error))
+        return _form(view, form, dashboard, faults, status_of(error))
     return see_other(dashboard_path(view, dashboard.id))
 
 
@@ -116,7 +115,7 @@ async def change_tile(view: View) -> Response:
         tiles, number = _changed(tiles, at, do, view.form.get("title", ""))
         await _save(view, dashboard, {"tiles": tiles})
     except REFUSALS as error:
-        return show_dashboard(view, dashboard, _faults(error), _status(error))
+        return show_dashboard(view, dashboard, _faults(error), status_of(error))
     more = urlencode({"at": number, "do": do})
     return see_other(f"{dashboard_path(view, dashboard.id)}?{state.query}&{more}#tile-{number}")
 
@@ -154,7 +153,7 @@ async def save_tile(view: View) -> Response:
             saved = await _create(view, {"name": form.get("name", ""), "tiles": [tile]})
     except REFUSALS as error:
         faults = of_fields(_faults(error), ("name", "title", "dashboard"))
-        return await _save_form(view, query, form, faults, _status(error))
+        return await _save_form(view, query, form, faults, status_of(error))
     last = len(saved.body.tiles) - 1
     return see_other(f"{dashboard_path(view, saved.id)}#tile-{last}")
 
@@ -172,7 +171,7 @@ async def _save(view: View, dashboard: Document[Dashboard], changed: Mapping[str
     try:
         opened.require(dashboard.body)
         await replace_dashboard(view.context, view.project_id, dashboard.id, body, opened)
-    except ControlVersionError as error:
+    except DocumentVersionError as error:
         raise StaleFormError from error
 
 
@@ -182,10 +181,10 @@ async def _added(view: View, id_: str, tile: Mapping[str, Any]) -> Document[Dash
         held = await found_document(view.context, Dashboard, view.project_id, id_)
         tiles = [*body_of_dashboard(held)["tiles"], tile]
         body = body_of(DashboardBody, body_of_dashboard(held, tiles=tiles))
-        version = Precondition(frozenset({document_etag(held.body)}))
+        version = Precondition(frozenset({version_of(held.body)}))
         try:
             return await replace_dashboard(view.context, view.project_id, id_, body, version)
-        except ControlVersionError:
+        except DocumentVersionError:
             continue
     raise StaleFormError
 
@@ -223,10 +222,6 @@ def _text_of(faults: Faults) -> str:
     texts = (f"{name}: {text}" if name not in {"", "definition"} else text
              for name, text in faults.items())  # fmt: skip
     return "; ".join(texts)
-
-
-def _status(error: Exception) -> int:
-    return STALE if isinstance(error, StaleFormError) else status_of(error)
 
 
 def _form(

@@ -21,7 +21,7 @@ from query_api.console.record_lists import page_number
 from query_api.console.time_ranges import PRESETS
 from query_api.dashboards.bodies import COLUMNS, ROWS_MAX, TILES_MAX, body_values
 from query_api.dashboards.variables import field_of
-from query_api.documents.document import Document
+from query_api.documents.document import Document, version_of
 from query_api.errors import NotFoundError
 from query_api.query.chart_kinds import KINDS
 from query_api.query.fields import View as QueryView
@@ -29,7 +29,6 @@ from query_api.query.native_fields import DIMENSIONS
 from query_api.responses import json_response
 from query_api.times import iso
 from query_api.v1.document_crud import found_document
-from query_api.v1.etags import document_etag
 from tracemill.clock import now_us
 
 ROWS: Final = 50
@@ -77,7 +76,7 @@ def show_dashboard(
         presets=tuple(PRESETS),
         is_edited=state.is_edited and may_write,
         may_write=may_write,
-        version=document_etag(dashboard.body),
+        version=version_of(dashboard.body),
         faults=faults or {},
         directions=DIRECTIONS,
         chart_kinds=KINDS,
