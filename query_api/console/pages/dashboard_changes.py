@@ -116,8 +116,9 @@ async def change_tile(view: View) -> Response:
         await _save(view, dashboard, {"tiles": tiles})
     except REFUSALS as error:
         return show_dashboard(view, dashboard, _faults(error), status_of(error))
+    # Without a fragment, because browsers then ignore where the focus should be.
     more = urlencode({"at": number, "do": do})
-    return see_other(f"{dashboard_path(view, dashboard.id)}?{state.query}&{more}#tile-{number}")
+    return see_other(f"{dashboard_path(view, dashboard.id)}?{state.query}&{more}")
 
 
 async def copy(view: View) -> Response:

@@ -18,6 +18,7 @@ from query_api.console.form_faults import REFUSALS, faults_of, status_of
 from query_api.console.page import Data, Page, View
 from query_api.console.query_rows import answered_rows
 from query_api.console.record_lists import page_number
+from query_api.console.responses import see_other
 from query_api.console.time_ranges import PRESETS
 from query_api.dashboards.bodies import COLUMNS, ROWS_MAX, TILES_MAX, body_values
 from query_api.dashboards.variables import field_of
@@ -55,8 +56,18 @@ async def show_list(view: View) -> Response:
 
 
 async def show(view: View) -> Response:
-    """Show a dashboard, whose tiles are loaded after it."""
-    return show_dashboard(view, await dashboard_of(view))
+    """Show a dashboard, whose tiles are loaded after it.
+
+    The form of the controls leads here with empty fields, which are left out of the address.
+    """
+    dashboard = await dashboard_of(view)
+    given = view.request.query_params.multi_items()
+    if any(not value for _, value in given):
+        state = state_of(dashboard.body, view.request.query_params, now_us())
+        if given != state.parameters:
+            path = dashboard_path(view, dashboard.id)
+            return see_other(f"{path}?{state.query}" if state.parameters else path)
+    return show_dashboard(view, dashboard)
 
 
 def show_dashboard(

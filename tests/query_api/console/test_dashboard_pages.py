@@ -129,7 +129,10 @@ async def test_the_page_keeps_range_and_variables_in_its_address(
     assert "2 chosen" in text_of(page)
     assert f'hx-get="{path}/tiles/0"' in page
     assert 'aria-current="true">7d' in page
-    page = (await client.get(f"{path}?range=1h&var.Model=&var.Model=m-3&env=live")).text
+    # As the form sends it.
+    sent = await client.get(f"{path}?range=1h&env=&env=live&var.Model=&var.Model=m-3&var.Model=")
+    assert sent.headers["location"] == f"{path}?range=1h&env=live&var.Model=m-3"
+    page = (await client.get(sent.headers["location"])).text
     tiles = re.search(r'hx-get="([^"]+/tiles/0\?[^"]+)"', page)
     assert tiles
     assert unescape(tiles[1]).endswith("/tiles/0?range=1h&env=live&var.Model=m-3")
@@ -166,7 +169,13 @@ async def test_tiles_are_moved_resized_renamed_and_removed(
         return [(each["title"], each["width"], each["height"]) for each in tiles]
 
     moved = await change(0, "right")
-    assert moved.headers["location"] == f"{path}?range=7d&edit=1&at=1&do=right#tile-1"
+    assert moved.headers["location"] == f"{path}?range=7d&edit=1&at=1&do=right"
+    # The focus stays at the button, so that it can be pressed again.
+    focused = re.findall(
+        r"<button[^>]* autofocus", (await client.get(moved.headers["location"])).text
+    )
+    assert len(focused) == 1
+    assert 'value="right"' in focused[0]
     assert [title for title, *_ in await shape()] == [MARKUP, "By model", "Scores"]
     await change(2, "up")
     assert [title for title, *_ in await shape()] == ["Scores", MARKUP, "By model"]
