@@ -48,7 +48,7 @@ def message_of(issue: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch" and context["pattern"] in _IN_WORDS:
         return f"{_shown(given)} is not allowed; {_IN_WORDS[context['pattern']]} are expected"
     if kind in {"too_short", "too_long", "string_too_short", "string_too_long"}:
-        unit = "characters" if kind.startswith("string") else "items"
+        unit = "characters" if isinstance(given, str) else "items"
         if "min_length" in context:
             limit = f"at least {context['min_length']} needed"
         else:

@@ -50,7 +50,7 @@ class VariableBody(Body):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[OneLine, Field(min_length=1, max_length=60)]
+    name: Annotated[OneLine, Field(min_length=1, max_length=100)]
     dimension: str
     values: list[Value] = Field(
         default=[], max_length=VALUES_MAX, description="Chosen at first; empty: all values."

@@ -100,6 +100,7 @@ async def test_the_first_dashboard_is_accepted(api: Api) -> None:
         (with_tile(height=0), "tiles.2.height", "1 or more"),
         ({"name": "d", "tiles": [COST] * 25}, "tiles", "at most 24"),
         ({"name": ""}, "name", "at least 1"),
+        (with_tile(title="x" * 201), "tiles.2.title", "it has 201 characters; at most 200"),
         ({"name": "d", "range": "1y"}, "range", "1h, 6h"),
         ({"name": "d", "variables": [{"name": "x", "dimension": "planet"}]},
          "variables.0.dimension", "'planet' is not one of"),
