@@ -42,6 +42,8 @@ class WindowEvent(msgspec.Struct, kw_only=True, gc=False):
     errors: int
     tokens: dict[str, int]
     cost_usd: str
+    unpriced: int
+    """Number of calls without a known price; the cost does not include them."""
 
 
 class TraceEvent(msgspec.Struct, kw_only=True, gc=False):
@@ -59,6 +61,8 @@ class TraceEvent(msgspec.Struct, kw_only=True, gc=False):
     errors: int
     tokens: dict[str, int]
     cost_usd: str
+    unpriced: int
+    """Number of calls without a known price; the cost does not include them."""
     deleted: bool
 
 
@@ -85,6 +89,7 @@ class _Window(msgspec.Struct, gc=False):
     error_count: int = 0
     usage: dict[str, int] = {}
     total_cost_pico: int = 0
+    unpriced_count: int = 0
 
 
 class _Trace(msgspec.Struct, gc=False):
@@ -102,6 +107,7 @@ class _Trace(msgspec.Struct, gc=False):
     error_count: int = 0
     usage: dict[str, int] = {}
     total_cost_pico: int = 0
+    unpriced_count: int = 0
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -126,6 +132,7 @@ def window_event(line: bytes) -> Event:
         errors=row.error_count,
         tokens=row.usage,
         cost_usd=usd_text(row.total_cost_pico),
+        unpriced=row.unpriced_count,
     )
     fields = {name: getattr(row, name) for name in FIELDS_OF_WINDOWS}
     return Event("window", row.project_id, fields, _encode(shown))
@@ -147,6 +154,7 @@ def trace_event(line: bytes) -> Event:
         errors=row.error_count,
         tokens=row.usage,
         cost_usd=usd_text(row.total_cost_pico),
+        unpriced=row.unpriced_count,
         deleted=bool(row.is_deleted),
     )
     fields = {

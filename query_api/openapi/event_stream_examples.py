@@ -10,7 +10,7 @@ event: window
 data: {"window_start":"2026-11-21T12:00:00.000Z","window_end":"2026-11-21T12:00:10.000Z",\
 "environment":"production","model":"gpt-4o","name":"answer","type":"GENERATION",\
 "level":"DEFAULT","prompt_name":"","count":214,"errors":2,\
-"tokens":{"input":81230,"output":10442},"cost_usd":"0.307495"}
+"tokens":{"input":81230,"output":10442},"cost_usd":"0.307495","unpriced":0}
 
 event: missed
 data: {"reason":"slow","events":37}

@@ -48,6 +48,7 @@ class _Model:
     count: int = 0
     errors: int = 0
     cost_usd: float = 0.0
+    unpriced: int = 0
     active: int = 0
     tokens: Counter[str] = field(default_factory=Counter)
     latencies: Counter[float] = field(default_factory=Counter)
@@ -82,6 +83,9 @@ class Families:
         )
         self._tokens = self._counter("llm_tokens", "Tokens of LLM calls.", "model", "type")
         self._cost = self._counter("llm_cost_usd", "Cost of LLM calls in US dollars.", "model")
+        self._unpriced = self._counter(
+            "llm_unpriced_requests", "LLM calls without a known price, which cost nothing.", "model"
+        )
         self._active = self._gauge(
             "llm_active_requests", "LLM calls that began lately and have not ended.", "model"
         )
@@ -107,6 +111,7 @@ class Families:
         yield self._latency
         yield self._tokens
         yield self._cost
+        yield self._unpriced
         yield self._active
         yield self._cache
         yield self._spend
@@ -131,6 +136,7 @@ class Families:
             for token_type, count in sorted(found.tokens.items()):
                 self._tokens.add_metric((*own, model, token_type), count)
             self._cost.add_metric((*own, model), found.cost_usd)
+            self._unpriced.add_metric((*own, model), found.unpriced)
             self._active.add_metric((*own, model), found.active)
         for cache_type, ratio in _cache_ratios(totals.caches):
             self._cache.add_metric((*own, cache_type), ratio)
@@ -153,6 +159,7 @@ def _models(
         found.count += each.count
         found.errors += each.errors
         found.cost_usd += each.cost_usd
+        found.unpriced += each.unpriced
         found.tokens.update(each.tokens)
         for value_us, count in sketch_counts(bytes.fromhex(each.latency_state)).items():
             found.latencies[value_us / 1e6] += count

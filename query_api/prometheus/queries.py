@@ -12,7 +12,10 @@ from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
 BUCKETS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the buckets of latencies, in seconds; values above are in a last one."""
-_COLUMNS: Final = ("observation_count", "error_count", "total_cost", "usage", "latency_state")
+_COLUMNS: Final = (
+    *("observation_count", "error_count", "total_cost", "usage", "latency_state"),
+    "unpriced_count",
+)
 
 
 class ModelTotals(msgspec.Struct, kw_only=True):
@@ -22,6 +25,7 @@ class ModelTotals(msgspec.Struct, kw_only=True):
     count: int
     errors: int
     cost_usd: float
+    unpriced: int
     tokens: dict[str, int]
     latency_state: str
     """Hex of a sketch in microseconds."""
@@ -38,7 +42,7 @@ class SumModels(StoreQuery):
     def write(self, binder: Binder) -> str:
         return (
             "SELECT model, sum(observation_count) AS count, sum(error_count) AS errors,\n"
-            "  toFloat64(sum(total_cost)) AS cost_usd,\n"
+            "  toFloat64(sum(total_cost)) AS cost_usd, toInt64(sum(unpriced_count)) AS unpriced,\n"
             "  sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens,\n"
             "  hex(quantilesDDMergeState(0.01, 0.5, 0.95, 0.99)(latency_state)) AS latency_state\n"
             f"FROM {level_rows_sql(self.levels, _COLUMNS, ('model',), (), binder)}\n"

@@ -81,6 +81,7 @@ class SpendSeriesOut(msgspec.Struct, kw_only=True):
 class BudgetBacktestOut(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
     from_: str
     to: str
+    """The end of the last whole quarter of an hour: later spend is not considered."""
     resolution_s: int
     """Length of the stored panes; events are exact to this time."""
     events: list[PastChange]

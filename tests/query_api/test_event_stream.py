@@ -32,7 +32,7 @@ async def test_readers_receive_the_events_of_their_project_only() -> None:
         own, other = await subscribed(hub), await subscribed(hub, OTHER)
         usage = {"input": 5, "output": 2}
         topics.add("w0", window(observation_count=3, error_count=1, usage=usage,
-                                total_cost_pico=25 * 10**10))  # fmt: skip
+                                total_cost_pico=25 * 10**10, unpriced_count=2))  # fmt: skip
         topics.add("t1", trace("t-1", user_id="ada", name="chat", input="secret text"))
         topics.add("t0", trace("t-2", project_id=OTHER))
         topics.add("a0", alert())
@@ -42,7 +42,7 @@ async def test_readers_receive_the_events_of_their_project_only() -> None:
         assert first["window_start"] == "2026-11-21T12:00:00.000Z"
         assert first["window_end"] == "2026-11-21T12:00:10.000Z"
         assert (first["count"], first["errors"], first["cost_usd"]) == (3, 1, "0.25")
-        assert first["tokens"] == usage
+        assert (first["tokens"], first["unpriced"]) == (usage, 2)
         assert (second["id"], second["user_id"], second["deleted"]) == ("t-1", "ada", False)
         assert "secret text" not in json.dumps(events)
         assert third["state"] == "firing"

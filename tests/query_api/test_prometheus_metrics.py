@@ -57,7 +57,8 @@ async def test_counters_are_the_totals_of_all_time(api: Api) -> None:
         [
             call(NOON_S - 40 * DAY_S, [0.2, 0.7, 7.0], error_count=1, total_cost_pico=10**12,
                 usage={"input": 2**62, "output": 5}),
-            call(NOON_S - 3 * DAY_S, [3.0], total_cost_pico=5 * 10**11, usage={"output": 1}),
+            call(NOON_S - 3 * DAY_S, [3.0], total_cost_pico=5 * 10**11, usage={"output": 1},
+                unpriced_count=2),
             call(NOON_S, [100.0], model="m2"),
             call(NOON_S, [1.0] * 9, model=""),
             call(NOON_S, [1.0], project_id=OTHER, model="secret"),
@@ -72,6 +73,7 @@ async def test_counters_are_the_totals_of_all_time(api: Api) -> None:
     assert found.of("llm_requests_total", model="m1", status="success") == 4
     assert found.of("llm_requests_total", model="m1", status="error") == 1
     assert found.of("llm_cost_usd_total", model="m1") == 1.5
+    assert found.of("llm_unpriced_requests_total", model="m1") == 2
     assert found.of("llm_tokens_total", model="m1", type="input") == 2**62
     assert found.of("llm_tokens_total", model="m1", type="output") == 8
     assert [

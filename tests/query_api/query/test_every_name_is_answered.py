@@ -108,3 +108,23 @@ async def test_spend_from_before_an_upgrade_is_not_used_for_counts(
     async with opened(clickhouse_url, databases[1]) as api:
         found = (await api.client.post("/v1/query/explain", json=body)).json()
         assert found["source"] == "spend"
+
+
+async def test_spend_from_before_an_upgrade_is_not_used_for_calls_without_a_price(
+    clickhouse_url: str, kept: Kept
+) -> None:
+    database = await asyncio.to_thread(kept, [])
+    body = {**RANGE, "measures": ["cost_usd", "unpriced"], "group_by": ["user_id"]}
+    async with opened(clickhouse_url, database) as api:
+        await api.store.command(
+            "INSERT INTO schema_history (number, name, checksum, applied_time, duration_ms)"
+            " SELECT 34, 'before', '', now64(3) - 86400, 0"
+        )
+        found = (await api.client.post("/v1/query/explain", json=body)).json()
+        assert found["source"] == "observations"
+        counts = {**body, "measures": ["cost_usd", "count"]}
+        found = (await api.client.post("/v1/query/explain", json=counts)).json()
+        assert found["source"] == "spend"
+        later = {**body, "from": "2100-01-01T00:00:00Z", "to": "2100-01-02T00:00:00Z"}
+        found = (await api.client.post("/v1/query/explain", json=later)).json()
+        assert found["source"] == "spend"

@@ -258,6 +258,19 @@ def test_spend_is_reattributed_when_the_user_becomes_known():
     assert effects.deltas[0].windows == []
 
 
+def test_calls_without_a_price_are_counted_in_spend_and_move_with_the_user():
+    folding = Folding()
+    effects = folding.fold(observation(model="of nobody", usage={"input": 5}))
+    assert [cell.unpriced for cell in effects.deltas[0].spend] == [1]
+    effects = folding.fold(
+        TraceUpdate(
+            project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(user_id="ann")
+        )
+    )
+    moved = {cell.user_id: cell.unpriced for cell in effects.deltas[0].spend}
+    assert moved == {"": -1, "ann": 1}
+
+
 def test_a_start_in_another_minute_deletes_the_old_row_and_moves_what_it_counted():
     folding = Folding()
     folding.fold(observation(start_us=NOW_US, name="a"))
