@@ -147,4 +147,5 @@ def _window(row: RulePane, bins: str) -> WindowDelta:
 def _spend(row: RulePane) -> SpendDelta:
     key: Any = (row.start_s, *(row.dimensions.get(name, "") for name in _SPEND_NAMES))
     tokens = (row.usage.get(side, 0) for side in ("input", "output", "total"))
-    return new_spend(key, "", (pico_of(row.cost_usd), row.observations, row.errors, *tokens))
+    pico = pico_of(row.cost_usd)
+    return new_spend(key, "", (pico, row.observations, row.errors, *tokens, row.unpriced))
