@@ -2,8 +2,9 @@
 
 A node is a ``Leaf`` (a scalar or a list with its logical timestamp) or a ``Branch`` (an object). A
 leaf that is set in place of an object removes all older keys of it, and ``Branch.floor`` keeps the
-leaf's timestamp: only keys that are set later appear again. Nulls are values like any other; empty
-objects set nothing. The merge is associative, commutative and idempotent as long as all values fit.
+leaf's timestamp: only keys that are set later appear again. Nulls are values like any other. An
+empty object sets only that its key has an object, and removes no members of it; the outermost one
+sets nothing. The merge is associative, commutative and idempotent as long as all values fit.
 
 Values that do not fit are dropped when they arrive, and the key ``CUT_KEY`` is set. The limits are
 part of the merge, and ``Metadata`` can be restored from its text and logical timestamps alone. So
@@ -21,6 +22,16 @@ import msgspec
 from streams.core.bounded_cache import BoundedCache
 from streams.core.observations.json_texts import json_of
 from streams.core.observations.limits import METADATA_KEY_CHARS_MAX, METADATA_KEYS_MAX, RowLimits
+from streams.core.observations.metadata_nodes import (
+    NEVER,
+    Branch,
+    Leaf,
+    copy_of,
+    has_later,
+    logical_times_of,
+    restored,
+    value_of,
+)
 
 DEPTH_MAX: Final = 16
 """Objects nested deeper than this are treated as scalars."""
@@ -38,20 +49,6 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 _LOGICAL_TS_BYTES: Final = 32
 """Upper bound of the bytes of a logical timestamp in ``merge_state``."""
-
-
-class Leaf(msgspec.Struct, gc=False):
-    """A scalar or a list, and when it was set."""
-
-    logical_ts: int
-    value: Any
-
-
-class Branch(msgspec.Struct):
-    """An object; updates before ``floor`` do not change it. 0: only floors above it count."""
-
-    floor: int = 0
-    children: dict[str, Leaf | Branch] = {}
 
 
 def _escaped_bytes(value: Any) -> int:
@@ -90,7 +87,7 @@ def _leaf_bytes(value: Any) -> int:
 
 def _branch_size(branch: Branch) -> tuple[int, int]:
     """Return the number of keys in a branch and their size in bytes."""
-    keys = size = 0
+    keys, size = 0, _LOGICAL_TS_BYTES if branch.is_emptied else 0
     for key, child in branch.children.items():
         keys += 1
         size += _key_bytes(key)
@@ -158,7 +155,7 @@ class Metadata(msgspec.Struct, eq=False):
         for key, child in value.items():
             if isinstance(child, dict) and depth > 1:
                 self._join_object(branch, key, child, merge, floor, depth)
-            elif child != {}:
+            else:
                 self._join_leaf(branch, key, child, merge, floor)
 
     def _join_object(
@@ -172,7 +169,7 @@ class Metadata(msgspec.Struct, eq=False):
     ) -> None:
         existing = branch.children.get(key)
         if isinstance(existing, Branch):
-            self._join(existing, value, merge, floor, depth - 1)
+            self._join_members(existing, value, merge, floor, depth)
             return
         if existing is None:
             if not self._fits(_key_bytes(key), key, merge):
@@ -180,19 +177,34 @@ class Metadata(msgspec.Struct, eq=False):
             opened = Branch(0, {})
             self.keys += 1
             self.bytes += _key_bytes(key)
-            self._join(opened, value, merge, floor, depth - 1)
-            if opened.children:
+            self._join_members(opened, value, merge, floor, depth)
+            if opened.exists:
                 branch.children[key] = opened
             else:
                 self.keys -= 1
                 self.bytes -= _key_bytes(key)
         elif merge.logical_ts >= existing.logical_ts:
             opened = Branch(existing.logical_ts if existing.logical_ts > floor else 0, {})
-            self._join(opened, value, merge, floor, depth - 1)
-            if opened.children:
+            self._join_members(opened, value, merge, floor, depth)
+            if opened.exists:
                 self.bytes -= _leaf_bytes(existing.value)
                 branch.children[key] = opened
                 merge.changed = True
+
+    def _join_members(
+        self, branch: Branch, value: dict[str, Any], merge: MetadataMerge, floor: int, depth: int
+    ) -> None:
+        """Merge an object into the branch of its key; ``depth`` is that of the key."""
+        if value:
+            self._join(branch, value, merge, floor, depth - 1)
+        elif merge.logical_ts > branch.emptied and merge.logical_ts >= max(floor, branch.floor):
+            if not branch.is_emptied:
+                if self.bytes + _LOGICAL_TS_BYTES > merge.bytes_max:
+                    merge.cut = True
+                    return
+                self.bytes += _LOGICAL_TS_BYTES
+            branch.emptied = merge.logical_ts
+            merge.changed = True
 
     def _join_leaf(
         self, branch: Branch, key: str, value: Any, merge: MetadataMerge, floor: int
@@ -205,7 +217,7 @@ class Metadata(msgspec.Struct, eq=False):
                 existing.floor = logical_ts
                 merge.changed = True
                 self._drop_below(existing, logical_ts, logical_ts)
-                if not existing.children:
+                if not existing.exists:
                     self._replace(branch, key, value, 0, merge)
         elif logical_ts > existing.logical_ts or (
             logical_ts == existing.logical_ts and _rank(value) > _rank(existing.value)
@@ -267,6 +279,9 @@ class Metadata(msgspec.Struct, eq=False):
         Floors up to ``floor``, which is that of an ancestor, are reset: they have no effect below
         it, and the state must not depend on the order of updates.
         """
+        if branch.is_emptied and branch.emptied < least_ts:
+            self.bytes -= _LOGICAL_TS_BYTES
+            branch.emptied = NEVER
         dropped = []
         for key, child in branch.children.items():
             if isinstance(child, Leaf):
@@ -277,7 +292,7 @@ class Metadata(msgspec.Struct, eq=False):
                 self._drop_below(child, least_ts, floor)
                 if child.floor <= floor:
                     child.floor = 0
-                if not child.children:
+                if not child.exists:
                     dropped.append(key)
         for key in dropped:
             self.keys -= 1
@@ -286,7 +301,7 @@ class Metadata(msgspec.Struct, eq=False):
 
     def has_later(self, logical_ts: int) -> bool:
         """Return whether any value was set after ``logical_ts``."""
-        return _has_later(self.root, logical_ts)
+        return has_later(self.root, logical_ts)
 
     def text_of(self, key: str) -> str:
         """Return the value of a top-level key as text; empty if it is no text, number or Boolean.
@@ -299,7 +314,7 @@ class Metadata(msgspec.Struct, eq=False):
         return node.value if isinstance(node.value, str) else _encode(node.value).decode()
 
     def copy(self) -> Metadata:
-        return Metadata(_copy(self.root), self.keys, self.bytes)
+        return Metadata(copy_of(self.root), self.keys, self.bytes)
 
     def text(self) -> str:
         """Return the merged object as JSON, keys in order; an empty text if there are no keys."""
@@ -308,14 +323,16 @@ class Metadata(msgspec.Struct, eq=False):
     def logical_times(self) -> list[Any]:
         """Return the timestamps as JSON: ``[floor, {key: logical_ts | [floor, …]}]``.
 
+        A third element of a list is ``emptied``, if it is not zero.
+
         Together with ``text`` they are the whole state.
         """
         return self._written()[1]
 
     def _written(self) -> tuple[str, list[Any]]:
         if self.written is None:
-            text = _encode(_value(self.root)).decode() if self.root.children else ""
-            self.written = text, _logical_times(self.root)
+            text = _encode(value_of(self.root)).decode() if self.root.children else ""
+            self.written = text, logical_times_of(self.root)
         return self.written
 
 
@@ -330,53 +347,5 @@ class MetadataMerge(msgspec.Struct):
 
 def restore_metadata(text: str, logical_times: list[Any]) -> Metadata:
     """Restore metadata from its text and logical timestamps."""
-    root = _restored(msgspec.json.decode(text) if text else {}, logical_times)
+    root = restored(msgspec.json.decode(text) if text else {}, logical_times)
     return Metadata(root, *_branch_size(root))
-
-
-def _has_later(branch: Branch, logical_ts: int) -> bool:
-    return any(
-        child.logical_ts > logical_ts if isinstance(child, Leaf) else _has_later(child, logical_ts)
-        for child in branch.children.values()
-    )
-
-
-def _copy(branch: Branch) -> Branch:
-    # Leaves are copied because the timestamp of the note changes in place.
-    return Branch(
-        branch.floor,
-        {
-            key: Leaf(child.logical_ts, child.value) if isinstance(child, Leaf) else _copy(child)
-            for key, child in branch.children.items()
-        },
-    )
-
-
-def _value(branch: Branch) -> dict[str, Any]:
-    return {
-        key: child.value if isinstance(child, Leaf) else _value(child)
-        for key, child in branch.children.items()
-    }
-
-
-def _logical_times(branch: Branch) -> list[Any]:
-    return [
-        branch.floor,
-        {
-            key: child.logical_ts if isinstance(child, Leaf) else _logical_times(child)
-            for key, child in branch.children.items()
-        },
-    ]
-
-
-def _restored(value: dict[str, Any], logical_times: list[Any]) -> Branch:
-    floor, of_children = logical_times
-    return Branch(
-        floor,
-        {
-            key: _restored(value[key], logical_ts)
-            if isinstance(logical_ts, list)
-            else Leaf(logical_ts, value[key])
-            for key, logical_ts in of_children.items()
-        },
-    )

@@ -6,6 +6,7 @@ import json
 import os
 from random import Random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,35 @@ def test_metadata_merges_the_same_in_any_order_and_any_number_of_times(sent, cha
     again = [*sent, *chance.choices(sent, k=len(sent))] if sent else []
     chance.shuffle(again)
     assert merged(again) == merged(sent)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"a": {}},
+        {"a": {"b": {}, "c": None}, "d": [], "e": [{}, [], None]},
+        {"a": {"b": {"c": {"d": {}}}}, "n": None},
+    ],
+)
+def test_empty_objects_lists_and_nulls_read_back_as_sent(sent):
+    assert json.loads(merged([(json.dumps(sent), 1)]).text()) == sent
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (['{"a": {"b": 1}}', '{"a": {}}'], {"a": {"b": 1}}),
+        (['{"a": {}}', '{"a": {"b": 1}}'], {"a": {"b": 1}}),
+        (['{"a": 1}', '{"a": {}}'], {"a": {}}),
+        (['{"a": {}}', '{"a": 1}'], {"a": 1}),
+        (['{"a": {"b": 1}}', '{"a": 1}', '{"a": {}}'], {"a": {}}),
+        (['{"a": {}}', "{}"], {"a": {}}),
+    ],
+)
+def test_a_later_empty_object_replaces_a_scalar_but_no_members(sent, read):
+    updates = list(zip(sent, range(1, 9), strict=False))
+    assert json.loads(merged(updates).text()) == read
+    assert json.loads(merged(updates[::-1]).text()) == read
 
 
 @given(st.lists(updates, max_size=4))
