@@ -108,8 +108,9 @@ def _mean(score: Mapping[str, Any] | None) -> str:
     return "" if score is None else f"{score['mean']:.4g} {_interval(score['ci95'])}".strip()
 
 
-def _interval(ci95: Sequence[float] | None) -> str:
-    return "" if ci95 is None else f"[{ci95[0]:.4g}, {ci95[1]:.4g}]"
+def _interval(ci95: Sequence[float | str] | None) -> str:
+    """Return an interval; bounds that are amounts of money are decimal strings."""
+    return "" if ci95 is None else f"[{_text(ci95[0])}, {_text(ci95[1])}]"
 
 
 def _text(value: float | str | None) -> str:

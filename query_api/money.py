@@ -10,12 +10,17 @@ from producers.money import PICO_PER_USD, usd_text
 _DECIMALS: Final = 12
 _WHOLE_DIGITS: Final = 15
 
-__all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_text"]
+__all__ = ["PICO_PER_USD", "pico_of", "usd_number", "usd_of_statistic", "usd_text"]
 
 
 def usd_number(pico: int) -> float:
     """Return US dollars as the nearest float, for clients that do not support decimal strings."""
     return pico / PICO_PER_USD
+
+
+def usd_of_statistic(dollars: float) -> str:
+    """Return a computed amount, such as a bound of an interval, rounded to picodollars."""
+    return usd_text(int(Decimal(dollars).scaleb(_DECIMALS).to_integral_value()))
 
 
 def pico_of(amount: str) -> int:

@@ -32,7 +32,7 @@ class MetricRow:
     @property
     def is_better(self) -> bool:
         """Return whether the second version has the better mean."""
-        is_smaller = self.test.difference < 0
+        is_smaller = float(self.test.difference) < 0
         return is_smaller == (self.metric in SMALLER_IS_BETTER)
 
 
@@ -43,8 +43,9 @@ def metric_rows(comparison: PromptComparison) -> Sequence[MetricRow]:
 
 
 def _row(test: TestOut, first: VersionOut, second: VersionOut) -> MetricRow:
-    low, high = test.ci95
-    largest = max(abs(low), abs(high), abs(test.difference)) or 1.0
+    low, high = map(float, test.ci95)
+    difference = float(test.difference)
+    largest = max(abs(low), abs(high), abs(difference)) or 1.0
 
     def place(value: float) -> float:
         return 50 + 46 * value / largest
@@ -57,7 +58,7 @@ def _row(test: TestOut, first: VersionOut, second: VersionOut) -> MetricRow:
         _mean(second, test.metric),
         test,
         place(low),
-        place(test.difference),
+        place(difference),
         place(high),
     )
 

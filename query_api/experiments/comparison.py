@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from query_api.experiments.statistics import Mean, mean_of, percentile
-from query_api.money import PICO_PER_USD, usd_text
+from query_api.money import PICO_PER_USD, usd_of_statistic, usd_text
 
 COST: Final = "cost_usd"
 LATENCY: Final = "latency_ms"
@@ -35,12 +35,16 @@ class ItemResult:
     scores: Mapping[str, float] = field(default_factory=dict)
 
     def measures(self) -> dict[str, float]:
-        """Return the comparable numbers by name."""
+        """Return the comparable numbers by name; costs are picodollars."""
         scores = {f"{SCORE}{name}": value for name, value in self.scores.items()}
         if not self.has_trace:
             return scores
-        cost_usd = self.cost_pico / PICO_PER_USD
-        return {COST: cost_usd, LATENCY: self.latency_ms, TOKENS: float(self.tokens), **scores}
+        return {
+            COST: self.cost_pico,
+            LATENCY: self.latency_ms,
+            TOKENS: float(self.tokens),
+            **scores,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,10 @@ class Difference(msgspec.Struct, kw_only=True):
     """`cost_usd`, `latency_ms`, `tokens`, or `scores.NAME`."""
     items: int
     """Items that have the measure in both runs."""
-    mean: float
-    ci95: tuple[float, float] | None
+    mean: float | str
+    """Of `cost_usd`, an exact decimal string, rounded to picodollars."""
+    ci95: tuple[float | str, float | str] | None
+    """95 % confidence interval; of `cost_usd`, decimal strings."""
     significant: bool
     """Whether the confidence interval does not include 0."""
 
@@ -125,7 +131,7 @@ def summary_of(run: RunResults) -> RunSummary:
     latencies = [each.latency_ms for each in traced]
     total_pico = sum(each.cost_pico for each in traced)
     latency, tokens = mean_of(latencies), mean_of([float(each.tokens) for each in traced])
-    mean_pico = (2 * total_pico + len(traced)) // (2 * len(traced)) if traced else 0
+    mean_pico = _rounded_mean([total_pico], len(traced)) if traced else 0
     return RunSummary(
         name=run.name,
         id=run.id,
@@ -159,18 +165,26 @@ def differences(baseline: RunResults, run: RunResults) -> list[Difference]:
         mean = mean_of(pairs[measure])
         assert mean is not None
         ci95 = mean.ci95
-        found.append(
-            Difference(
-                run=run.name,
-                baseline=baseline.name,
-                measure=measure,
-                items=mean.count,
-                mean=mean.mean,
-                ci95=ci95,
-                significant=ci95 is not None and not ci95[0] <= 0 <= ci95[1],
-            )
+        difference = Difference(
+            run=run.name,
+            baseline=baseline.name,
+            measure=measure,
+            items=mean.count,
+            mean=mean.mean,
+            ci95=ci95,
+            significant=ci95 is not None and not ci95[0] <= 0 <= ci95[1],
         )
+        if measure == COST:
+            difference.mean = usd_text(_rounded_mean(map(int, pairs[measure]), mean.count))
+            if ci95 is not None:
+                low, high = (usd_of_statistic(bound / PICO_PER_USD) for bound in ci95)
+                difference.ci95 = low, high
+        found.append(difference)
     return found
+
+
+def _rounded_mean(values: Iterable[int], count: int) -> int:
+    return (2 * sum(values) + count) // (2 * count)
 
 
 def score_changes(baseline: RunResults, run: RunResults) -> list[ScoreChange]:

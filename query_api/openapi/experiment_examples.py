@@ -37,12 +37,21 @@ COMPARISON_EXAMPLE: Final[dict[str, Any]] = {
         {
             "run": "gpt-4o",
             "baseline": "gpt-4o-mini",
+            "measure": "cost_usd",
+            "items": 1,
+            "mean": "0.00564",
+            "ci95": None,
+            "significant": False,
+        },
+        {
+            "run": "gpt-4o",
+            "baseline": "gpt-4o-mini",
             "measure": "scores.correctness",
             "items": 1,
             "mean": 0.5,
             "ci95": None,
             "significant": False,
-        }
+        },
     ],
     "regressions": [],
     "improvements": [_CHANGE],

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from producers.money import PICO_PER_USD, usd_text
 from producers.token_sides import tokens_of
+from query_api.money import usd_of_statistic
 from query_api.prompts.statistics import (
     Sample,
     TestResult,
@@ -23,7 +23,7 @@ from query_api.prompts.statistics import (
 from query_api.times import MILLISECOND_US
 
 ALPHA: Final = 0.05
-_PICO: Final = Decimal(1).scaleb(-12)
+COST: Final = "cost_usd"
 
 
 class UsageRow(msgspec.Struct):
@@ -127,9 +127,9 @@ class TestOut(msgspec.Struct, kw_only=True):
     """`welch_t` or `two_proportion_z`."""
     a: ArmOut
     b: ArmOut
-    difference: float
-    """`b` minus `a`."""
-    ci95: list[float]
+    difference: float | str
+    """`b` minus `a`; of `cost_usd`, a decimal string."""
+    ci95: list[float | str]
     statistic: float
     df: float | None
     p_value: float
@@ -182,7 +182,9 @@ def shown_arm(arm: Arm) -> VersionOut:
         error_rate=usage.errors / usage.calls if usage.calls else None,
         cost_usd=CostOut(
             mean=_usd_mean(int(usage.cost_sum), usage.priced),
-            ci95=None if cost_interval is None else [_usd(each) for each in cost_interval],
+            ci95=None
+            if cost_interval is None
+            else [usd_of_statistic(each) for each in cost_interval],
             total=usd_text(int(usage.cost_sum)),
             count=usage.priced,
         ),
@@ -224,8 +226,10 @@ def tests_of(arms: Sequence[Arm]) -> list[TestOut]:
             test=result.name,
             a=ArmOut(first.label, first.version, counts[0]),
             b=ArmOut(second.label, second.version, counts[1]),
-            difference=result.difference,
-            ci95=[result.low, result.high],
+            difference=usd_of_statistic(result.difference) if metric == COST else result.difference,
+            ci95=[usd_of_statistic(each) for each in (result.low, result.high)]
+            if metric == COST
+            else [result.low, result.high],
             statistic=result.statistic,
             df=result.df,
             p_value=result.p_value,
@@ -238,7 +242,7 @@ def tests_of(arms: Sequence[Arm]) -> list[TestOut]:
 
 def _tests(first: Arm, second: Arm) -> Iterator[tuple[str, TestResult, tuple[int, int]]]:
     for metric, a, b in (
-        ("cost_usd", first.cost, second.cost),
+        (COST, first.cost, second.cost),
         ("latency_ms", first.latency, second.latency),
     ):
         result = welch_t(a, b)
@@ -271,10 +275,6 @@ def scores_by_name(rows: Sequence[ScoreRow]) -> dict[str, ScoreRow]:
 def _usd_mean(total_pico: int, count: int) -> str | None:
     """Return the mean of exact costs, rounded to picodollars."""
     return None if not count else usd_text((2 * total_pico + count) // (2 * count))
-
-
-def _usd(amount: float) -> str:
-    return format(Decimal(amount).quantize(_PICO).normalize(), "f")
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

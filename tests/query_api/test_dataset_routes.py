@@ -290,7 +290,7 @@ async def test_runs_are_compared_by_the_traces_and_scores_of_their_items(api: Ap
     assert (two["items"], two["failed"], two["latency_ms"]["mean"]) == (2, 1, 1000.0)
     assert two["scores"] == {"right": {"mean": 0.25, "count": 1, "ci95": None}}
     assert {each["measure"]: each["mean"] for each in found["differences"]} == {
-        "cost_usd": -0.002, "latency_ms": -1000.0, "tokens": -30.0, "scores.right": -0.75,
+        "cost_usd": "-0.002", "latency_ms": -1000.0, "tokens": -30.0, "scores.right": -0.75,
     }  # fmt: skip
     assert found["regressions"] == [
         {"run": "two", "item_id": "a", "score": "right", "from": 1.0, "to": 0.25}

@@ -85,6 +85,8 @@ async def test_a_comparison_has_the_statistics_and_tests_of_each_version(api: Ap
     }  # fmt: skip
     assert tests["latency_ms"]["difference"] == pytest.approx(1_000)
     assert tests["latency_ms"]["significant"]
+    assert tests["cost_usd"]["difference"] == "0.001"
+    assert all(isinstance(each, str) for each in tests["cost_usd"]["ci95"])
     helpful = tests["score:helpful"]
     assert (helpful["a"]["count"], helpful["b"]["count"]) == (20, 20)
     assert helpful["p_value"] < helpful["sequential"]["p_value"]

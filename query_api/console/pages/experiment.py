@@ -13,7 +13,7 @@ from query_api.console.page import Page, View
 from query_api.console.pages.datasets import dataset_path
 from query_api.console.record_lists import page_number
 from query_api.errors import BadRequestError
-from query_api.money import PICO_PER_USD, pico_of
+from query_api.money import pico_of
 from query_api.times import MILLISECOND_US
 from query_api.v1.experiments import RUNS_MAX, CompareParameters, compare_runs
 
@@ -75,7 +75,7 @@ async def show(view: View) -> Response:
         rows=rows,
         url=url,
         pico_of=pico_of,
-        usd_of=lambda value: formats.usd(round(value * PICO_PER_USD)),
+        usd_of=lambda amount: formats.usd(pico_of(amount)),
         ms_of=ms_of,
         number_of=lambda value: formats.number(round(value, SCORE_DIGITS)),
         is_first=page == 1,

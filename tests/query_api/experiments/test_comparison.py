@@ -54,7 +54,12 @@ def test_differences_are_those_of_the_same_items() -> None:
     assert (score.items, score.mean) == (2, pytest.approx(0.3))
     assert score.ci95 == pytest.approx((0.3 - 12.706 * 0.1, 0.3 + 12.706 * 0.1))
     assert not score.significant
-    assert found["cost_usd"].mean == 0
+    cost = found["cost_usd"]
+    assert (cost.mean, cost.ci95, cost.significant) == ("0", ("0", "0"), False)
+    half = RunResults("c", "c", {"i0": ItemResult("t", cost_pico=USD + 1), "i1": ItemResult("t")})
+    cost = {each.measure: each for each in differences(before, half)}["cost_usd"]
+    assert cost.mean == "-0.999999999999", "rounded up from half a picodollar"
+    assert cost.ci95 == ("-13.706000000006", "11.706000000007")
     many = run("a", *[0.0] * 30), run("b", *[0.5, 0.6] * 15)
     assert {each.measure for each in differences(*many) if each.significant} == {"scores.right"}
 
