@@ -61,7 +61,8 @@ async def _move_rows(store: Store, table: str, moved: str) -> None:
     names = {"database": store.database, "table": table}
     columns = await store.query(
         "SELECT name FROM system.columns WHERE database = {database:String}"
-        " AND table = {table:String} AND default_kind != 'EPHEMERAL' ORDER BY position",
+        " AND table = {table:String} AND default_kind NOT IN ('EPHEMERAL', 'MATERIALIZED')"
+        " ORDER BY position",
         names,
     )
     listed = ", ".join(f"`{column['name']}`" for column in columns)

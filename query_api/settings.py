@@ -70,8 +70,10 @@ class QuerySettings(RecordLimits, BaseSettings):  # type: ignore[valid-type, mis
     memory_max_bytes: int = Field(default=2_000_000_000, ge=1)
     """Memory limit of one query in the store."""
     final_threads_max: int = Field(default=1, ge=1)
-    """Threads of one query that merge versions of rows. More threads are faster, but use 1.5 times
-    the CPU time."""
+    """Threads of one query that read rows and merge their versions. More threads are faster, but
+    use up to 1.5 times the CPU time."""
+    final_threads_long_max: int = Field(default=2, ge=1)
+    """The same for sums and percentiles over rows of more than two days, which read much."""
     result_rows_max: int = Field(default=50_000, ge=1)
     """Maximum number of rows in the result of one query."""
     result_bytes_max: int = Field(default=64_000_000, ge=1)

@@ -43,20 +43,27 @@ def _experiment_join(trace_column: str) -> str:
     )
 
 
-def join_sql(join: Join, of_traces: str = "") -> str:
-    """Return a join; ``of_traces`` are further conditions of the joined traces.
+def join_sql(join: Join, table: str, of_traces: str = "") -> str:
+    """Return a join of a table; ``of_traces`` are further conditions of the joined traces.
 
     With such conditions, rows of other traces are left out.
     """
     if join != "traces":
         return _JOINS[join]
     kind = "SEMI LEFT" if of_traces else "ANY LEFT"
+    key, on = "id AS t_id", "trace_id = t_id"
+    if table == "observations_slim":
+        key, on = f"{_HASH} AS t_hash", "trace_hash = t_hash"
     return (
-        f"{kind} JOIN (\n  SELECT id AS t_id, name AS t_name, user_id AS t_user_id,"
+        f"{kind} JOIN (\n  SELECT {key}, name AS t_name, user_id AS t_user_id,"
         " session_id AS t_session_id,\n    release AS t_release, version AS t_version,"
         " tags AS t_tags\n"
-        f"  FROM traces FINAL\n  WHERE {OF_PROJECT}{of_traces}\n) AS t ON trace_id = t_id"
+        f"  FROM traces FINAL\n  WHERE {OF_PROJECT}{of_traces}\n) AS t ON {on}"
     )
+
+
+_HASH: Final = "reinterpretAsUInt128(sipHash128(id))"
+"""The value of ``trace_hash``, which migration 36 adds, for the id of a trace."""
 
 
 _JOINS: Final[Mapping[Join, str]] = MappingProxyType(

@@ -64,9 +64,7 @@ class Reader:
             UnavailableError: The store does not respond, or too many queries are waiting.
         """
         text, params = query.sql()
-        blocks = _blocks(query.block_rows())
-        if query.threads_max:
-            blocks += f", max_threads = {query.threads_max}"
+        blocks = self._of_query(query)
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{blocks}", params, _FORMAT),
@@ -79,7 +77,7 @@ class Reader:
         Decimals are strings.
         """
         text, params = query.sql()
-        ending = f", output_format_json_quote_decimals = 1{_blocks(query.block_rows())}"
+        ending = f", output_format_json_quote_decimals = 1{self._of_query(query)}"
         body = await self.bounded(
             query.name,
             lambda bounds: self._store.query_bytes(f"{text}\n{bounds}{ending}", params, "JSON"),
@@ -131,6 +129,16 @@ class Reader:
         """Return the first row, or None; raise like ``rows``."""
         rows = await self.rows(query, row_type)
         return rows[0] if rows else None
+
+    def _of_query(self, query: StoreQuery) -> str:
+        """Return the settings that depend on the query, each after a comma."""
+        found = _blocks(query.block_rows())
+        if query.threads_max:
+            found += f", max_threads = {query.threads_max}"
+        if query.is_long():
+            threads = max(self._settings.final_threads_max, self._settings.final_threads_long_max)
+            found += f", max_final_threads = {threads}"
+        return found
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -64,6 +64,10 @@ class StoreQuery(ABC):
         """Return the maximum rows that the store processes at a time; 0: its default."""
         return self.block_rows_max
 
+    def is_long(self) -> bool:
+        """Return whether the query reads so many rows that more threads are worth their cost."""
+        return False
+
     @abstractmethod
     def write(self, binder: Binder) -> str:
         """Return the SQL, which must restrict every table by ``OF_PROJECT``."""

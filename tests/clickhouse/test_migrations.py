@@ -88,6 +88,27 @@ async def test_status_messages_cut_by_an_older_version_are_whole_afterwards(
     ]
 
 
+async def test_observations_of_an_older_version_have_hashes_of_their_traces(
+    empty_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(migrate_module, "migrations", lambda: migrations()[:35])
+        await migrate(empty_store, TIERING)
+    await write(empty_store, "observations", observation(id="o1", trace_id="t1"))
+    assert await migrate(empty_store, TIERING)
+    await write(empty_store, "observations", observation(id="o2", trace_id="t2"))
+    rows = (
+        "SELECT id, trace_hash = reinterpretAsUInt128(sipHash128(trace_id)) AS is_right"
+        " FROM observations_slim FINAL ORDER BY id"
+    )
+    assert await empty_store.query(rows) == [
+        {"id": "o1", "is_right": 1}, {"id": "o2", "is_right": 1},
+    ]  # fmt: skip
+    await empty_store.command("OPTIMIZE TABLE observations_slim FINAL")
+    kept = "SELECT count() AS n FROM observations_slim WHERE trace_hash != 0"
+    assert await empty_store.query(kept) == [{"n": 2}]
+
+
 async def test_an_edited_migration_is_refused(
     empty_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,10 @@ TIME_OF: Final[Mapping[Source, str]] = MappingProxyType(
     }
 )
 
+_ROWS: Final = frozenset({"observations", "traces", "scores"})
+LONG_US: Final = 2 * 86_400 * 1_000_000
+"""Range of rows above which a query is long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
@@ -107,6 +111,9 @@ class Aggregate(StoreQuery):
 
     def block_rows(self) -> int:
         return 0 if self.rolled is None else SKETCH_ROWS_MAX
+
+    def is_long(self) -> bool:
+        return self.source in _ROWS and self.to_us - self.from_us > LONG_US
 
     def write(self, binder: Binder) -> str:
         times = start = ""
@@ -229,7 +236,7 @@ class Aggregate(StoreQuery):
         table = self.table
         time = TIME_OF[self.source]
         of_traces = conditions_sql(self.of_traces, binder)
-        joins = "".join(f"\n{join_sql(each, of_traces)}" for each in self.joins)
+        joins = "".join(f"\n{join_sql(each, table, of_traces)}" for each in self.joins)
         if self.source in {"windows", "spend"}:
             bounds = [
                 f"toDateTime({binder.bind(at_us // 1_000_000, 'Int64')}, 'UTC')"

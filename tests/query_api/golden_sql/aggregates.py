@@ -66,12 +66,13 @@ AGGREGATES: list[Example] = [
         SELECT t_user_id AS d0, count(1) AS m0
         FROM observations_slim FINAL
         SEMI LEFT JOIN (
-          SELECT id AS t_id, name AS t_name, user_id AS t_user_id, session_id AS t_session_id,
+          SELECT reinterpretAsUInt128(sipHash128(id)) AS t_hash, name AS t_name,
+            user_id AS t_user_id, session_id AS t_session_id,
             release AS t_release, version AS t_version, tags AS t_tags
           FROM traces FINAL
           WHERE project_id = {project_id:String}
           AND user_id IN {p1:Array(String)}
-        ) AS t ON trace_id = t_id
+        ) AS t ON trace_hash = t_hash
         WHERE project_id = {project_id:String}
           AND start_time >= fromUnixTimestamp64Micro({p2:Int64}, 'UTC')
           AND start_time < fromUnixTimestamp64Micro({p3:Int64}, 'UTC')
