@@ -41,6 +41,7 @@ from query_api.errors import (
     UnavailableError,
 )
 from query_api.known_fields import known_fields
+from query_api.langfuse.not_served import not_served
 from query_api.openapi.ingestion import ingestion_paths
 from query_api.responses import json_response
 from query_api.validation_messages import message_of
@@ -206,7 +207,11 @@ async def _too_large(request: Request, error: Exception) -> Response:
 
 
 def _no_such_route(request: Request) -> Response:
-    message = f"no such route: {request.method} {shown_path(request.scope)[:PATH_SHOWN_MAX]}"
+    route = f"{request.method} {shown_path(request.scope)[:PATH_SHOWN_MAX]}"
+    absent = not_served(request.url.path)
+    if absent:
+        return langfuse_refusal(404, f"{absent} ({route})", "NotServedError")
+    message = f"no such route: {route}"
     allowed = _methods_at(request)
     if allowed:
         message += f"; this path allows {', '.join(allowed)}"

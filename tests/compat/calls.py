@@ -52,7 +52,8 @@ answer is compared, in `{TEST}`. `make docs` writes this file.
 
 * works: the call has its effect, and the SDK accepts the answer
 * –: this version of the SDK has no such call
-* not served: tracemill has no such route; the SDK gets a 404
+* not served: tracemill has no such route; the SDK gets a 404 that says what is not served, also for
+  the writes of the group
 
 JavaScript 6 is not on npm yet. What it sends is what Python 5 sends: compressed OTLP, lists of
 scores, and experiments as attributes of spans.

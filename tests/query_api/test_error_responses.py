@@ -45,6 +45,43 @@ async def test_without_a_credential_the_native_api_responds_with_401(api: Api, p
     assert refused.headers["www-authenticate"] == "Basic"
 
 
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("GET", "annotation-queues", "annotation queues"),
+        ("POST", "annotation-queues", "annotation queues"),
+        ("PATCH", "annotation-queues/q/items/i", "annotation queues"),
+        ("POST", "annotation-queues/q/assignments", "annotation queues"),
+        ("POST", "feedback", "feedback"),
+        ("PUT", "integrations/blob-storage", "exports"),
+        ("DELETE", "integrations/blob-storage/i", "exports"),
+        ("PUT", "llm-connections", "connections to models"),
+        ("DELETE", "llm-connections/c", "connections to models"),
+        ("PUT", "organizations/memberships", "organizations"),
+        ("GET", "organizations/apiKeys/", "organizations"),
+        ("PUT", "projects/p/memberships", "members of projects"),
+        ("POST", "scim/Users", "SCIM"),
+        ("POST", "unstable/dashboards", "dashboards"),
+        ("PATCH", "unstable/dashboards/d/placements/p", "dashboards"),
+        ("POST", "unstable/dashboard-widgets", "dashboards"),
+        ("POST", "unstable/skills", "skills"),
+        ("POST", "v2/evaluators", "evaluators"),
+        ("DELETE", "v2/evaluation-rules/r", "evaluation rules"),
+    ],
+)
+async def test_calls_of_sdks_that_are_not_served_say_what_is_not(
+    refusing_api: Api, method: str, path: str, what: str
+) -> None:
+    answer = await refusing_api.client.request(method, f"/api/public/{path}", json={})
+    assert (answer.status_code, answer.json()["error"]) == (404, "NotServedError")
+    message = answer.json()["message"]
+    assert message.startswith("tracemill does not serve ")
+    assert what in message
+    assert f"{method} /api/public/{path}" in message
+    assert "allow" not in answer.headers
+
+
 async def test_a_public_key_alone_reads_nothing(api: Api) -> None:
     header = {"authorization": "Bearer pk-acme"}
     for path in (*LANGFUSE_LISTS, *NATIVE_LISTS, "/v1/storage"):
