@@ -19,7 +19,8 @@ async def test_signing_in_and_opening_the_newest_trace(visit: Visiting, shop: Te
         keyboard = viewer.page.keyboard
         await viewer.page.goto(f"{shop.url}{shop.home}")
         await viewer.page.wait_for_url(re.compile("/console/sign-in"))
-        await keyboard.type(shop.public_key)  # the field has the focus
+        await viewer.page.locator("[name=public_key]:focus").wait_for()
+        await keyboard.type(shop.public_key)
         await keyboard.press("Tab")
         await keyboard.type(shop.secret_key)
         await keyboard.press("Enter")
