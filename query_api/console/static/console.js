@@ -51,3 +51,11 @@ document.addEventListener("click", (event) => {
   const menu = document.querySelector(".menu[open]");
   if (menu && !menu.contains(event.target)) menu.removeAttribute("open");
 });
+
+// Say when a part of the page could not be loaded, until one is. A request that a newer one replaces
+// (htmx:sendAbort) changes nothing.
+const unreachable = document.getElementById("unreachable");
+for (const each of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(each, () => (unreachable.hidden = false));
+}
+document.addEventListener("htmx:beforeOnLoad", () => (unreachable.hidden = true));

@@ -61,3 +61,23 @@ async def test_why_a_request_was_slow(visit: Visiting, shop: Tenant) -> None:
         await viewer.page.get_by_role("dialog").wait_for()
         await keyboard.press("Escape")
         await viewer.page.get_by_role("dialog").wait_for(state="hidden")
+
+
+async def test_a_server_that_does_not_answer_is_reported_until_it_does(
+    visit: Visiting, shop: Tenant
+) -> None:
+    async with visit(shop, DESK) as viewer:
+        await viewer.open("/budgets/new")
+        await viewer.page.locator("#preview .lines, #preview p").first.wait_for()
+        message = viewer.page.locator("#unreachable")
+        assert await message.is_hidden()
+        preview = "**/budgets/preview"
+        await viewer.page.route(preview, lambda route: route.abort("connectionrefused"))
+        limit = viewer.page.get_by_label(viewer.say("Limit in US dollars"))
+        await limit.fill("1")
+        await message.wait_for()
+        assert viewer.faults
+        viewer.faults.clear()
+        await viewer.page.unroute(preview)
+        await limit.fill("2")
+        await message.wait_for(state="hidden")
