@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from deploy.errors import InvalidArgumentError
+from deploy.item_faults import fault_of, json_value
 
 FIELDS: Final = (
     "id", "input", "expected_output", "metadata", "source_trace_id", "source_observation_id",
@@ -69,7 +70,8 @@ def read_items(path: Path, dataset: str, columns: Columns) -> Iterator[Line]:
     """
     occurrences: dict[str, int] = {}
     try:
-        for line in _lines(path, columns):
+        for read in _lines(path, columns):
+            line = read if read.fault else read._replace(fault=fault_of(read.item))
             if line.fault or line.item.get("id"):
                 yield line
                 continue
@@ -98,7 +100,7 @@ def _json_lines(path: Path) -> Iterator[Line]:
             if not text.strip():
                 continue
             try:
-                found = json.loads(text)
+                found = json_value(text)
             except (ValueError, RecursionError) as error:
                 yield Line(number, {}, f"not JSON: {error}")
                 continue
@@ -107,7 +109,9 @@ def _json_lines(path: Path) -> Iterator[Line]:
                 continue
             item = {str(_CAMEL.get(name, name)): found[name] for name in found}
             unknown = sorted(item.keys() - set(FIELDS))
-            if unknown:
+            if len(item) < len(found):
+                yield Line(number, {}, "a field is given in both of its spellings")
+            elif unknown:
                 fault = f"unknown field {unknown[0][:64]!r}; allowed: {', '.join(FIELDS)}"
                 yield Line(number, {}, fault)
             else:
@@ -117,7 +121,7 @@ def _json_lines(path: Path) -> Iterator[Line]:
 def _csv_lines(path: Path, columns: Columns) -> Iterator[Line]:
     csv.field_size_limit(CELL_CHARS_MAX)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, strict=True)
         _check_columns(path, reader.fieldnames or (), columns)
         for row in reader:
             number = reader.line_num
@@ -160,12 +164,18 @@ def _parquet_lines(path: Path, columns: Columns) -> Iterator[Line]:
 
 
 def _check_columns(path: Path, names: Iterable[str], columns: Columns) -> None:
-    """Check that a file has the chosen columns.
+    """Check that a file has the chosen columns, each once.
 
     Raises:
-        InvalidArgumentError: it lacks one.
+        InvalidArgumentError: it lacks one, or has one twice.
     """
-    present = set(names)
+    listed = list(names)
+    present = set(listed)
+    spelled = [_CAMEL.get(each, each) for each in listed]
+    twice = [each for each in FIELDS if spelled.count(each) > 1]
+    twice += [each for each in (*columns.inputs, *columns.expected) if listed.count(each) > 1]
+    if twice:
+        raise InvalidArgumentError(f"{path.name} has the column {twice[0]!r} twice")
     absent = [each for each in (*columns.inputs, *columns.expected) if each not in present]
     if absent:
         raise InvalidArgumentError(f"{path.name} has no column {absent[0]!r}")
@@ -198,7 +208,7 @@ def _cell(text: Any) -> Any:
     """Return the JSON value of a text with an object or list; other values are unchanged."""
     if isinstance(text, str) and text.lstrip().startswith(("{", "[")):
         try:
-            return json.loads(text)
+            return json_value(text)
         except (ValueError, RecursionError):
             return text
     return text

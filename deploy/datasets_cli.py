@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from deploy.admin_client import AdminClient
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
 from deploy.argument_files import check_writable, write_file
 from deploy.dataset_files import Columns, Line, check_file, lines_in, read_items
+from deploy.errors import RefusedError
 
 ITEMS_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 2_000_000
 REFUSED_SHOWN_MAX: Final = 10
 PROGRESS_EVERY: Final = 5_000
+_OF_ITEMS: Final = frozenset({413, 422})
+"""Statuses of responses to items that are too large or invalid."""
 
 datasets = typer.Typer(
     name="datasets",
@@ -74,18 +78,34 @@ def import_items(
             read += len(batch)
             refused += [{"line": each.number, "reason": each.fault} for each in batch if each.fault]
             sent = [each for each in batch if not each.fault]
-            if sent:
-                body = {"dataset": dataset, "items": [each.item for each in sent]}
-                answer = client.record(
-                    "POST", ("v1", "datasets", "items"), body, fields=("written", "refused")
-                )
-                written += answer["written"]
-                refused += [
-                    {"line": sent[each["index"]].number, "reason": each["message"]}
-                    for each in answer["refused"]
-                ]
+            of_batch = _send(client, dataset, sent) if sent else []
+            written += len(sent) - len(of_batch)
+            refused += of_batch
             show(read, written)
     _report(file, written, sorted(refused, key=lambda each: each["line"]), refused_file)
+
+
+def _send(client: AdminClient, dataset: str, lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Send the items of lines, and return the refused lines with reasons.
+
+    If the server refuses all of them together, each half is sent again, so that one item does not
+    keep others from being imported.
+    """
+    body = {"dataset": dataset, "items": [each.item for each in lines]}
+    path = ("v1", "datasets", "items")
+    try:
+        answer = client.record("POST", path, body, fields=("written", "refused"))
+    except RefusedError as error:
+        if error.status not in _OF_ITEMS:
+            raise
+        if len(lines) == 1:
+            return [{"line": lines[0].number, "reason": str(error)}]
+        half = len(lines) // 2
+        return [*_send(client, dataset, lines[:half]), *_send(client, dataset, lines[half:])]
+    return [
+        {"line": lines[each["index"]].number, "reason": each["message"]}
+        for each in answer["refused"]
+    ]
 
 
 @contextmanager

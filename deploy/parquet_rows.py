@@ -10,10 +10,12 @@ import sys
 from typing import Any, Final
 
 _COUNT_SQL: Final = "SELECT count() FROM file('/proc/self/fd/0', 'Parquet')"
+# A small file may have very large values.
 _SQL: Final = """
 SELECT * FROM file('/proc/self/fd/0', 'Parquet')
 SETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_validate_utf8 = 1,
-    max_threads = 1, input_format_parquet_preserve_order = 1
+    max_threads = 1, input_format_parquet_preserve_order = 1,
+    max_memory_usage = 2000000000
 """
 
 

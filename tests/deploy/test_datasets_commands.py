@@ -27,6 +27,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         body = json.loads(request.content)
         if not request.url.path.endswith("/items"):
             return httpx.Response(200, json=body)
+        if any(item.get("input") == "refuse the request" for item in body["items"]):
+            error = {"code": "invalid_request", "message": "items.0.input: must be polite"}
+            return httpx.Response(422, json={"error": error})
         bodies.append(body)
         refused = [
             {"index": index, "message": "it is bad"}
@@ -67,6 +70,45 @@ def test_lines_of_json_are_imported_and_refused_ones_reported(
     first, _, last = items(sent)
     assert first == {"id": "x", "input": {"q": 1}, "expected_output": "ü"}
     assert (last["input"], last["status"]) == (2, "ARCHIVED")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"input": NaN}', "NaN is not JSON"),
+        ('{"input": {"a": [1e400]}}', "input: it cannot be stored as JSON"),
+        ('{"input": "\\ud800"}', "input: it cannot be stored as JSON"),
+        ('{"input": 1, "id": 5}', "id: must be a text of at most"),
+        ('{"input": 1, "source_trace_id": ["t"]}', "source_trace_id: must be a text of at most"),
+        ('{"input": 1, "status": "X"}', "status: must be ACTIVE or ARCHIVED, not 'X'"),
+        ('{"expected_output": 1}', "input: an item without an id needs one"),
+        ("{}", "input: an item without an id needs one"),
+        ('{"input": 1, "expectedOutput": 1, "expected_output": 2}', "both of its spellings"),
+        ("[" * 100_000, "not JSON"),
+        ('{"input": "refuse the request"}', "items.0.input: must be polite"),
+    ],
+)
+def test_a_line_that_cannot_be_sent_is_refused_and_the_others_are_written(
+    sent: list[Any], tmp_path: Path, line: str, reason: str
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        f'{{"input": 1}}\n{line}\n{{"id": "x", "expected_output": 3}}\n{{"input": 4}}\n'
+    )
+    printed = run(file, code=1)
+    assert "3 items written, 1 lines refused" in printed
+    assert "a.jsonl:2: " in printed
+    assert reason in printed
+    assert [item.get("input") for item in items(sent)] == [1, None, 4]
+
+
+def test_texts_of_csv_are_read_as_spreadsheets_write_them(sent: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = '\ufeffinput,metadata,,\r\n\r\n"say ""hi"",\r\nplease","[NaN]",,\r\n'
+    file.write_bytes(rows.encode())
+    assert "1 items written, 0 lines refused" in run(file)
+    (item,) = items(sent)
+    assert (item["input"], item["metadata"]) == ('say "hi",\r\nplease', "[NaN]")
 
 
 def test_columns_of_csv_become_inputs_and_expected_outputs(sent: list[Any], tmp_path: Path) -> None:
@@ -138,6 +180,10 @@ def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
         ("a.txt", "x"),
         ("a.csv", "question\nq\n"),
         ("b.csv", "input\n\udc80\n"),
+        ("d.csv", "input,input\na,b\n"),
+        ("e.csv", "input,expectedOutput,expected_output\na,b,c\n"),
+        ("f.csv", 'input\n"not closed\n'),
+        ("g.csv", ""),
         ("c.parquet", "PAR1"),
     ):
         file = tmp_path / name
