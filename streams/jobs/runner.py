@@ -200,6 +200,8 @@ class JobRunner(Generic[JobT]):
             outcome = await self._outcome_of(job)
         self._metrics.attempted(type(outcome).__name__.lower(), time.monotonic() - began_s)
         ended_us = now_us()
+        # Of a target that fails for hours, the open circuit is logged, and not each probe.
+        is_new = not self._book.circuits.is_probed_by(job.target, job.id)
         circuit = self._book.update_circuit(job, outcome, ended_us)
         if circuit:
             self._metrics.circuit_changed(circuit)
@@ -208,7 +210,7 @@ class JobRunner(Generic[JobT]):
         after = self._book.after(job, outcome, ended_us, jitter)
         if after.status == "done":
             self._metrics.done(max(0, ended_us - job.created_us) / 1e6)
-        elif after.status != "dropped" and isinstance(outcome, Failed) and may_contact:
+        elif after.status != "dropped" and isinstance(outcome, Failed) and may_contact and is_new:
             log.warning(
                 "job_failed",
                 kind=self._kind.name,

@@ -20,7 +20,8 @@ class JobSettings(BaseModel):
     attempt_timeout_s: float = Field(60.0, gt=0)
     """Time limit of one attempt; an attempt that exceeds it has failed."""
     attempts_per_target_max: int = Field(4, ge=1)
-    """Concurrent attempts at one target; further ones wait."""
+    """Concurrent attempts at one target; further ones wait. While its project has many running
+    attempts, those at one target run one by one until one succeeds."""
     attempts_max: int = Field(256, ge=1)
     """Concurrent attempts in total; further ones wait. A project may start an attempt only while
     its running attempts are fewer than the free ones."""

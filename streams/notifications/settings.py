@@ -45,7 +45,8 @@ class NotifierSettings(BaseSettings):
     addresses_per_attempt_max: int = Field(3, ge=1)
     """Maximum addresses of a host name that one attempt tries."""
     attempts_per_endpoint_max: int = Field(4, ge=1)
-    """Concurrent attempts at one webhook; further ones wait."""
+    """Concurrent attempts at one webhook; further ones wait. While its project has many running
+    attempts, those at one webhook run one by one until one succeeds."""
     attempts_max: int = Field(256, ge=1)
     """Concurrent attempts in total; further ones wait. A project may start an attempt only while
     its running attempts are fewer than the free ones."""

@@ -144,6 +144,11 @@ class Circuits:
     def _pause_of(self, doublings: int) -> int:
         return min(self._pause_us << min(doublings, _EXPONENT_MAX), self._pause_max_us)
 
+    def is_probed_by(self, target: str, job_id: str) -> bool:
+        """Return whether the attempt of a job only probes a target whose circuit is open."""
+        circuit = self._circuits.get(target)
+        return circuit is not None and circuit.is_open and circuit.probe == job_id
+
     def released(self, target: str, job_id: str) -> None:
         """End a probe that had no result, such as one whose job was dropped."""
         circuit = self._circuits.get(target)

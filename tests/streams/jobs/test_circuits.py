@@ -64,6 +64,18 @@ def test_after_failures_in_a_row_only_probes_contact_a_target_until_one_succeeds
     assert len(book.queue) == 0
 
 
+def test_failed_probes_are_told_from_failures_that_are_new() -> None:
+    book = book_of()
+    book.add(jobs(4), 0)
+    for job, _ in book.start(0):
+        assert not book.circuits.is_probed_by(job.target, job.id)
+        book.update_circuit(job, DOWN, 0)
+        book.finish(job, book.after(job, DOWN, 0, 0))
+    [(probe, _)] = book.start(10 * SECOND_US)
+    assert book.circuits.is_probed_by(probe.target, probe.id)
+    assert not book.circuits.is_probed_by(probe.target, "another")
+
+
 def test_other_targets_are_not_affected() -> None:
     book = book_of()
     book.add(jobs(4, "dead"), 0)
