@@ -35,7 +35,7 @@ from query_api.langfuse.totals import total_of
 from query_api.openapi.langfuse_examples import TRACE_DETAIL_EXAMPLE, TRACE_LIST_EXAMPLE
 from query_api.pages import page_meta
 from query_api.responses import json_response
-from query_api.store.columns import SCORE_COLUMNS, TRACE_COLUMNS, TRACE_ORDER
+from query_api.store.columns import LISTED_TRACE_COLUMNS, SCORE_COLUMNS, TRACE_ORDER
 from query_api.store.conditions import Condition
 from query_api.store.newest import find_newest
 from query_api.store.queries.scores import NOT_CORRECTIONS, FindScores
@@ -84,7 +84,7 @@ class TraceListParameters(PageParameters):
     filter: FilterText | None = None
 
     def conditions(self) -> tuple[Condition, ...]:
-        conditions = ConditionList(TRACE_COLUMNS, self.filter)
+        conditions = ConditionList(LISTED_TRACE_COLUMNS, self.filter)
         conditions.add("userId", "eq", self.user_id)
         conditions.add("name", "eq", self.name)
         conditions.add("sessionId", "eq", self.session_id)

@@ -66,6 +66,29 @@ TRACE_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     }
 )
 
+
+def _sum(sql: str) -> Column:
+    return Column(sql, Kind.OF_OBSERVATIONS)
+
+
+_MEAN_SCORE: Final = Column("", Kind.MEAN_SCORE)
+LISTED_TRACE_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
+    {
+        **TRACE_COLUMNS,
+        "tokens": TRACE_COLUMNS["totalTokens"],
+        "inputCost": _sum(f"sum({_INPUT_COST})"),
+        "outputCost": _sum(f"sum({_OUTPUT_COST})"),
+        "warningCount": _sum("countIf(level = 'WARNING')"),
+        "defaultCount": _sum("countIf(level = 'DEFAULT')"),
+        "debugCount": _sum("countIf(level = 'DEBUG')"),
+        "scores_avg": _MEAN_SCORE,
+        "scores": _MEAN_SCORE,
+        "score_categories": Column("", Kind.SCORE_CATEGORY),
+        "score_booleans": Column("", Kind.SCORE_FLAG),
+    }
+)
+"""Columns of lists of traces, some of which read all observations or scores of the project."""
+
 TRACE_ORDER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "timestamp": "start_time",
@@ -110,6 +133,7 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "traceTags": _TRACE_TAGS,
         "tags": _TRACE_TAGS,
         "release": _TRACE_RELEASE,
+        "traceEnvironment": _TRACE_ENVIRONMENT,
         "latency": _number(_seconds("start_time", "end_time")),
         "timeToFirstToken": _number(_TIME_TO_FIRST_TOKEN),
         "tokensPerSecond": _number(

@@ -15,6 +15,12 @@ from query_api.store.joins import Join
 from query_api.store.rows import IS_DECLARED, IS_ROOT
 from query_api.store.sql import OF_PROJECT, Binder
 from query_api.store.text_search import spellings
+from query_api.store.trace_aggregates import (
+    mean_score_sql,
+    observations_sql,
+    score_category_sql,
+    score_flag_sql,
+)
 
 Operator = Literal[
     "eq", "ne", "lt", "le", "gt", "ge",
@@ -37,6 +43,12 @@ class Kind(Enum):
     OBJECT = "object"
     POSITION = "position"
     """Position of an observation in its trace, by start. ``sql`` is the condition for roots."""
+    OF_OBSERVATIONS = "of observations"
+    """A number of a trace; ``sql`` is an aggregate of its observations."""
+    MEAN_SCORE = "mean score"
+    SCORE_CATEGORY = "score category"
+    SCORE_FLAG = "score flag"
+    """Scores of a trace; ``key`` is their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,10 @@ OPERATORS_OF: Final[Mapping[Kind, frozenset[Operator]]] = MappingProxyType(
         Kind.LIST: frozenset({"has_any", "has_none", "has_all", "set", "unset"}),
         Kind.OBJECT: _ORDERED | _TEXTUAL | _PRESENT,
         Kind.POSITION: frozenset({"eq"}),
+        Kind.OF_OBSERVATIONS: _ORDERED,
+        Kind.MEAN_SCORE: _ORDERED,
+        Kind.SCORE_CATEGORY: frozenset({"in", "not_in"}),
+        Kind.SCORE_FLAG: frozenset({"eq", "ne"}),
     }
 )
 
@@ -252,6 +268,8 @@ def _object(condition: Condition, binder: Binder) -> str:
     text, operator, value = condition.column.sql, condition.operator, condition.value
     whole = binder.text(condition.key)
     path = [whole]
+    if value == "" and operator in {"contains", "starts", "ends"}:
+        operator = "set"  # as in Langfuse: an empty text is part of any value
     if "." in condition.key:
         path = [binder.text(part) for part in condition.key.split(".")[:8]]
     nested = ", ".join(path)
@@ -271,6 +289,30 @@ def _object(condition: Condition, binder: Binder) -> str:
     return _text_sql(member, condition, binder)
 
 
+def _of_observations(condition: Condition, binder: Binder) -> str:
+    operator, value = condition.operator, condition.value
+    assert isinstance(value, int | float)
+    sign = _COMPARISONS[operator]
+    return observations_sql(condition.column.sql, operator, sign, float(value), binder)
+
+
+def _mean_score(condition: Condition, binder: Binder) -> str:
+    assert isinstance(condition.value, int | float)
+    sign = _COMPARISONS[condition.operator]
+    return mean_score_sql(condition.key, sign, float(condition.value), binder)
+
+
+def _score_category(condition: Condition, binder: Binder) -> str:
+    assert isinstance(condition.value, tuple)
+    is_none = condition.operator == "not_in"
+    return score_category_sql(condition.key, condition.value, binder, is_none=is_none)
+
+
+def _score_flag(condition: Condition, binder: Binder) -> str:
+    is_none = condition.operator == "ne"
+    return score_flag_sql(condition.key, binder, flag=bool(condition.value), is_none=is_none)
+
+
 _RENDERERS: Final[Mapping[Kind, Callable[[Condition, Binder], str]]] = MappingProxyType(
     {
         Kind.TEXT: _text,
@@ -280,5 +322,9 @@ _RENDERERS: Final[Mapping[Kind, Callable[[Condition, Binder], str]]] = MappingPr
         Kind.FLAG: _flag,
         Kind.LIST: _list,
         Kind.OBJECT: _object,
+        Kind.OF_OBSERVATIONS: _of_observations,
+        Kind.MEAN_SCORE: _mean_score,
+        Kind.SCORE_CATEGORY: _score_category,
+        Kind.SCORE_FLAG: _score_flag,
     }
 )

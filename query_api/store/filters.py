@@ -79,18 +79,19 @@ _KINDS: Final[Mapping[str, frozenset[Kind]]] = MappingProxyType(
     {
         "datetime": frozenset({Kind.TIME}),
         "string": frozenset({Kind.TEXT}),
-        "number": frozenset({Kind.NUMBER, Kind.MONEY}),
+        "number": frozenset({Kind.NUMBER, Kind.MONEY, Kind.OF_OBSERVATIONS}),
         "stringOptions": frozenset({Kind.TEXT}),
         "arrayOptions": frozenset({Kind.LIST}),
-        "categoryOptions": frozenset({Kind.OBJECT}),
+        "categoryOptions": frozenset({Kind.OBJECT, Kind.SCORE_CATEGORY}),
         "stringObject": frozenset({Kind.OBJECT}),
-        "numberObject": frozenset({Kind.OBJECT}),
-        "booleanObject": frozenset({Kind.OBJECT}),
+        "numberObject": frozenset({Kind.OBJECT, Kind.MEAN_SCORE}),
+        "booleanObject": frozenset({Kind.OBJECT, Kind.SCORE_FLAG}),
         "boolean": frozenset({Kind.FLAG}),
-        "null": frozenset(set(Kind) - {Kind.FLAG, Kind.OBJECT, Kind.POSITION}),
+        "null": frozenset({Kind.TEXT, Kind.NUMBER, Kind.MONEY, Kind.TIME, Kind.LIST}),
         "positionInTrace": frozenset({Kind.POSITION}),
     }
 )
+_OF_KEY: Final = frozenset({Kind.OBJECT, Kind.MEAN_SCORE, Kind.SCORE_CATEGORY, Kind.SCORE_FLAG})
 
 
 class _Entry(msgspec.Struct):
@@ -136,8 +137,9 @@ def _condition(entry: _Entry, columns: Mapping[str, Column], at: str) -> Conditi
             field=f"{at}.type",
             allowed=allowed,
         )
-    if column.kind is Kind.OBJECT and not entry.key:
-        message = f"{at}.key: the name of a member of {entry.column!r} is required"
+    if column.kind in _OF_KEY and not entry.key:
+        what = "a member" if column.kind is Kind.OBJECT else "a score"
+        message = f"{at}.key: the name of {what} of {entry.column!r} is required"
         raise BadRequestError(message, field=f"{at}.key")
     if column.kind is Kind.POSITION:
         return _position(entry, column, at)
