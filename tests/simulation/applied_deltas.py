@@ -13,7 +13,7 @@ from tests.simulation.project_load import amounts_of
 def applied(records: list[list[Delta]]) -> tuple[dict, dict]:
     """Return windows and spend after applying each delta once; repeats of an offset are dropped."""
     windows: dict[tuple, list] = {}
-    spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 6)
+    spend: dict[tuple, list[int]] = defaultdict(lambda: [0] * 7)
     done: dict[tuple[str, int], int] = {}
     for deltas in records:
         for delta in deltas:

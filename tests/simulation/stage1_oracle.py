@@ -305,14 +305,14 @@ def _measures(row: dict[str, Any]) -> Counter[Any]:
 
 
 def spend_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[int, ...]]:
-    """Return cost, observations, errors and tokens by project, start and dimensions."""
+    """Return cost, observations, errors, tokens and calls without a price, by cell."""
     traces = traces_of(events)
     cells: dict[tuple[Any, ...], list[int]] = {}
     for (project_id, trace_id, _), row in observations_of(events).items():
         values = _spend_values(row, traces[project_id, trace_id])
         start_s = row["start_us"] // 10_000_000 * 10
         key = (project_id, start_s, *(values[each.name] for each in SPEND_DIMENSIONS))
-        cell = cells.setdefault(key, [0] * 6)
+        cell = cells.setdefault(key, [0] * 7)
         usage = row["counted_usage"]
         outputs = usage.get("output", 0)
         inputs = sum(n for kind, n in usage.items() if kind not in ("output", "total"))
@@ -322,6 +322,7 @@ def spend_of(events: list[Event]) -> dict[tuple[Any, ...], tuple[int, ...]]:
         cell[3] += inputs
         cell[4] += outputs
         cell[5] += max(usage.get("total", 0), inputs + outputs)
+        cell[6] += row["is_unpriced"]
     return {key: tuple(cell) for key, cell in cells.items()}
 
 
