@@ -6,7 +6,7 @@ error that names the field.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
@@ -19,8 +19,26 @@ OptionalId = Annotated[str, msgspec.Meta(max_length=800, pattern=NO_CONTROLS)]
 """An id that some clients send empty if they have none."""
 Reference = Annotated[str, msgspec.Meta(pattern=NO_CONTROLS)]
 Level = Literal["DEBUG", "DEFAULT", "WARNING", "ERROR"]
+DataType = Literal["NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION"]
+Source = Literal["API", "EVAL", "ANNOTATION"]
 PromptVersion = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Absent = msgspec.Raw(b"")
+_CHOICES: Final = {
+    "dataType": get_args(DataType),
+    "source": get_args(Source),
+    "level": get_args(Level),
+}
+"""Allowed values, by the field."""
+
+
+def fault_text(error: Exception) -> str:
+    """Return the message of an error of decoding a body, with the allowed values of a field."""
+    text = str(error)
+    described, at, place = text.partition(" - at `$")
+    allowed = _CHOICES.get(place.rstrip("`").rpartition(".")[2])
+    if allowed is None or not described.startswith("Invalid enum value"):
+        return text
+    return f"{described}, must be one of {', '.join(allowed)}{at}{place}"
 
 
 class _Body(msgspec.Struct, rename="camel"):
@@ -106,13 +124,13 @@ class ScoreBody(_Body, kw_only=True):
     session_id: EntityId | None = None
     dataset_run_id: EntityId | None = None
     observation_id: EntityId | None = None
-    data_type: Literal["NUMERIC", "BOOLEAN", "CATEGORICAL", "TEXT", "CORRECTION"] | None = None
+    data_type: DataType | None = None
     config_id: str | None = None
     comment: str | None = None
     metadata: msgspec.Raw = Absent
     environment: str | None = None
     queue_id: str | None = None
-    source: Literal["API", "EVAL", "ANNOTATION"] | None = None
+    source: Source | None = None
     author_user_id: str | None = None
 
 

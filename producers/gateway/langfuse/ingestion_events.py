@@ -17,6 +17,7 @@ from producers.gateway.langfuse.bodies import (
     ObservationBody,
     ScoreBody,
     TraceBody,
+    fault_text,
 )
 from producers.gateway.langfuse.contract_events import (
     LEGACY_TYPES,
@@ -106,7 +107,7 @@ def _read_body(decode: Callable[[msgspec.Raw], B], body: msgspec.Raw) -> B:
     try:
         return decode(body)
     except msgspec.MsgspecError as error:
-        described, _, place = str(error).partition(" - at `$")
+        described, _, place = fault_text(error).partition(" - at `$")
         message = f"{described} - at `$.body{place or '`'}"
         raise BodyError(message) from error
 

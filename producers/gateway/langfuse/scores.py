@@ -24,7 +24,7 @@ from producers.gateway.failures import PROCESSING_FAILED, describe_failure, refu
 from producers.gateway.http.endpoint import INLINE_ITEMS_MAX, Endpoint
 from producers.gateway.http.request import Call
 from producers.gateway.http.response import Response
-from producers.gateway.langfuse.bodies import ScoreBody
+from producers.gateway.langfuse.bodies import ScoreBody, fault_text
 from producers.gateway.langfuse.contract_events import Times
 from producers.gateway.langfuse.score_events import score_of
 from producers.gateway.score_configs import ScoreConfigs
@@ -148,7 +148,7 @@ def _scores_of(body: bytes, values_max: int) -> tuple[list[msgspec.Raw], bool]:
             # rejected; the others are decoded.
             return _decode_list(cut_deep(body, DEPTH_MAX + 2)), True
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BodyError(str(error)) from error
+        raise BodyError(fault_text(error)) from error
 
 
 def _add_score(
@@ -159,7 +159,7 @@ def _add_score(
     try:
         body = _decode_score(raw)
     except msgspec.MsgspecError as error:
-        raise BodyError(str(error)) from error
+        raise BodyError(fault_text(error)) from error
     score = score_of(
         body,
         Times(call.received_us),

@@ -109,7 +109,8 @@ async def test_values_are_typed(
         (score(value="x", dataType="CORRECTION", configId="c"), ["configId"],
             "not allowed for corrections"),
         (score(timestamp="2099-01-01T00:00:00Z"), ["timestamp"], "too far"),
-        (score(dataType="DREAM"), ["dataType"], "Invalid enum value"),
+        (score(dataType="DREAM"), ["dataType"], "must be one of NUMERIC, BOOLEAN"),
+        (score(source="ME"), ["source"], "must be one of API, EVAL, ANNOTATION"),
         ("text", [], "Expected `object`"),
     ],
 )  # fmt: skip
