@@ -70,8 +70,8 @@ WindowText = Annotated[
 ]
 
 
-def _values(filters: object) -> object:
-    """Convert a single value of a filter to a list."""
+def as_lists(filters: object) -> object:
+    """Convert single values of filters to lists."""
     if not isinstance(filters, dict):
         return filters
     return {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
@@ -83,7 +83,7 @@ FilterValues = Annotated[
 ]
 Filter = Annotated[
     dict[Annotated[str, Field(max_length=100)], FilterValues],
-    BeforeValidator(_values, json_schema_input_type=dict[str, str | list[str]]),
+    BeforeValidator(as_lists, json_schema_input_type=dict[str, str | list[str]]),
     Field(
         max_length=FILTERS_MAX,
         description="Values of dimensions; of several values of one dimension, any matches."

@@ -18,8 +18,8 @@ from query_api.errors import TooCostlyError, UnavailableError
 from query_api.store.queries.alert_states import FindAlertStates
 
 _OF_EVERY_RULE: Final = ("rule_id", "rule_name", "metric", "severity")
-RECENT: Final = 500
-"""Number of groups of rules that are considered, those whose state changed last."""
+RECENT_MAX: Final = 500
+"""Maximum number of groups of rules that are considered, those whose state changed last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ async def known_labels(context: AppContext, project_id: str) -> KnownLabels:
     sets: list[Mapping[str, str]] = [labels_of(rule, {}) for rule in rules]
     dimensions = {name for rule in rules for name in rule.group_by}
     try:
-        rows = await context.reader.rows(FindAlertStates(project_id, RECENT), AlertStateRow)
+        rows = await context.reader.rows(FindAlertStates(project_id, RECENT_MAX), AlertStateRow)
     except (UnavailableError, TooCostlyError):
         rows = []
     sets += [{**row.labels, **_group_of(row)} for row in rows]

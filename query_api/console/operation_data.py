@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from producers.control.kinds.dead_letter_replay import DeadLetterReplay
 from query_api.console.optional import optional
 from query_api.console.page import View
 from query_api.v1.dead_letter_replays import replays_of, shown_replay
@@ -15,10 +16,12 @@ from query_api.v1.pipeline import read_pipeline
 from query_api.v1.storage import Storage, read_storage
 
 JOBS_MAX: Final = 5
-"""Maximum number of deliveries of each state and of replays that the page shows, and half of that
-of the other jobs."""
+"""Maximum number of deliveries of each state, and of replays, that the page shows."""
+OTHERS_MAX: Final = 10
+"""Maximum number of the other jobs that the page shows."""
 STATES_MAX: Final = 500
-REPLAY: Final = "dead_letter_replay"
+"""Maximum number of jobs that are read, among which are those of the replays."""
+REPLAY: Final = DeadLetterReplay.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ async def jobs_of(view: View) -> list[Any]:
         jobs += [{"kind": "delivery", **optional(each)} for each in deliveries]
     found, _ = read_jobs(view.context, view.project_id, JobParameters(limit=STATES_MAX))
     others = [each for each in found if each.kind != REPLAY]
-    jobs += [optional(each) for each in others[: 2 * JOBS_MAX]]
+    jobs += [optional(each) for each in others[:OTHERS_MAX]]
     states = {each.id: each for each in found if each.kind == REPLAY}
     for replay in replays_of(view.context, view.project_id)[:JOBS_MAX]:
         job = states.get(replay.id)

@@ -24,12 +24,10 @@ from query_api.openapi.alert_rule_examples import (
     TEST_FIRE_EXAMPLE,
     TEST_FIRE_REQUEST_EXAMPLE,
 )
-from query_api.quota import Quota
 from query_api.responses import json_response
-from query_api.settings import limit_setting
 from query_api.texts import OneLine
 from query_api.v1.crud import RECORD_ID_MAX
-from query_api.v1.records import find
+from query_api.v1.records import find, quota_of
 from tracemill.clock import now_us
 
 RuleId = Annotated[str, Path(max_length=RECORD_ID_MAX, examples=[RULE_EXAMPLE["id"]])]
@@ -132,11 +130,7 @@ async def fire_test(
         author=body.author,
         created_us=now_us(),
     )
-    setting = limit_setting(AlertTest)
-    quota = context.shared(
-        (Quota, setting),
-        lambda: Quota(AlertTest.plural, setting, getattr(context.settings, setting)),
-    )
-    with quota.taken_by(test, context.control.view.in_project(AlertTest, project_id)):
+    kept = context.control.view.in_project(AlertTest, project_id)
+    with quota_of(context, AlertTest).taken_by(test, kept):
         await context.control.create(test)
     return TestFireOut(alert_id=trial_alert_id(test), event=test.event, rule_id=rule.id)

@@ -25,13 +25,12 @@ from query_api.openapi.operations_examples import (
     REPLAY_REQUEST_EXAMPLE,
     REPLAYS_EXAMPLE,
 )
-from query_api.quota import Quota
 from query_api.responses import json_response
-from query_api.settings import limit_setting
 from query_api.times import iso
 from query_api.v1.dead_letters import DEAD_LETTER_ID_MAX, read_by_id
 from query_api.v1.delivery_requests import IdempotencyKey
 from query_api.v1.parameters import native_router
+from query_api.v1.records import quota_of
 from tracemill.clock import now_us
 
 _HOUR_US: Final = 3_600_000_000
@@ -160,13 +159,8 @@ async def request_replay(
         return kept[replay.id]
     await _check(context, project_id, body.ids)
     await _remove_old(context, project_id)
-    setting = limit_setting(DeadLetterReplay)
-    quota = context.shared(
-        (Quota, setting),
-        lambda: Quota(DeadLetterReplay.plural, setting, getattr(context.settings, setting)),
-    )
     try:
-        with quota.taken_by(replay, kept):
+        with quota_of(context, DeadLetterReplay).taken_by(replay, kept):
             await context.control.create(replay)
     except ControlConflictError:  # the same key was used at the same time
         found = context.control.view[DeadLetterReplay].get(replay.id)

@@ -18,8 +18,7 @@ from producers.control.kinds.webhook import Webhook
 from producers.errors import ControlConflictError
 from query_api.context import AppContext
 from query_api.errors import ConflictError
-from query_api.quota import Quota
-from query_api.settings import limit_setting
+from query_api.v1.records import quota_of
 from tracemill.clock import now_us
 
 IdempotencyKey = Annotated[
@@ -75,17 +74,12 @@ async def request_delivery(
         created_us=now_us(),
         **fields,
     )
-    setting = limit_setting(DeliveryRequest)
-    quota = context.shared(
-        (Quota, setting),
-        lambda: Quota(DeliveryRequest.plural, setting, getattr(context.settings, setting)),
-    )
     kept = context.control.view.in_project(DeliveryRequest, project_id)
     if request.id in kept:
         return kept[request.id]
     await _remove_old(context, project_id)
     try:
-        with quota.taken_by(request, kept):
+        with quota_of(context, DeliveryRequest).taken_by(request, kept):
             await context.control.create(request)
     except ControlConflictError:  # the same key was used at the same time
         found = context.control.view[DeliveryRequest].get(request.id)

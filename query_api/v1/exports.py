@@ -36,13 +36,14 @@ class ExportParameters(NativeParameters):
     from_us: RangeInstant | None = Field(
         None,
         alias="from",
-        description="Earliest start; by default 7 days before `to`.",
+        description="Earliest start; a time, or a duration before now such as `-7d`; by default 7"
+        " days before `to`.",
         examples=["2026-11-21T11:00:00Z"],
     )
     to_us: RangeInstant | None = Field(
         None,
         alias="to",
-        description="Latest start, exclusive; by default now.",
+        description="Latest start, exclusive; like `from`, by default now.",
         examples=["2026-11-21T12:00:00Z"],
     )
     filters: Annotated[str, Field(max_length=FILTERS_CHARS_MAX)] = Field(

@@ -21,6 +21,15 @@ RecordT = TypeVar("RecordT", bound=ControlRecord)
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
+def quota_of(context: AppContext, record: type[ControlRecord]) -> Quota:
+    """Return the quota of records that have no resource, the same for all callers."""
+    setting = limit_setting(record)
+    return context.shared(  # type: ignore[no-any-return]
+        (Quota, setting),
+        lambda: Quota(record.plural, setting, getattr(context.settings, setting)),
+    )
+
+
 class Records(Generic[RecordT, BodyT]):
     """Write the records of one resource. An owner is a project, or None: the installation.
 

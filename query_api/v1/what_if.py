@@ -10,13 +10,13 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from producers.control.kinds.price import Price
 from producers.control.periods import zone_of
 from query_api import metrics
-from query_api.alerting.rule_bodies import Filter
+from query_api.alerting.rule_bodies import FilterValues, as_lists
 from query_api.body import Body
 from query_api.context import AppContext, ReadingProject
 from query_api.errors import BadRequestError, TooCostlyError
@@ -29,9 +29,9 @@ from query_api.responses import json_response
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS
 from query_api.times import SECOND_US, RecordInstant, TimeZone, iso
-from query_api.v1.parameters import native_router
+from query_api.v1.parameters import Name, native_router
 from query_api.v1.prices import Prices
-from query_api.v1.query_bodies import QueryBody
+from query_api.v1.query_bodies import FILTERS_MAX, QueryBody
 from query_api.v1.window_reading import WindowRequest, read_windows
 from tracemill.clock import now_us
 
@@ -55,10 +55,12 @@ class WhatIfBody(Body):
     to_us: Annotated[RecordInstant | None, Field(alias="to", description="By default, now.")] = None
     time_zone: TimeZone = "UTC"
     filter: Annotated[
-        Filter,
+        dict[Name, FilterValues],
+        BeforeValidator(as_lists, json_schema_input_type=dict[str, str | list[str]]),
         Field(
+            max_length=FILTERS_MAX,
             description="Values of fields of `POST /v1/query`, such as `model` or `user_id`; of"
-            " several values of one field, any matches."
+            " several values of one field, any matches.",
         ),
     ] = {}
     model: str | None = Field(

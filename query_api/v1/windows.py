@@ -51,7 +51,7 @@ class _Range(NativeParameters):
     to_us: RangeInstant | None = Field(
         default=None,
         alias="to",
-        description="Exclusive; by default now.",
+        description="Exclusive; like `from`, by default now.",
         examples=["2026-11-21T12:00:00Z"],
     )
     step: Step = "1m"

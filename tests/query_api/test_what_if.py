@@ -117,3 +117,13 @@ async def test_the_error_for_an_invalid_request_names_its_field(
     refused = await api.client.post(PATH, json=body)
     assert refused.status_code == 422, refused.text
     assert refused.json()["error"]["field"] == field
+
+
+@pytest.mark.parametrize("filters", [{"": ["x"]}, {f"metadata.k{n}": ["x"] for n in range(51)}])
+async def test_filters_that_the_query_cannot_have_are_refused(
+    api: Api, filters: dict[str, list[str]]
+) -> None:
+    body = {"from": at(-DAY_S), "to": at(0), "model": "gpt-4o-mini", "filter": filters}
+    refused = await api.client.post(PATH, json=body)
+    assert refused.status_code == 422
+    assert refused.json()["error"]["field"].startswith("filter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from streams.core.alerting.evaluator import State
 from streams.core.budgets.groups import LimitGroups
@@ -16,6 +17,9 @@ from streams.core.budgets.writing import (
     state_of_limit,
     states_of_groups,
 )
+
+NO_POSITION: Final = -2
+"""Before all positions, which begin with -1."""
 
 
 class PendingStates:
@@ -39,7 +43,8 @@ class PendingStates:
         self._limits: dict[tuple[str, str], None] = {}
         self._removed: list[State] = []
         self._flushes: deque[tuple[int, int]] = deque()
-        """Position and time of the flushes since the longest delay, each position once."""
+        """Position and time of the flushes since the longest delay, each position once, and of the
+        last one before it."""
 
     def mark(self, limit: LimitGroups) -> None:
         """Write the row of a limit with the next flush."""
@@ -74,9 +79,10 @@ class PendingStates:
         removed, self._removed = self._removed, []
         meters = self._set.meters
         states: list[State] = []
+        overdue = self._overdue(now_us)
         if removed or self._limits or any(map(has_changes, meters)):
             at = self.next_position(offset, now_us)
-            quota = Quota(None if self._limits else count_max, self._overdue(now_us))
+            quota = Quota(None if self._limits else count_max, overdue)
             groups = taken(meters.all_sums(), quota)
             states = [*removed, *states_of_groups(meters, groups, at)]
             is_partial = bool(self._set.is_partial)
@@ -100,9 +106,9 @@ class PendingStates:
         return min(positions(self._set.meters.all_sums()), default=None)
 
     def _overdue(self, now_us: int) -> int:
-        """Return the last position that is older than the longest delay."""
+        """Return the last position older than the longest delay, and forget those before it."""
         flushes = self._flushes
         due_us = now_us - self._delay_max_us
         while len(flushes) > 1 and flushes[1][1] <= due_us:
             flushes.popleft()
-        return flushes[0][0] if flushes and flushes[0][1] <= due_us else -2
+        return flushes[0][0] if flushes and flushes[0][1] <= due_us else NO_POSITION

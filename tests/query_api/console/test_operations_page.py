@@ -149,7 +149,7 @@ async def test_events_are_replayed_from_the_list_and_one_by_one(
     assert "2 events were sent again" in shown
     for ids, status in (("l1", 409), ("nowhere", 400), ("", 400)):
         refused = await client.post(REPLAYS, data={"csrf": form["csrf"], "ids": ids})
-        assert refused.status_code in {status, 422}, ids
+        assert refused.status_code == status, ids
 
 
 async def test_a_reader_sees_no_button_that_it_may_not_press(filled_api: Api) -> None:

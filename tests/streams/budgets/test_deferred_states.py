@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import msgspec
 
 from clickhouse.rows import BudgetStateRow
 from streams.core.alerting.evaluator import State
+from streams.core.budgets.limit_set import LimitSet
+from streams.core.budgets.pending_states import PendingStates
 from tests.streams.budgets.budget_world import NOON_US, USD, Running, budget, spend
 
 SMALL = USD // 1_000
@@ -99,3 +103,16 @@ def test_the_state_of_a_limit_follows_those_of_all_groups() -> None:
     last = states[-1].row
     assert isinstance(last, BudgetStateRow)
     assert last.group == ""
+
+
+def test_flushes_without_changes_of_budgets_take_no_memory() -> None:
+    limits = LimitSet(lambda *_: "", lambda _: None, usual_retry_s=1.0)
+    pending = PendingStates(limits, delay_max_us=10 * SECOND_US)
+    tracemalloc.start()
+    try:
+        for second in range(20_000):
+            assert pending.take(0, second, second * SECOND_US) == []
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 100_000, "at most the flushes of the longest delay are remembered"
