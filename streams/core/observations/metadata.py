@@ -323,7 +323,7 @@ class Metadata(msgspec.Struct, eq=False):
     def logical_times(self) -> list[Any]:
         """Return the timestamps as JSON: ``[floor, {key: logical_ts | [floor, …]}]``.
 
-        A third element of a list is ``emptied``, if it is not zero.
+        A list has a third element, ``Branch.emptied``, if the object has it.
 
         Together with ``text`` they are the whole state.
         """
