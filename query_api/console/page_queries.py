@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, get_args
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import QueryParams
@@ -17,6 +17,7 @@ from query_api.context import PageQuery
 from query_api.errors import BadRequestError
 from query_api.settings import QuerySettings
 from query_api.v1.query_bodies import QueryBody
+from query_api.v1.saved_views import PageName
 from tracemill.clock import now_us
 
 PARAMETERS_MAX: Final = 60
@@ -78,3 +79,4 @@ PAGE_QUERIES: Final[Mapping[str, PageQuery]] = MappingProxyType(
     }
 )
 """The pages of which views are saved."""
+assert PAGE_QUERIES.keys() == set(get_args(PageName))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -11,7 +11,7 @@ from query_api.body import Body
 from query_api.dashboards.variables import DIMENSIONS
 from query_api.numbers import Whole
 from query_api.openapi.dashboard_examples import DASHBOARD_REQUEST_EXAMPLE
-from query_api.query.chart_kinds import ChartKind
+from query_api.query.chart_kinds import ChartKind, RangeName
 from query_api.texts import Lines, OneLine, RecordName
 from query_api.v1.query_bodies import QueryBody
 
@@ -73,9 +73,7 @@ class DashboardBody(Body):
 
     name: RecordName
     description: Annotated[Lines, Field(max_length=DESCRIPTION_CHARS_MAX)] = ""
-    range: Literal["1h", "6h", "24h", "7d", "30d"] = Field(
-        "24h", description="The range of time at first, which ends now."
-    )
+    range: RangeName = Field("24h", description="The range of time at first, which ends now.")
     variables: list[VariableBody] = Field(default=[], max_length=VARIABLES_MAX)
     tiles: list[TileBody] = Field(
         default=[], max_length=TILES_MAX, description="In the order in which they fill the grid."

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 HOUR_S: Final = 3_600
+RangeName = Literal["1h", "6h", "24h", "7d", "30d"]
 RANGES_S: Final[Mapping[str, int]] = MappingProxyType(
     {
         "1h": HOUR_S,
@@ -17,6 +18,7 @@ RANGES_S: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 """Lengths in seconds of the ranges that pages offer; they end now."""
+assert RANGES_S.keys() == set(get_args(RangeName))
 ChartKind = Literal["line", "columns", "bar", "table", "number", "heatmap", "distribution"]
 KINDS: Final[tuple[ChartKind, ...]] = get_args(ChartKind)
 OVER_TIME: Final = frozenset({"line", "columns", "heatmap"})
