@@ -114,5 +114,7 @@ async def jobs_of(view: View) -> list[Any]:
     for replay in replays_of(view.context, view.project_id)[:JOBS_MAX]:
         job = states.get(replay.id)
         detail = job.detail if job is not None and job.state != "done" else ""
-        jobs.append({"kind": REPLAY, **optional(shown_replay(replay)), "detail": detail})
+        jobs.append(
+            {"kind": REPLAY, **optional(shown_replay(view.context, replay)), "detail": detail}
+        )
     return sorted(jobs, key=lambda each: str(each["created_at"]), reverse=True)

@@ -81,6 +81,10 @@ class JobStates:
             metrics.LIMITS_REACHED.labels("jobs_max").inc()
             self._remove(next(iter(self._states)))
 
+    def get(self, kind: str, job_id: str) -> JobState | None:
+        """Return the state of a job; None if it was not attempted, or is forgotten."""
+        return self._states.get(f"{kind}/{job_id}")
+
     def of(self, project_id: str) -> list[JobState]:
         """Return the jobs of a project, the one that changed last first."""
         found = self._of_project.get(project_id, {}).values()

@@ -58,7 +58,7 @@ class ReplayOut(msgspec.Struct, kw_only=True):
     id: str
     dead_letter_ids: list[str]
     state: str
-    """`queued` or `done`."""
+    """`queued`, `done`, or `failed`: `/v1/jobs` has the reason, and a new replay is needed."""
     sent: int
     """Number of events that were sent; the others are no longer stored."""
     author: str
@@ -94,7 +94,7 @@ def dead_letter_replays_router(context: AppContext) -> APIRouter:
         If it is refused again, it becomes another dead letter.
         """
         replay = await request_replay(context, project_id, body, author, idempotency_key)
-        return json_response(shown_replay(replay), status=202)
+        return json_response(shown_replay(context, replay), status=202)
 
     @router.get(
         "/v1/dead-letters/replays",
@@ -107,7 +107,7 @@ def dead_letter_replays_router(context: AppContext) -> APIRouter:
     )
     async def list_replays(project_id: ProjectId) -> Response:
         return json_response(
-            ReplayList([shown_replay(each) for each in replays_of(context, project_id)])
+            ReplayList([shown_replay(context, each) for each in replays_of(context, project_id)])
         )
 
     return router
@@ -119,12 +119,14 @@ def replays_of(context: AppContext, project_id: str) -> list[DeadLetterReplay]:
     return sorted(held, key=lambda each: each.position, reverse=True)
 
 
-def shown_replay(replay: DeadLetterReplay) -> ReplayOut:
+def shown_replay(context: AppContext, replay: DeadLetterReplay) -> ReplayOut:
     """Return a replay as the API shows it."""
+    job = context.jobs.get(replay.kind, replay.id)
+    has_failed = replay.state == "queued" and job is not None and job.status == "exhausted"
     return ReplayOut(
         id=replay.id,
         dead_letter_ids=list(replay.dead_letter_ids),
-        state=replay.state,
+        state="failed" if has_failed else replay.state,
         sent=replay.sent,
         author=replay.author,
         created_at=iso(replay.created_us),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -67,6 +68,10 @@ async def test_a_replay_is_requested_once_per_key_and_listed(api: Api) -> None:
     assert (await api.client.get(REPLAYS)).json()["data"] == [asked.json()]
     assert (await api.other.get(REPLAYS)).json()["data"] == []
     replay = api.control.view[DeadLetterReplay][asked.json()["id"]]
+    failed = {"status": "exhausted", "project_id": PROJECT}
+    api.jobs.apply(f"dead_letter_replay/{replay.id}", msgspec.json.encode(failed))
+    (shown,) = (await api.client.get(REPLAYS)).json()["data"]
+    assert shown["state"] == "failed", "no attempt is left"
     api.control.keep(
         replay.model_copy(update={"state": "done", "sent": 2, "ended_us": NOON_US, "created_us": 1})
     )

@@ -11,7 +11,7 @@ from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.responses import see_other
 from query_api.errors import BadRequestError
-from query_api.v1.dead_letter_replays import ReplayBody, replays_of, request_replay
+from query_api.v1.dead_letter_replays import ReplayBody, replays_of, request_replay, shown_replay
 from query_api.v1.dead_letters import DEAD_LETTER_ID_MAX, read_dead_letter
 
 PAYLOAD_CHARS: Final = 20_000
@@ -27,12 +27,13 @@ async def show(view: View) -> Response:
         raise BadRequestError(message, field="dead_letter_id")
     letter = await read_dead_letter(view.context, view.project_id, letter_id)
     replays = replays_of(view.context, view.project_id)
+    latest = next((each for each in replays if letter.id in each.dead_letter_ids), None)
     return view.render(
         "dead_letter.html",
         letter=optional(letter),
         payload=letter.payload[:PAYLOAD_CHARS],
         is_cut=len(letter.payload) > PAYLOAD_CHARS,
-        replay=next((each for each in replays if letter.id in each.dead_letter_ids), None),
+        replay=None if latest is None else shown_replay(view.context, latest),
         was_requested=bool(view.parameter("requested")),
     )
 

@@ -15,7 +15,7 @@ from query_api.console.record_lists import following_of, parameters_of
 from query_api.health.limits_reached import limits_reached
 from query_api.health.readiness import OK, Readiness
 from query_api.v1.admin_limits import limits_of
-from query_api.v1.dead_letter_replays import replays_of
+from query_api.v1.dead_letter_replays import replays_of, shown_replay
 from query_api.v1.dead_letters import DeadLetterParameters, count_reasons, read_dead_letters
 from query_api.v1.late_events import LateEventParameters, read_late_events
 from tracemill.clock import now_us
@@ -41,7 +41,8 @@ async def show(view: View) -> Response:
     is_operator = sees_installation(view)
     storage, tables = await storage_of(view) if is_operator else (None, [])
     limits = limits_of(view.context, view.project_id) if view.may("admin") else None
-    replays = replays_of(view.context, view.project_id)
+    context = view.context
+    replays = [shown_replay(context, each) for each in replays_of(context, view.project_id)]
     return view.render(
         "operations.html",
         checks={name: found == OK for name, found in checks.items()},
@@ -56,7 +57,7 @@ async def show(view: View) -> Response:
         reasons=[optional(each) for each in reasons],
         dead_letters=[optional(each) for each in dead_letters],
         replayable=[each.id for each in dead_letters if each.not_replayable is None],
-        replayed={each: replay for replay in replays for each in replay.dead_letter_ids},
+        replayed={each: replay for replay in reversed(replays) for each in replay.dead_letter_ids},
         was_requested=bool(view.parameter("requested")),
         filters=filters,
         following=following_of(meta, **filters),
