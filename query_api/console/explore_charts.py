@@ -96,6 +96,11 @@ class Explored:
     unpriced: int
     """Calls without a price, which the costs of the chart do not include."""
 
+    def largest(self, measure: str) -> float:
+        """Return the largest size of a value of a measure among the groups; 0 without any."""
+        named = [each.values[measure] for each in self.groups if not each.is_other]
+        return max((abs(each) for each in named if each is not None), default=0)
+
 
 def unit_of(measure: str) -> Unit:
     """Return the unit of a measure of ``/v1/query``."""

@@ -88,6 +88,17 @@ async def test_bars_lead_to_what_is_behind_them(client: httpx.AsyncClient) -> No
         assert len(re.findall(r'class="open"', listed.text)) == 1
 
 
+@pytest.mark.parametrize("kind", ["bar", "table", "number"])
+@pytest.mark.parametrize("measure", ["latency_ms.p95", "cost_usd.avg"])
+async def test_measures_whose_names_have_a_dot_are_listed(
+    client: httpx.AsyncClient, kind: str, measure: str
+) -> None:
+    page = await explore(client, f"kind={kind}&measure={measure}&by=model")
+    if kind != "number":
+        assert re.search(r"m-3 [\d$]", text_of(page))
+        assert ('class="column" width="100.000%"' in page) == (kind == "bar")
+
+
 async def test_values_of_a_measure_are_drawn_as_distribution_and_heatmap(
     client: httpx.AsyncClient,
 ) -> None:
