@@ -47,7 +47,11 @@ async def burn_downs_of(
     Raises:
         UnavailableError, TooCostlyError: like ``Reader.rows``.
     """
-    found = await burn_down_of(view.context, budget, group, now_us())
+    return burn_downs_shown(view, await burn_down_of(view.context, budget, group, now_us()))
+
+
+def burn_downs_shown(view: View, found: Sequence[BurnDown]) -> Mapping[str, BurnDownShown]:
+    """Return the charts of burn-downs by the names of their limits."""
     return {each.limit_name: _shown(view, each) for each in found}
 
 

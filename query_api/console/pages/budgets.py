@@ -11,11 +11,13 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from producers.control.kinds.budget import Budget
+from query_api.budgets.burn_down import burn_down_of_status
 from query_api.budgets.records import shown_budget
-from query_api.budgets.status import group_of, status_of
+from query_api.budgets.status import BudgetStatus, group_of, status_of
+from query_api.budgets.usual import forecaster
 from query_api.console import budget_forms
 from query_api.console.budget_charts import NO_LIMIT_PICO, PastShown, past_shown
-from query_api.console.burn_down_charts import burn_downs_of
+from query_api.console.burn_down_charts import BurnDownShown, burn_downs_of, burn_downs_shown
 from query_api.console.edit_forms import save, status_of_refusal, with_version
 from query_api.console.form_bodies import Faults, faults_of, of_fields
 from query_api.console.optional import Optional, optional
@@ -213,7 +215,24 @@ async def _form(
 async def row_of(view: View, budget: Budget, group: str | None = None) -> BudgetRow:
     """Return a budget with the status of its limits, of all groups or of one."""
     at_us = now_us()
-    status = optional(await status_of(view.context, budget, group, GROUPS, at_us))
+    return _row(view, budget, await status_of(view.context, budget, group, GROUPS, at_us), at_us)
+
+
+async def row_with_burn_downs(
+    view: View, budget: Budget
+) -> tuple[BudgetRow, Mapping[str, BurnDownShown]]:
+    """Return a budget as ``row_of`` does, and its burn-downs by the names of its limits."""
+    at_us = now_us()
+    status, usual = await asyncio.gather(
+        status_of(view.context, budget, None, GROUPS, at_us),
+        forecaster(view.context, budget, at_us // SECOND_US),
+    )
+    found = await burn_down_of_status(view.context, budget, status, usual, at_us)
+    return _row(view, budget, status, at_us), burn_downs_shown(view, found)
+
+
+def _row(view: View, budget: Budget, found: BudgetStatus, at_us: int) -> BudgetRow:
+    status = optional(found)
     limits = status["limits"] or [Optional({**status, "period": budget.period, "name": ""})]
     return BudgetRow(
         budget,

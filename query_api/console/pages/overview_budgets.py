@@ -8,9 +8,8 @@ from typing import Final
 from starlette.responses import Response
 
 from producers.control.kinds.budget import Budget
-from query_api.console.burn_down_charts import burn_downs_of
 from query_api.console.page import Page, View
-from query_api.console.pages.budgets import row_of
+from query_api.console.pages.budgets import row_with_burn_downs
 from query_api.console.responses import see_other
 
 BUDGETS: Final = 5
@@ -25,16 +24,8 @@ async def show(view: View) -> Response:
         view.context.control.view.in_project(Budget, view.project_id).values(),
         key=lambda each: (-each.created_us, each.id),
     )
-    shown = budgets[:BUDGETS]
-    rows, burn_downs = await asyncio.gather(
-        asyncio.gather(*(row_of(view, each) for each in shown)),
-        asyncio.gather(*(burn_downs_of(view, each) for each in shown)),
-    )
-    return view.render(
-        "overview_budgets.html",
-        rows=list(zip(rows, burn_downs, strict=True)),
-        more=len(budgets) - len(rows),
-    )
+    rows = await asyncio.gather(*(row_with_burn_downs(view, each) for each in budgets[:BUDGETS]))
+    return view.render("overview_budgets.html", rows=rows, more=len(budgets) - len(rows))
 
 
 REGISTERED = (Page("/overview/budgets", show),)
