@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from producers.alerting.metrics.silence import SILENCE
 from producers.alerting.registry import METRICS
 from producers.alerting.validation import evaluation_fault, fault_of
 from producers.control.kinds.alert_rule import AlertRule
@@ -167,7 +168,7 @@ def _fields_of(body: AlertRuleBody) -> dict[str, Any]:
 def _threshold(body: AlertRuleBody) -> str:
     """Return the threshold, or its default where there is one."""
     window: Window = body.window
-    if body.metric == "silence" and body.threshold in {None, "0"}:
+    if body.metric == SILENCE and body.threshold in {None, "0"}:
         return str(window.seconds)
     if body.threshold is not None:
         return body.threshold

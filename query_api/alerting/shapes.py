@@ -10,6 +10,7 @@ import msgspec
 
 from clickhouse.rows import AlertStateRow
 from producers.alerting.annotations import compared_as, rendered, values_of
+from producers.alerting.metrics.silence import SILENCE
 from producers.control.kinds.acknowledgement import Acknowledgement
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.rule_change import amount_of, unit_of
@@ -22,8 +23,6 @@ _EVENTS: Final = {
     "no_data": "alert.no_data",
 }
 """The event of the last alert by state."""
-SILENCE: Final = "silence"
-"""The metric of the time since the last observation arrived."""
 
 
 class AlertStateOut(msgspec.Struct, kw_only=True):

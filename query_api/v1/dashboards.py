@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +17,7 @@ from query_api.times import iso
 from query_api.v1.document_crud import (
     DocumentResource,
     document_router,
-    missing_document,
+    replacing,
 )
 from query_api.v1.etags import Precondition
 from query_api.v1.parameters import KeysetParameters
@@ -84,21 +83,8 @@ async def replace_dashboard(
         BadRequestError, TooCostlyError, UnavailableError: as ``create_dashboard``.
     """
     await check(context, project_id, body)
-    change = _replacing(body, precondition, id_)
+    change = replacing(Dashboard, id_, precondition, lambda held: body.dashboard(held.author))
     return await context.documents.change(Dashboard, project_id, id_, change)
-
-
-def _replacing(
-    body: DashboardBody, precondition: Precondition | None, id_: str
-) -> Callable[[Dashboard | None], Dashboard]:
-    def change(before: Dashboard | None) -> Dashboard:
-        if before is None:
-            raise missing_document(Dashboard, id_)
-        if precondition is not None:
-            precondition.require(before)
-        return body.dashboard(before.author)
-
-    return change
 
 
 def _shown(dashboard: Document[Dashboard]) -> DashboardOut:

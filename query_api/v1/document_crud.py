@@ -78,6 +78,29 @@ def missing_document(kind: type[DocumentBody], id_: str) -> NotFoundError:
     return NotFoundError(f"no {kind.kind.replace('_', ' ')} {id_[:100]!r}")
 
 
+def replacing(
+    kind: type[BodyT],
+    id_: str,
+    precondition: Precondition | None,
+    after: Callable[[BodyT], BodyT],
+) -> Callable[[BodyT | None], BodyT]:
+    """Return the function for ``Documents.change`` that replaces a document if it may.
+
+    ``after`` returns the new content for the present one. The function raises:
+        NotFoundError: there is no such document.
+        DocumentVersionError: it does not meet the precondition.
+    """
+
+    def change(before: BodyT | None) -> BodyT:
+        if before is None:
+            raise missing_document(kind, id_)
+        if precondition is not None:
+            precondition.require(before)
+        return after(before)
+
+    return change
+
+
 async def delete_document(
     context: AppContext,
     kind: type[BodyT],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -24,7 +23,7 @@ from query_api.v1.document_crud import (
     DocumentResource,
     document_router,
     found_document,
-    missing_document,
+    replacing,
 )
 from query_api.v1.etags import Precondition
 from query_api.v1.parameters import KeysetParameters
@@ -96,7 +95,7 @@ async def replace_view(
     before = await found_document(context, SavedView, project_id, id_)
     after = _view_of(context, body, before.body.author)
     if saved_view_id(project_id, after.page, after.name) == id_:
-        change = _replacing(after, precondition, id_)
+        change = replacing(SavedView, id_, precondition, lambda _: after)
         return await context.documents.change(SavedView, project_id, id_, change)
     check = None if precondition is None else precondition.require
     if check is not None:
@@ -119,19 +118,6 @@ async def _create(
     return await context.documents.change(
         SavedView, project_id, id_, created, created_us=created_us
     )
-
-
-def _replacing(
-    after: SavedView, precondition: Precondition | None, id_: str
-) -> Callable[[SavedView | None], SavedView]:
-    def change(before: SavedView | None) -> SavedView:
-        if before is None:
-            raise missing_document(SavedView, id_)
-        if precondition is not None:
-            precondition.require(before)
-        return after
-
-    return change
 
 
 def _view_of(context: AppContext, body: SavedViewBody, author: str) -> SavedView:

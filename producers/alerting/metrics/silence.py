@@ -6,9 +6,11 @@ from typing import Final
 
 from producers.alerting.metric import Metric
 
+SILENCE: Final = "silence"
+"""The metric of the time since the last observation arrived."""
 METRICS: Final = (
     Metric(
-        name="silence",
+        name=SILENCE,
         about="Seconds since the last observation. The threshold is by default the window.",
         unit="s",
         aggregate="silence",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from producers.alerting.metrics.silence import SILENCE
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.rule_bodies import AlertRuleChange
@@ -211,7 +212,7 @@ async def _preview(
     view: View, form: Mapping[str, str]
 ) -> tuple[RulePast | None, Mapping[str, str], Faults]:
     changed: dict[str, Any] = {"name": form.get("name", "").strip() or "-"}
-    has_threshold = bool(form.get("threshold", "").strip()) or form.get("metric") == "silence"
+    has_threshold = bool(form.get("threshold", "").strip()) or form.get("metric") == SILENCE
     is_anomaly = form.get("compare_with") == rule_forms.ANOMALY
     metric = METRICS.get(form.get("metric", ""))
     if not has_threshold and not is_anomaly and metric is not None:

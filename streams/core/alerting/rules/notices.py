@@ -10,6 +10,7 @@ import msgspec
 
 from clickhouse.rows import AlertStateRow
 from producers.alerting.annotations import compared_as, rendered, values_of
+from producers.alerting.metrics.silence import SILENCE
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.alert import Alert
@@ -19,7 +20,6 @@ from streams.core.alerting.rules.machine import Event, GroupState, alert_id
 from streams.core.alerting.rules.suppression import Suppression
 
 RULE_KIND: Final = "alert_rule"
-SILENCE: Final = "silence"
 
 
 def alert_of(
