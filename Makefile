@@ -19,6 +19,7 @@ setup: $(STAMP) ## Create .venv with pinned packages; fast if nothing changed
 $(STAMP): $(LOCK) deploy/locks/kafka-jars.lock deploy/locks/npm-packages.lock pyproject.toml producers/sdk/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tracemill needs Python 3.11 or newer, $(PYTHON) is older: make setup PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot create environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing packages into .venv, which takes some minutes" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@awk '/^[a-z]/ {wanted = /^uv==/} wanted' $(LOCK) > .venv/uv.lock
 	$(PIP) install --require-hashes -r .venv/uv.lock

@@ -117,6 +117,9 @@ def _of_a_record(at_us: int) -> int:
 RecordInstant = Annotated[Instant, AfterValidator(_of_a_record)]
 """Type of times in bodies that are stored in control records."""
 
+RecordRangeInstant = Annotated[RangeInstant, AfterValidator(_of_a_record)]
+"""Type of the bounds of ranges in bodies: a ``RecordInstant``, or a duration before now."""
+
 
 @cache
 def zone_names() -> frozenset[str]:

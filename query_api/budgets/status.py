@@ -32,7 +32,8 @@ class ForecastOut(msgspec.Struct, kw_only=True):
     """Expected spend at the end of the period."""
     exceeds_limit: bool
     limit_reached_at: str | None
-    """When the spend reaches the limit in this way, if that is before the period's end."""
+    """When the spend will reach the limit in this way, if that is before the period's end; null if
+    it has reached it, because `GET /v1/alerts` has the time."""
     method: str
     """`linear` or `hour_of_week`; `linear` also if there was no spend in the last four weeks."""
 
@@ -298,7 +299,9 @@ def _forecast(
         return UNSET
     start_us, end_us = bounds_us
     expected_pico = usual.expected_pico(spent_pico, start_us, end_us, now_us)
-    at_us = usual.reached_at_us(spent_pico, limit_pico, start_us, end_us, now_us)
+    at_us = None
+    if spent_pico < limit_pico:
+        at_us = usual.reached_at_us(spent_pico, limit_pico, start_us, end_us, now_us)
     return ForecastOut(
         spend_usd=usd_text(expected_pico),
         exceeds_limit=expected_pico > limit_pico,

@@ -28,7 +28,7 @@ from query_api.openapi.budget_backtest_examples import (
 )
 from query_api.responses import json_response
 from query_api.store.queries.budget_past import CountSpendGroups, ReadBudgetSpend
-from query_api.times import SECOND_US, RecordInstant, iso
+from query_api.times import SECOND_US, RecordRangeInstant, iso
 from query_api.v1.backtests import evaluated, one_at_a_time, past_range, record_of, too_many_rows
 
 NOT_EVALUATED = "burn_rate: its windows are shorter than the stored quarters of an hour"
@@ -45,8 +45,10 @@ class BudgetBacktestBody(Body):
     budget_id: str | None = Field(
         None, max_length=128, description="An existing budget, instead of `budget`."
     )
-    from_us: RecordInstant = Field(alias="from", description="Inclusive.")
-    to_us: Annotated[RecordInstant | None, Field(alias="to", description="By default, now.")] = None
+    from_us: RecordRangeInstant = Field(alias="from", description="Inclusive.")
+    to_us: Annotated[
+        RecordRangeInstant | None, Field(alias="to", description="By default, now.")
+    ] = None
 
 
 class PastChange(msgspec.Struct, kw_only=True):

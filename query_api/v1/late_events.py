@@ -14,7 +14,7 @@ from query_api.money import pico_of, usd_text
 from query_api.openapi.v1_examples import LATE_EVENTS_EXAMPLE
 from query_api.responses import json_response
 from query_api.store.queries.late_events import FindLateEvents
-from query_api.times import SECOND_US, Instant, iso
+from query_api.times import SECOND_US, RangeInstant, iso
 from query_api.v1.parameters import (
     KeysetParameters,
     keyset_page,
@@ -28,13 +28,13 @@ HOUR_US: Final = 3_600 * SECOND_US
 
 
 class LateEventParameters(KeysetParameters):
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         default=None,
         alias="from",
         description="Earliest start; by default 30 days before `to`.",
         examples=["2026-11-21T11:00:00Z"],
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         default=None,
         alias="to",
         description="Latest start, exclusive; by default now.",

@@ -25,7 +25,7 @@ from query_api.openapi.totals_examples import (
 from query_api.responses import json_response
 from query_api.store.queries.totals import Owner, SpendByDay, SpendByModel, SumTraces
 from query_api.store.steps import STEP_S, runs_of, step_bounds_s
-from query_api.times import SECOND_US, Instant, TimeZone, iso, iso_or_none
+from query_api.times import SECOND_US, RangeInstant, TimeZone, iso, iso_or_none
 from query_api.v1.parameters import NativeParameters, native_router
 from query_api.v1.spend_amounts import ModelSpend, SpendRowOfModel, Tokens, by_model, summed
 from tracemill.clock import now_us
@@ -64,12 +64,12 @@ class CostParameters(NativeParameters):
         le=DAYS_MAX,
         description=f"Number of days up to and including that of `to`; by default {DEFAULT_DAYS}.",
     )
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         default=None,
         alias="from",
         description="A time on the first day, such as 2026-11-15T00:00:00Z; instead of `days`.",
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         default=None,
         alias="to",
         description="Exclusive end; the day that contains it is the last one. By default now.",

@@ -28,7 +28,7 @@ from query_api.store.owner_reading import OwnerRow, read_owners, read_scores_of_
 from query_api.store.queries.owners import ORDERS, FindOwners
 from query_api.store.queries.totals import Owner
 from query_api.store.reader import Reader
-from query_api.times import Instant
+from query_api.times import RangeInstant
 from query_api.v1.conversations import Conversation, ConversationParameters, read_turns
 from query_api.v1.owner_totals import SessionId, UserId
 from query_api.v1.parameters import Name, Names, NativeParameters, native_router
@@ -57,13 +57,13 @@ class _Position(msgspec.Struct):
 class OwnerParameters(NativeParameters):
     """Filters of traces, order and paging."""
 
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         default=None,
         alias="from",
         description="Only traces that started at this time or later.",
         examples=["2026-11-21T11:00:00Z"],
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         default=None,
         alias="to",
         description="Only traces that started before this time.",

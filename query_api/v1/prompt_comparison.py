@@ -27,7 +27,7 @@ from query_api.prompts.comparison import (
 from query_api.prompts.names import PromptName
 from query_api.responses import json_response
 from query_api.store.queries.prompt_usage import FindPromptScores, FindPromptUsage
-from query_api.times import Instant, iso
+from query_api.times import RangeInstant, iso
 from query_api.v1.parameters import NativeParameters, native_router
 from tracemill.clock import now_us
 
@@ -48,13 +48,13 @@ class CompareParameters(NativeParameters):
         description="The same by labels; without both parameters, `production` and `latest`.",
         examples=["production,staging"],
     )
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         None,
         alias="from",
         description="Earliest start of a call; by default 90 days before `to`.",
         examples=["2026-11-14T12:00:00Z"],
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         None,
         alias="to",
         description="Exclusive; by default now.",

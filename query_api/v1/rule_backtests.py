@@ -20,7 +20,7 @@ from query_api.context import AppContext, ReadingProject
 from query_api.errors import BadRequestError
 from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQUEST_EXAMPLE
 from query_api.responses import json_response
-from query_api.times import SECOND_US, RecordInstant, iso
+from query_api.times import SECOND_US, RecordRangeInstant, iso
 from query_api.v1.backtests import evaluated, one_at_a_time, past_range, record_of
 from query_api.v1.rule_past import PANE_S, read_past, resolution_s, source_of
 
@@ -36,8 +36,10 @@ class BacktestBody(Body):
     rule_id: str | None = Field(
         None, max_length=128, description="An existing rule, instead of `rule`."
     )
-    from_us: RecordInstant = Field(alias="from", description="Inclusive.")
-    to_us: Annotated[RecordInstant | None, Field(alias="to", description="By default, now.")] = None
+    from_us: RecordRangeInstant = Field(alias="from", description="Inclusive.")
+    to_us: Annotated[
+        RecordRangeInstant | None, Field(alias="to", description="By default, now.")
+    ] = None
 
 
 class PastPoint(msgspec.Struct):

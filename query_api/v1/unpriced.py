@@ -17,7 +17,7 @@ from query_api.openapi.price_examples import UNPRICED_EXAMPLE
 from query_api.prices.records import prices_of
 from query_api.responses import json_response
 from query_api.store.queries.unpriced import FindUnpriced
-from query_api.times import Instant, InstantUs, iso
+from query_api.times import InstantUs, RangeInstant, iso
 from query_api.v1.parameters import NativeParameters, native_router, range_before
 from tracemill.clock import now_us
 
@@ -25,13 +25,13 @@ DEFAULT_RANGE_US: Final = 7 * 86_400_000_000
 
 
 class UnpricedParameters(NativeParameters):
-    from_us: Instant | None = Field(
+    from_us: RangeInstant | None = Field(
         None,
         alias="from",
         description="Earliest start of a call; by default 7 days before `to`.",
         examples=["2026-11-14T12:00:00Z"],
     )
-    to_us: Instant | None = Field(
+    to_us: RangeInstant | None = Field(
         None,
         alias="to",
         description="Exclusive; by default now.",

@@ -28,7 +28,7 @@ from query_api.openapi.v1_examples import (
 )
 from query_api.responses import json_response
 from query_api.texts import Lines
-from query_api.times import Instant, iso
+from query_api.times import RangeInstant, iso
 from query_api.v1.crud import Change, Create, Resource
 from query_api.v1.delivery_requests import (
     DeliveryRequested,
@@ -225,7 +225,9 @@ class Redelivery(Body):
         extra="forbid", json_schema_extra={"examples": [{"since": "2026-11-21T00:00:00Z"}]}
     )
 
-    since: Instant = Field(description="Alerts that were created since then are delivered again.")
+    since: RangeInstant = Field(
+        description="Alerts that were created since then are delivered again."
+    )
 
 
 def _add_requests(router: APIRouter, context: AppContext) -> None:

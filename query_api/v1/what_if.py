@@ -28,7 +28,7 @@ from query_api.query.answers import answer_of
 from query_api.responses import json_response
 from query_api.store.conditions import Condition
 from query_api.store.queries.windows import WINDOW_COLUMNS
-from query_api.times import SECOND_US, RecordInstant, TimeZone, iso
+from query_api.times import SECOND_US, RecordRangeInstant, TimeZone, iso
 from query_api.v1.parameters import Name, native_router
 from query_api.v1.prices import Prices
 from query_api.v1.query_bodies import FILTERS_MAX, QueryBody
@@ -51,8 +51,10 @@ class WhatIfBody(Body):
         json_schema_extra={"examples": [WHAT_IF_REQUEST_EXAMPLE]},
     )
 
-    from_us: RecordInstant = Field(alias="from", description="Inclusive, rounded to minutes.")
-    to_us: Annotated[RecordInstant | None, Field(alias="to", description="By default, now.")] = None
+    from_us: RecordRangeInstant = Field(alias="from", description="Inclusive, rounded to minutes.")
+    to_us: Annotated[
+        RecordRangeInstant | None, Field(alias="to", description="By default, now.")
+    ] = None
     time_zone: TimeZone = "UTC"
     filter: Annotated[
         dict[Name, FilterValues],

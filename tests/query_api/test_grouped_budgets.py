@@ -153,6 +153,10 @@ async def test_the_status_lists_the_groups_with_the_largest_shares(api: Api) -> 
     }  # fmt: skip
     one = (await api.client.get(path, params={"group": "user_id:b"})).json()
     assert [(each["tier"], each["share"]) for each in one["groups"]] == [("pro", 0.2)]
+    await api.insert(state("over", 2 * 10**11, 10**11, "free", crossed=("0.8", "1")))
+    over = (await api.client.get(path, params={"group": "user_id:over"})).json()["groups"]
+    assert over[0]["forecast"]["exceeds_limit"] is True
+    assert over[0]["forecast"]["limit_reached_at"] is None  # it was in the past
     unknown = (await api.client.get(path, params={"group": "user_id:z:1"})).json()["groups"]
     assert (unknown[0]["group"], unknown[0]["spent_usd"]) == ({"user_id": "z:1"}, "0")
     refused = await api.client.get(path, params={"group": "model:m"})
