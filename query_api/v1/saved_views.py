@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from producers.documents.kinds.saved_view import SavedView, saved_view_id
 from query_api.body import Body
 from query_api.context import AppContext
-from query_api.documents.document import Document
+from query_api.documents.document import Document, DocumentVersionError
 from query_api.errors import BadRequestError, ConflictError
 from query_api.openapi.saved_view_examples import (
     SAVED_VIEW_EXAMPLE,
@@ -101,7 +101,11 @@ async def replace_view(
     if check is not None:
         check(before.body)
     made = await _create(context, project_id, after, before.created_us)
-    await context.documents.delete(SavedView, project_id, id_, check)
+    try:
+        await context.documents.delete(SavedView, project_id, id_, check)
+    except DocumentVersionError:  # it was changed meanwhile, so nothing is renamed
+        await context.documents.delete(SavedView, project_id, made.id)
+        raise
     return made
 
 

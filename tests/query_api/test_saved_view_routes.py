@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from query_api.documents.documents import Documents
 from tests.query_api.harness import PROJECT, Api
 
 PATH = "/v1/views"
@@ -61,6 +63,25 @@ async def test_a_renamed_view_has_another_id_and_its_old_name_is_free(api: Api) 
     assert sorted(names) == ["b", "c"]
     assert (await api.client.post(PATH, json={**ERRORS, "name": "a"})).json()["id"] == first["id"]
     assert second["id"] != first["id"]
+
+
+async def test_a_view_that_is_changed_while_it_is_renamed_keeps_its_name(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await api.client.post(PATH, json=ERRORS)
+    path, delete = f"{PATH}/{made.json()['id']}", Documents.delete
+
+    async def delete_after_change(documents: Documents, *of: Any) -> bool:
+        monkeypatch.undo()
+        assert (await api.client.put(path, json={**ERRORS, "query": "range=1h"})).is_success
+        return await delete(documents, *of)
+
+    monkeypatch.setattr(Documents, "delete", delete_after_change)
+    match = {"If-Match": made.headers["etag"]}
+    renamed = await api.client.put(path, json={**ERRORS, "name": "c"}, headers=match)
+    assert renamed.status_code == 409
+    listed = (await api.client.get(PATH)).json()["data"]
+    assert [(each["name"], each["query"]) for each in listed] == [("Errors", "range=1h")]
 
 
 async def test_of_concurrent_views_with_a_name_one_is_saved(api: Api) -> None:
