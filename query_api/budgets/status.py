@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -42,6 +43,8 @@ class GroupStatus(msgspec.Struct, kw_only=True):
     group: dict[str, str]
     tier: str | UnsetType = UNSET
     spent_usd: str
+    unpriced: int | UnsetType = UNSET
+    """Number of calls of the group without a known price, if the parameter `group` names it."""
     limit_usd: str | None
     remaining_usd: str | None
     share: float | None
@@ -188,6 +191,10 @@ async def _limit_status(
             group=group, tier="", spent="0", limit_usd="0", crossed=[], incomplete=0, updated_us=0
         )
         status.groups = [_group(context, budget, limit, none, bounds_us, now_us, usual)]
+    if group is not None:
+        of_group = tuple(msgspec.json.decode(group, type=dict[str, str]).items())
+        spent = await context.reader.row(replace(spend, group=of_group), Spent)
+        status.groups[0].unpriced = spent.unpriced if spent else 0
     for each in status.groups:
         each.incomplete = each.incomplete or is_partial
     if totals is not None:

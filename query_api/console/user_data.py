@@ -14,6 +14,7 @@ from query_api.console.page import View
 from query_api.console.pages.budgets import BudgetRow, row_of
 from query_api.console.query_rows import answered_rows
 from query_api.console.time_ranges import PRESETS
+from query_api.console.user_budgets import applies, newest_first
 from query_api.money import PICO_PER_USD, pico_of
 from query_api.query.answers import AnswerRow
 from query_api.store.columns import TRACE_COLUMNS
@@ -34,7 +35,7 @@ MODELS: Final = 5
 SESSIONS: Final = 10
 TRACES: Final = 10
 BUDGETS_MAX: Final = 10
-"""Budgets whose status is shown, the newest ones that group by user."""
+"""Budgets whose status is shown, the newest ones that apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,16 @@ async def read_user(view: View, user_id: str, preset: str, zone: str) -> UserDat
     return UserData(_chart(view, steps), _models(models), budgets, sessions, traces)
 
 
-def _budgets(view: View, user_id: str) -> list[tuple[Budget, str]]:
-    """Return the newest budgets that group by user alone, with the group of the user."""
+def _budgets(view: View, user_id: str) -> list[tuple[Budget, str | None]]:
+    """Return the newest budgets that apply, with the group of the user.
+
+    The group is None if the budget is not grouped by user alone.
+    """
     group = group_text({USER: user_id})
-    found = sorted(
-        view.context.control.view.in_project(Budget, view.project_id).values(),
-        key=lambda each: (-each.created_us, each.id),
-    )
-    of_users = [each for each in found if tuple(each.group_by) == (USER,)]
-    return [(each, group) for each in of_users[:BUDGETS_MAX]]
+    found = [each for each in newest_first(view) if applies(each, user_id)]
+    return [
+        (each, group if tuple(each.group_by) == (USER,) else None) for each in found[:BUDGETS_MAX]
+    ]
 
 
 def _chart(view: View, rows: Sequence[AnswerRow]) -> Chart:

@@ -17,6 +17,7 @@ from query_api.console.page import Page, View, text_of
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.console.text_formats import TextFormat
 from query_api.console.time_ranges import ALL, PRESETS, TimeRange, time_range_of
+from query_api.console.user_budgets import limits_of
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.json_texts import Shown
 from query_api.money import pico_of
@@ -122,6 +123,7 @@ async def _list(view: View, owner: Owner) -> Response:
         "owners.html",
         owner=owner,
         rows=[owner_shown(view, owner, each) for each in rows],
+        limits=limits_of(view, (each.owner_id for each in rows)) if owner == "user_id" else {},
         range=time_range,
         presets=(*PRESETS, ALL),
         order=order,

@@ -18,6 +18,15 @@ function compact(value) {
   return new Intl.NumberFormat(LOCALE, options).format(value);
 }
 
+// Return the places of values without neighbours, for uPlot's filter of points.
+function isolated(chart, number) {
+  const values = chart.data[number];
+  return values.flatMap((value, at) => {
+    const isAlone = value != null && values[at - 1] == null && values[at + 1] == null;
+    return isAlone ? [at] : [];
+  });
+}
+
 function duration(micros) {
   if (micros < 1e6) return `${compact(micros / 1e3)} ms`;
   if (micros < 6e7) return `${compact(micros / 1e6)} s`;
@@ -172,7 +181,8 @@ export class Chart {
         stroke: color,
         width: series.kind === "line" ? 1.75 : 1.25,
         dash: series.kind === "dashed" ? [5, 4] : undefined,
-        points: { show: false },
+        // A line does not show a value between two gaps.
+        points: { show: false, filter: isolated, size: 5, width: 0, fill: color, stroke: color },
         paths: this.isTime ? undefined : uPlot.paths.linear({ alignGaps: 0 }),
       };
     }

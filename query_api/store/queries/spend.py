@@ -14,23 +14,25 @@ class SumSpend(StoreQuery):
     """Select ``spent``, the exact sum of spend as a decimal string, and the calls without a price.
 
     ``scope`` has pairs of a dimension of spend and its required value; an array must contain it.
+    ``group`` has pairs of a dimension and its whole value.
     """
 
     name: ClassVar[str] = "sum_spend"
     from_s: int
     to_s: int
     scope: tuple[tuple[str, str], ...] = ()
+    group: tuple[tuple[str, str], ...] = ()
 
     def write(self, binder: Binder) -> str:
-        scope = "".join(
-            f"\n  AND {has_value_sql(name, binder.text(value))}" for name, value in self.scope
-        )
+        conditions = [has_value_sql(name, binder.text(value)) for name, value in self.scope]
+        conditions += [f"{name} = {binder.text(value)}" for name, value in self.group]
         return (
             "SELECT toString(sum(total_cost)) AS spent,\n"
             "  toInt64(sum(unpriced_count)) AS unpriced\n"
             f"FROM spend FINAL\nWHERE {OF_PROJECT}"
             f"\n  AND bucket_start >= toDateTime({binder.bind(self.from_s, 'Int64')}, 'UTC')"
-            f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC'){scope}"
+            f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC')"
+            f"{''.join(f'{chr(10)}  AND {each}' for each in conditions)}"
         )
 
 

@@ -175,6 +175,7 @@ async def test_lag_and_storage_are_shown_only_where_they_are_of_one_project(
     monkeypatch.setattr("query_api.console.operation_data.read_pipeline", lambda _: Of(progress()))
     hidden = await client.get(OPERATIONS)
     assert "t.events" not in hidden.text
+    assert "TRACEMILL_CONSOLE_OPERATOR_PROJECTS" in hidden.text
     assert "Cold volume" not in hidden.text
     other = filled_api.control.view[Project][OTHER]
     filled_api.control.keep(other.model_copy(update={"state": "deleted"}))
@@ -182,6 +183,7 @@ async def test_lag_and_storage_are_shown_only_where_they_are_of_one_project(
         shown = text_of((await client.get(OPERATIONS)).text)
     finally:
         filled_api.control.keep(other)
+    assert "OPERATOR_PROJECTS" not in shown
     assert "12.3 11 1,234 2.5 s" in shown
     assert "24.7 22 2,468 2.5 s" in shown, "of both topics of rows"
     assert "Cold volume 0 B" in shown

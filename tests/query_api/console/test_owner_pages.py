@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from html import unescape
 
+from clickhouse.rows import SpendRow
 from tests.query_api.console.browser import HOME, signed_in, text_of
-from tests.query_api.harness import Api, observation, trace
+from tests.query_api.harness import PROJECT, Api, observation, trace
 from tracemill.clock import now_us
 
 MARKUP = "<script>alert(1)</script>/a b\"'"
@@ -87,21 +88,39 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
         observation("t2", "o2", start_us, model=MARKUP, total_cost_pico=2 * 10**11, **call),
         trace("t3", start_us, user_id="other", name="of another user"),
         trace("theirs", start_us, project_id="globex", user_id="theirs"),
+        *(
+            SpendRow(
+                bucket_s=now_us() // (900 * SECOND_US) * 900, project_id=PROJECT, user_id=user_id,
+                model="m", environment="e", total_cost_pico=10**11, unpriced_count=unpriced,
+                row_version=1,
+            )
+            for user_id, unpriced in (("a/b", 1), ("other", 4))
+        ),
     )  # fmt: skip
+    async with signed_in(api) as client:
+        assert text_of((await client.get(f"{HOME}/users")).text).count("Set a limit") == 2
     created = await api.client.post("/v1/budgets", json=budget)
     assert created.status_code == 201, created.text
+    for name, user_id in (("Of this user", "a/b"), ("Of the other", "other")):
+        scoped = {"name": name, "scope": {"user_id": user_id}, "period": "week", "limit_usd": "5"}
+        assert (await api.client.post("/v1/budgets", json=scoped)).status_code == 201
     async with signed_in(api) as client:
         listed = await client.get(f"{HOME}/users")
+        assert text_of(listed.text).count("$5.00 per week and 1 more") == 2
+        assert "Set a limit" not in text_of(listed.text)
         path = f"{HOME}/users/a%2Fb"
         assert f'class="open" href="{path}"' in listed.text
         page = await client.get(path)
         assert page.status_code == 200, text_of(page.text)
         shown = text_of(page.text)
         for text in ("Traces 2", "Errors 3", "Cost $1.20", "Tokens 1,200", "m-1 1 $1.00",
-                     "first 2 s $1.00", "talk 1 $1.00", "Each user per day"):  # fmt: skip
+                     "first 2 s $1.00", "talk 1 $1.00",
+                     "Of this user per week $0.10 + 1 call without a price / $5.00 2.0%",
+                     "Each user per day $0.00 + 1 call without a price / $2.00 0%"):  # fmt: skip
             assert text in shown, text
         assert f"{HOME}/budgets/{created.json()['id']}" in page.text
         assert "of another user" not in shown
+        assert "Of the other" not in shown
         assert "<script>alert" not in page.text
         assert (await client.get(f"{path}?range=24h")).status_code == 200
         assert (await client.get(f"{path}?range=1y")).status_code == 400
