@@ -25,6 +25,9 @@ from query_api.times import instant_us, iso
 
 DASH = "–"
 DAYS_CACHED = 1_000
+AXIS_OF_DAYS_S = 3 * 86_400
+AXIS_OF_SECONDS_S = 600
+"""Axes of at least and of less than these spans have only days, and also seconds."""
 _COMPACT_FROM = 10_000
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,6 +117,14 @@ class Formats:
         """Return the day and the time to the second."""
         at = self._at(micros)
         return f"{_day(at.date(), self._locale)} {at:%H:%M:%S}"
+
+    def axis_time(self, micros: int, span_s: int) -> str:
+        """Return a time as an axis of so many seconds shows it."""
+        at = self._at(micros)
+        day = _day(at.date(), self._locale)
+        if span_s >= AXIS_OF_DAYS_S:
+            return day
+        return f"{day} {at:%H:%M:%S}" if span_s < AXIS_OF_SECONDS_S else f"{day} {at:%H:%M}"
 
     def full_time(self, micros: int) -> str:
         """Return a time with its year, milliseconds and zone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,9 @@ HEIGHT: Final = 240
 COLOURS: Final = 6
 """Lines after these have the colour of all others."""
 HEADROOM: Final = 1.06
-"""Ratio of the value at the upper edge to the highest one."""
+"""Lowest ratio of the value at the upper edge to the highest one."""
+EDGES: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+"""Values at the upper edge, times a power of ten, whose halves have few digits, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def line_chart(
     """
     values = [value for each in series for _, value in each.points if value is not None]
     highest, lowest = max([*values, *levels, 0.0]), min([*values, *levels, 0.0])
-    top = highest * HEADROOM if highest > 0 else (1.0 if highest == lowest else 0.0)
+    top = upper_edge(highest) if highest > 0 else (1.0 if highest == lowest else 0.0)
     bottom = lowest * HEADROOM
 
     def x(at_s: int) -> float:
@@ -125,3 +128,10 @@ def line_chart(
         from_s,
         to_s,
     )
+
+
+def upper_edge(highest: float) -> float:
+    """Return a round value above the highest one, which is positive."""
+    least = highest * HEADROOM
+    unit = 10.0 ** math.floor(math.log10(least))
+    return next((edge * unit for edge in EDGES if edge * unit >= least), least)

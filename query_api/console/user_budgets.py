@@ -12,7 +12,10 @@ from query_api.console.page import View
 
 @dataclass(frozen=True, slots=True)
 class UserLimit:
-    """The first limit of the newest budget that applies to a user."""
+    """The first limit of the newest budget that applies to a user.
+
+    One of a user's whole spend comes before those of parts, such as each model.
+    """
 
     budget_name: str
     path: str
@@ -45,7 +48,7 @@ def limits_of(view: View, user_ids: Iterable[str]) -> dict[str, UserLimit]:
 
 
 def _shown(view: View, user_id: str, budgets: Sequence[Budget]) -> UserLimit:
-    budget = budgets[0]
+    budget = next((each for each in budgets if set(each.group_by) <= {USER}), budgets[0])
     limit = budget.all_limits()[0]
     tier_of: Callable[[str, str], str] = view.context.tiers.book.tier_of
     _, limit_pico = limit_of_group(limit, user_id, tier_of(view.project_id, user_id), "")

@@ -36,7 +36,7 @@ function duration(micros) {
 const texts = {
   number: compact,
   usd: (value) => new Intl.NumberFormat(LOCALE, {
-    style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", maximumSignificantDigits: 3,
+    style: "currency", currency: "USD", currencyDisplay: "symbol", maximumSignificantDigits: 3,
     minimumSignificantDigits: 1, notation: Math.abs(value) >= 10000 ? "compact" : "standard",
   }).format(value),
   duration,
