@@ -23,7 +23,7 @@ from deploy.api_options import (
     api_of_project,
 )
 from deploy.errors import ApiUnavailableError, MisconfiguredError, RefusedError
-from deploy.record_output import print_record, print_records
+from deploy.record_output import print_record, print_records, printable
 
 if TYPE_CHECKING:
     from deploy.admin_client import AdminClient
@@ -119,6 +119,8 @@ def create_price(
     body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     made = client.record("POST", _path(installation=installation), body)
+    for warning in made.get("warnings", ()):
+        print(f"tracemill: {printable(warning)}", file=sys.stderr)
     print_record(made, as_json, _FIELDS)
 
 

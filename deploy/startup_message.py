@@ -10,6 +10,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from deploy.embedded.otlp_port import VARIABLE
 from producers.settings import InitSettings, KafkaSettings
 from query_api.console.links import link_path
 from query_api.console.settings import ConsoleSettings
@@ -79,7 +80,9 @@ def _examples(url: str, public_key: str, secret: str) -> str:
 
 
 def _over_grpc(host: str, port: int) -> str:
-    return f", over gRPC to http://{host}:{port}" if port else ""
+    if not port:
+        return f", but not over gRPC (see {VARIABLE})"
+    return f", over gRPC to http://{host}:{port}"
 
 
 def _for_tracers(kafka: KafkaSettings, password_file: Path | None) -> str:

@@ -161,6 +161,7 @@ _THOUGHT: Final = re.compile(r"reason|think|thought")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PREFIXES: Final = ("gen_ai_usage_", "llm_token_count_", "usage_metadata_", "usage_")
 _NAME_LENGTH_MAX: Final = 100
+_SEPARATOR: Final = "[_.-]?"
 
 
 def unit_of(usage_type: str) -> str | None:
@@ -189,6 +190,21 @@ def _unit_of_part(name: str) -> str | None:
     if side == "input" and "cache" in kind:
         return "cache_write" if _WRITTEN.search(kind) else "cache_read"
     return "output_reasoning" if side == "output" and _THOUGHT.search(kind) else side
+
+
+def cache_pattern(kind: str) -> str:
+    """Return a regular expression (RE2) of the known usage types that a cache had or stored.
+
+    Args:
+        kind: ``read`` or ``write``; the latter with those of all times to live.
+    """
+    names = sorted(
+        name.replace("_details_", "_(tokens?_)?details_").replace("_", _SEPARATOR)
+        for name, unit in _UNIT_OF_NAME.items()
+        if unit in INPUT_TOKEN_UNITS and unit.startswith("cache") and f"_{kind}" in unit
+    )
+    prefixes = "|".join(prefix.replace("_", _SEPARATOR) for prefix in _PREFIXES)
+    return f"(?i)^({prefixes})?({'|'.join(names)})({_SEPARATOR}tokens)?$"
 
 
 def fallbacks(unit: str) -> tuple[str, ...]:

@@ -137,7 +137,8 @@ def shown_state(row: AlertStateRow, rule: AlertRule | None, now_us: int) -> Aler
         window_start=iso_or_none(row.window_start_us),
         window_end=iso_or_none(window_end_us),
         since=iso(row.since_us),
-        started_at=iso_or_none(row.started_us),
+        # The end of a pane identifies an episode, and can be later than its begin.
+        started_at=iso_or_none(min(row.started_us, row.since_us)),
         exemplars=list(row.exemplars),
         exemplar_urls=urls_of(row.exemplars),
         silenced=bool(row.silenced),

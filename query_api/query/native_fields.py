@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from producers.dimensions.registry import REGISTRY
+from producers.usage_units import cache_pattern
 from query_api.errors import BadRequestError
 from query_api.query.fields import (
     EXPERIMENT_NAMES,
@@ -78,6 +79,21 @@ def _of_type(usage: str, join: str | None = None) -> Measure:
         windows="toInt64(sum(usage[$key]))",
         window_columns=("usage",),
     )
+
+
+def _of_kind(usage: str, join: str | None = None) -> Measure:
+    """Return the tokens of all usage types that match a pattern, the key of the measure."""
+    own = _matching(usage)
+    return Measure(
+        f"if(length({own}) > 0, toInt64(arraySum(mapValues({own}))), NULL)",
+        join=join,  # type: ignore[arg-type]  # a join
+        windows=f"toInt64(sum(arraySum(mapValues({_matching('usage')}))))",
+        window_columns=("usage",),
+    )
+
+
+def _matching(usage: str) -> str:
+    return f"mapFilter((k, v) -> match(k, $key), {usage})"
 
 
 def _unique(measures: Mapping[str, Measure], name: str) -> NativeMeasure:
@@ -161,6 +177,13 @@ MEASURES: Final[Mapping[View, Mapping[str, NativeMeasure]]] = MappingProxyType(
 _OF_TYPE: Final[Mapping[View, Measure]] = MappingProxyType(
     {"observations": _of_type(USAGE, "summaries"), "traces": _of_type("usage")}
 )
+_OF_KIND: Final[Mapping[View, Measure]] = MappingProxyType(
+    {"observations": _of_kind(USAGE, "summaries"), "traces": _of_kind("usage")}
+)
+_KINDS: Final = MappingProxyType(
+    {"cache_read": cache_pattern("read"), "cache_write": cache_pattern("write")}
+)
+"""Patterns of the usage types that ``tokens.cache_read`` and ``tokens.cache_write`` add up."""
 _RAW: Final = "JSONExtractRaw(metadata, $key)"
 _MEMBER: Final = f"if(startsWith({_RAW}, '\"'), JSONExtractString(metadata, $key), {_RAW})"
 _TAG: Final = "arrayJoin(if(empty({0}), [''], {0}))"
@@ -268,7 +291,9 @@ def metric_of(view: View, name: str, field: str, position: int | None = None) ->
     native = MEASURES[view].get(base)
     if native is None and base.startswith(TOKENS) and view in _OF_TYPE:
         key = base.removeprefix(TOKENS)
-        if 0 < len(key) <= KEY_CHARS_MAX:
+        if key in _KINDS:
+            native = NativeMeasure(replace(_OF_KIND[view], key=_KINDS[key]), "sum", _MONEY)
+        elif 0 < len(key) <= KEY_CHARS_MAX:
             native = NativeMeasure(replace(_OF_TYPE[view], key=key), "sum", _MONEY)
     if native is None:
         typed = (f"{TOKENS}TYPE",) if view in _OF_TYPE else ()

@@ -10,7 +10,7 @@ from producers.control.kinds.price import Price
 from query_api.context import Installation
 from query_api.openapi.price_examples import PRICE_EXAMPLE
 from query_api.v1.crud import Resource
-from query_api.v1.prices import PriceBody, PriceOut, create, replaced, shown
+from query_api.v1.prices import PriceBody, PriceOut, create, price_warnings, replaced, shown
 
 
 async def _no_project(_: Installation) -> None:
@@ -28,6 +28,7 @@ RESOURCE: Final = Resource(
     limit_setting="installation_prices_max",
     shown=shown,
     shown_type=PriceOut,
+    warn=price_warnings,
     example=PRICE_EXAMPLE,
     about_create="It applies to calls that arrive from now on, of all projects without their own"
     " price for the model.",

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from producers.control.kinds.price import PRICE_TIERS_MAX, Price, PriceTier
 from producers.model_patterns import PATTERN_CHARS_MAX, Matching, ModelPattern
+from producers.usage_units import unit_of
 from query_api.body import Body
 from query_api.context import AppContext
 from query_api.openapi.price_examples import PRICE_EXAMPLE, PRICE_REQUEST_EXAMPLE
@@ -140,6 +141,8 @@ class PriceOut(msgspec.Struct, kw_only=True):
     """Null if the price was created by a version that did not store it."""
     fault: str | None
     """Why the price cannot be applied, if it was created by an earlier version; otherwise null."""
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What the price may lack; only in the response to the request that created it."""
 
 
 def create(_context: AppContext) -> Create[PriceBody, Price]:
@@ -185,6 +188,14 @@ def shown(price: Price) -> PriceOut:
     )
 
 
+async def price_warnings(_context: AppContext, price: Price) -> list[str]:
+    """Return what a new price may lack."""
+    units = {unit_of(usage_type) for usage_type in price.prices}
+    if "input" in units and "cache_read" not in units:
+        return ["no price of cache_read: tokens read from a cache cost as much as input"]
+    return []
+
+
 def _texts(prices: dict[str, int]) -> dict[str, str]:
     return {usage_type: usd_per_million(pico) for usage_type, pico in prices.items()}
 
@@ -197,6 +208,7 @@ RESOURCE: Final = Resource(
     replace=replaced,
     shown=shown,
     shown_type=PriceOut,
+    warn=price_warnings,
     example=PRICE_EXAMPLE,
     about_create="It applies to calls of the project that arrive from now on, in place of the"
     " defaults. Costs of earlier calls do not change. Of several prices for a name, the one with"

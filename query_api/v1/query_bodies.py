@@ -95,7 +95,8 @@ class QueryBody(Body):
         description="Measures with aggregations (" + AGGREGATIONS + "), such as `cost_usd`,"
         " `latency_ms.p95` or `tokens.input`. "
         + " ".join(f"Of {view}: {', '.join(found)}." for view, found in MEASURES.items())
-        + " `tokens` has the tokens by type, `tokens.TYPE` those of one. `histogram` is only"
+        + " `tokens` has the tokens by type, `tokens.TYPE` those of one; `tokens.cache_read` and"
+        " `tokens.cache_write` add up all names of cached tokens. `histogram` is only"
         " available for numbers; with steps, it is a heatmap.",
     )
     formulas: dict[FormulaName, FormulaText] = Field(

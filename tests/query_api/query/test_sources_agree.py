@@ -30,6 +30,7 @@ WINDOW_GROUPS = tuple(name for name, each in DIMENSIONS["observations"].items() 
 SPEND_GROUPS = ("user_id", "session_id", "trace_name", "model", "environment", "prompt_name")
 EXACT = (
     "count", "errors", "cost_usd", "cost_usd.avg", "tokens", "tokens.input", "tokens.total",
+    "tokens.cache_read", "tokens.cache_write",
     "unpriced", "cache_exact", "cache_semantic", "cache_miss", "prompt_cache_saved_usd",
     "app_cache_saved_usd",
 )  # fmt: skip

@@ -161,7 +161,12 @@ def restore_change(group: GroupState, alert: Alert, change: RuleChange) -> None:
 
 
 def reason_of(
-    record: AlertRule, event: Event, value: Decimal | None, *, of_row: bool = False
+    record: AlertRule,
+    event: Event,
+    value: Decimal | None,
+    *,
+    of_row: bool = False,
+    is_lower_bound: bool = False,
 ) -> str:
     """Return why a state was entered, in plain words; ``of_row``: it is about a single row.
 
@@ -181,4 +186,5 @@ def reason_of(
     shown = f"{amount_text(value, unit)}{window}"
     if event == "alert.resolved":
         return f"{record.metric} is {shown}, no longer {condition}"
-    return f"{record.metric} is {shown}: {condition}"
+    bound = "at least " if is_lower_bound else ""
+    return f"{record.metric} is {bound}{shown}: {condition}"

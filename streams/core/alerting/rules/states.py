@@ -114,7 +114,8 @@ class RuleStates:
         rule.note_state(group)
         self._dirty[rule.record.id, group] = rule
         if event is not None:
-            state.reason = reason_of(rule.record, event, state.value)
+            is_bound = rule.is_silence and state.is_incomplete
+            state.reason = reason_of(rule.record, event, state.value, is_lower_bound=is_bound)
             if rule.earlier is not None:
                 state.reason += f" ({rule.earlier.described(group)})"
             if before not in OPEN:

@@ -103,7 +103,8 @@ class WindowEvaluation:
             is_incomplete = not last_us and not is_met
             if is_incomplete:
                 condition = Condition.UNKNOWN
-            found = Evaluated(condition, value, is_incomplete)
+            # Without an observation, the time is that of the memory, so a lower bound.
+            found = Evaluated(condition, value, not last_us)
             end_s = now_us // SECOND_US
             known = rule.groups.get(group)
             if known is not None and known.condition is condition and not is_met:

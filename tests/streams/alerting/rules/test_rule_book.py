@@ -190,6 +190,14 @@ def test_silence_fires_without_any_event(book: Book) -> None:
     assert book.events == ["firing", "resolved"]
 
 
+def test_silence_since_before_the_memory_is_a_lower_bound(book: Book) -> None:
+    book.put(rule(metric="silence", threshold="300", comparison=">=", window_s=300))
+    book.pass_s(302)
+    assert book.events == ["firing"]
+    assert book.change().reason.startswith("silence is at least ")
+    assert book.change().incomplete
+
+
 def test_reasons_show_six_digits_of_a_value_and_all_of_money() -> None:
     slow, costly = rule(metric="avg_latency", threshold="5"), rule(metric="cost", threshold="1")
     long = Decimal("7.063673123456")
