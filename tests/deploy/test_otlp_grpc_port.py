@@ -15,7 +15,8 @@ from deploy.embedded.roles import UpOptions
 from deploy.embedded.up import up
 from deploy.errors import PortInUseError
 from deploy.grpc_port import serving_otlp_grpc
-from producers.settings import OtlpGrpcSettings
+from deploy.startup_message import startup_message
+from producers.settings import KafkaSettings, OtlpGrpcSettings
 
 VARIABLE = "TRACEMILL_OTLP_GRPC_PORT"
 
@@ -54,6 +55,20 @@ def test_if_the_default_port_is_in_use_up_starts_without_it_and_prints_a_line(
 def test_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
     assert otlp_grpc_port("127.0.0.1", print_line=print) == 0
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [(0, f"but not over gRPC (see {VARIABLE})"), (4317, "over gRPC to http://127.0.0.1:4317,")],
+)
+def test_the_message_of_up_says_where_it_is_served(
+    monkeypatch: pytest.MonkeyPatch, port: int, expected: str
+) -> None:
+    monkeypatch.setattr("deploy.startup_message._first_public_key", lambda *_: None)  # no broker
+    (public,) = free_ports(1)
+    kafka = KafkaSettings(broker="127.0.0.1:1")
+    text = startup_message("127.0.0.1", public, port, kafka, None, "secret" * 8)
+    assert expected in text
 
 
 async def test_the_error_of_a_role_names_the_port_in_use() -> None:

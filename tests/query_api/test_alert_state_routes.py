@@ -85,6 +85,13 @@ async def test_current_states_have_all_members_of_past_alerts(api: Api) -> None:
     assert now["annotations"] == {"summary": "5.5 s"}
 
 
+async def test_an_episode_began_no_later_than_its_state(api: Api) -> None:
+    end_of_pane_us = NOON_US + 10 * 10**6
+    await api.insert(state("r1", started_us=end_of_pane_us))
+    (found,) = (await api.client.get("/v1/alerts", params={"state": "firing"})).json()["data"]
+    assert found["started_at"] == found["since"] == "2026-11-21T12:00:00.000Z"
+
+
 async def test_a_firing_silence_has_the_time_until_now(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,8 @@ BODIES: list[dict[str, Any]] = [
     {"measures": ["cost_usd", "count"], "group_by": ["user_id"], "top": 3, "compare_with": "7d"},
     {
         "measures": ["latency_ms.histogram", "ttft_ms.p99.9", "output_tokens_per_s.avg", "traces",
-                     "unpriced", "cache_exact", "prompt_cache_saved_usd", "tokens.input.p50"],
+                     "unpriced", "cache_exact", "prompt_cache_saved_usd", "tokens.input.p50",
+                     "tokens.cache_read", "tokens.cache_write.avg"],
         "step": "1h", "exact_percentiles": True,
     },
     {"measures": ["count"], "group_by": ["tag", "metadata.key", "provider"], "step": "1mo"},
