@@ -7,15 +7,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.admin_client import AdminClient
 from deploy.api_options import PublicKey, SecretKey, Url, api_of_project
 from deploy.argument_files import check_writable, write_file
 from deploy.dataset_files import Columns, Line, check_file, lines_in, read_items
 from deploy.errors import RefusedError
+
+if TYPE_CHECKING:
+    from deploy.admin_client import AdminClient
 
 ITEMS_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 2_000_000

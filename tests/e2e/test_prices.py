@@ -82,6 +82,7 @@ def test_the_command_line_lists_shows_creates_and_deletes(installation: Server, 
     keys = ("--public-key", installation.public_key, "--secret-key", installation.secret_key)
     made = shown(cli, "create", "--match", "acme-.*", "--price", "input=2.50", *keys)
     assert made["usd_per_million"] == {"input": "2.5"}
+    assert made.pop("warnings")
     assert shown(cli, "show", made["id"], *keys) == made
     assert made in shown(cli, "list", *keys)["data"]
     table = cli("prices", "list", *keys).stdout

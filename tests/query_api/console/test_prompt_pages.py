@@ -72,7 +72,7 @@ async def test_prompts_are_listed_by_folder_with_their_use(api: Api) -> None:
         shown = text_of(page)
         assert "support/ 2 prompts" in shown
         assert re.search(r"translate production v1 1 .* 4 \$0\.04", shown), shown
-        assert "answer" not in shown
+        assert "support/answer" not in shown
         folder = (await client.get(f"{HOME}/prompts{link_with(page, 'support/')}")).text
         assert "eu/" in text_of(folder)
         assert "/prompts/support%2Fanswer" in folder
