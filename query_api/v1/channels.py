@@ -33,8 +33,9 @@ from query_api.openapi.channel_examples import (
 from query_api.responses import json_response
 from query_api.texts import RecordName
 from query_api.times import iso
+from query_api.v1.control_requests import IdempotencyKey
 from query_api.v1.crud import Change, Create, Resource
-from query_api.v1.delivery_requests import DeliveryRequested, IdempotencyKey, request_test
+from query_api.v1.delivery_requests import DeliveryRequested, request_test
 from query_api.v1.records import find
 from query_api.v1.webhooks import EventName, require_known_events
 from query_api.validation_messages import message_of

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter
@@ -16,7 +14,6 @@ from producers.control.kinds.dead_letter_replay import (
     REPLAY_MEMORY_H,
     DeadLetterReplay,
 )
-from producers.errors import ControlConflictError
 from query_api.body import Body
 from query_api.context import AppContext, Author, ProjectId
 from query_api.errors import BadRequestError, ConflictError
@@ -27,14 +24,10 @@ from query_api.openapi.operations_examples import (
 )
 from query_api.responses import json_response
 from query_api.times import iso
+from query_api.v1.control_requests import IdempotencyKey, create_request, request_id
 from query_api.v1.dead_letters import DEAD_LETTER_ID_MAX, read_by_id
-from query_api.v1.delivery_requests import IdempotencyKey
 from query_api.v1.parameters import native_router
-from query_api.v1.records import quota_of
 from tracemill.clock import now_us
-
-_HOUR_US: Final = 3_600_000_000
-_ID_CHARS: Final = 24
 
 
 def _without_repetitions(ids: list[str]) -> list[str]:
@@ -150,26 +143,18 @@ async def request_replay(
         ControlError: the control log does not respond.
     """
     replay = DeadLetterReplay(
-        id=_id_of(project_id, body.ids, idempotency_key),
+        id=request_id("rpl", idempotency_key, project_id, body.ids),
         project_id=project_id,
         dead_letter_ids=tuple(body.ids),
         author=author,
         created_us=now_us(),
     )
-    kept = context.control.view.in_project(DeadLetterReplay, project_id)
-    if replay.id in kept:
-        return kept[replay.id]
-    await _check(context, project_id, body.ids)
-    await _remove_old(context, project_id)
-    try:
-        with quota_of(context, DeadLetterReplay).taken_by(replay, kept):
-            await context.control.create(replay)
-    except ControlConflictError:  # the same key was used at the same time
-        found = context.control.view[DeadLetterReplay].get(replay.id)
-        if found is None:
-            raise
-        return found
-    return replay
+    return await create_request(
+        context,
+        replay,
+        memory_h=REPLAY_MEMORY_H,
+        check=lambda: _check(context, project_id, body.ids),
+    )
 
 
 async def _check(context: AppContext, project_id: str, ids: list[str]) -> None:
@@ -180,18 +165,3 @@ async def _check(context: AppContext, project_id: str, ids: list[str]) -> None:
             raise BadRequestError(f"ids: no dead letter {each[:64]!r}", field="ids")
         if why := found[each].not_replayable:
             raise ConflictError(f"dead letter {each} cannot be replayed: {why}")
-
-
-async def _remove_old(context: AppContext, project_id: str) -> None:
-    """Delete the requests that ended long ago."""
-    before_us = now_us() - REPLAY_MEMORY_H * _HOUR_US
-    for each in replays_of(context, project_id):
-        if each.created_us < before_us:
-            await context.control.delete(each.kind, each.id)
-
-
-def _id_of(project_id: str, ids: list[str], idempotency_key: str | None) -> str:
-    if idempotency_key is None:
-        return f"rpl_{secrets.token_hex(_ID_CHARS // 2)}"
-    identity = msgspec.json.encode((project_id, ids, idempotency_key))
-    return f"rpl_{hashlib.sha256(identity).hexdigest()[:_ID_CHARS]}"

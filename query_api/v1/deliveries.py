@@ -21,9 +21,9 @@ from query_api.pages import NativeMeta
 from query_api.responses import json_response
 from query_api.store.queries.deliveries import FindAttempts, FindDeliveries
 from query_api.times import iso
+from query_api.v1.control_requests import IdempotencyKey
 from query_api.v1.delivery_requests import (
     DeliveryRequested,
-    IdempotencyKey,
     request_delivery,
 )
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router

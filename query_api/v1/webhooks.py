@@ -29,10 +29,10 @@ from query_api.openapi.v1_examples import (
 from query_api.responses import json_response
 from query_api.texts import Lines
 from query_api.times import RangeInstant, iso
+from query_api.v1.control_requests import IdempotencyKey
 from query_api.v1.crud import Change, Create, Resource
 from query_api.v1.delivery_requests import (
     DeliveryRequested,
-    IdempotencyKey,
     request_delivery,
     request_test,
 )
