@@ -60,7 +60,7 @@ class JobKind(ABC, Generic[JobT]):
     def source(cls, topics: Topics) -> str:
         """Return the topic whose records create jobs. It has one partition.
 
-        If only the control plane creates jobs of the kind, this is ``topics.control``.
+        ``ControlJobKind`` is for kinds whose jobs only the control plane creates.
         """
 
     @abstractmethod
@@ -161,3 +161,20 @@ class JobKind(ABC, Generic[JobT]):
 
     async def close(self) -> None:
         """Close connections; the runner calls this when no attempt is running."""
+
+
+class ControlJobKind(JobKind[JobT]):
+    """A kind whose jobs only records of the control plane create."""
+
+    @classmethod
+    def source(cls, topics: Topics) -> str:
+        """Return the topic of the control plane."""
+        return topics.control
+
+    def jobs_of(self, record: ConsumerRecord) -> Iterable[JobT]:  # noqa: ARG002
+        """Return no jobs, because ``jobs_of_change`` receives the same records."""
+        return ()
+
+    @abstractmethod
+    def jobs_of_change(self, change: Change) -> Iterable[JobT]:
+        """Return the jobs that a record of the control plane creates."""

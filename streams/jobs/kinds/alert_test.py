@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aiokafka.structs import ConsumerRecord
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.alerting.trial_alerts import alert_of_test
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
 from producers.control.record import Change
-from producers.kafka.topics import Topics
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Dropped, Outcome, Succeeded
 from streams.jobs.alert_writer import AlertWriter
-from streams.jobs.kind import JobContext, JobKind
+from streams.jobs.kind import ControlJobKind, JobContext
 from streams.jobs.settings import JobSettings
 
 
@@ -38,7 +36,7 @@ class AlertTestJob(Job):
     test: AlertTest
 
 
-class AlertTests(JobKind[AlertTestJob]):
+class AlertTests(ControlJobKind[AlertTestJob]):
     """The kind ``alert_test``: one job per request. A repeated attempt writes the same alert."""
 
     name = "alert_test"
@@ -47,15 +45,6 @@ class AlertTests(JobKind[AlertTestJob]):
     def __init__(self, context: JobContext) -> None:
         super().__init__(context)
         self._writer = AlertWriter(context.kafka)
-
-    @classmethod
-    def source(cls, topics: Topics) -> str:
-        """Return the topic of the control plane."""
-        return topics.control
-
-    def jobs_of(self, record: ConsumerRecord) -> Iterable[AlertTestJob]:  # noqa: ARG002
-        """Return no jobs, because ``jobs_of_change`` receives the same records."""
-        return ()
 
     def jobs_of_change(self, change: Change) -> Iterable[AlertTestJob]:
         """Return the job of a request."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import ConsumerRecord
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clickhouse.errors import StoreError
@@ -17,11 +16,10 @@ from producers.control.record import Change
 from producers.dead_letter_replays import why_not_replayed
 from producers.errors import ControlError
 from producers.kafka.clients import new_producer, started, stopped
-from producers.kafka.topics import Topics
 from streams.core.dead_letters.texts import describe_error, owner_of_event
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Failed, Outcome, Succeeded
-from streams.jobs.kind import JobContext, JobKind
+from streams.jobs.kind import ControlJobKind, JobContext
 from streams.jobs.settings import JobSettings
 from tracemill.clock import now_us
 
@@ -47,7 +45,7 @@ class DeadLetterReplayJob(Job):
     dead_letter_ids: tuple[str, ...]
 
 
-class DeadLetterReplays(JobKind[DeadLetterReplayJob]):
+class DeadLetterReplays(ControlJobKind[DeadLetterReplayJob]):
     """The kind ``dead_letter_replay``: one job per request.
 
     A repeated attempt sends the events again, which changes no total: an event replaces earlier
@@ -61,15 +59,6 @@ class DeadLetterReplays(JobKind[DeadLetterReplayJob]):
         super().__init__(context)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
-
-    @classmethod
-    def source(cls, topics: Topics) -> str:
-        """Return the topic of the control plane."""
-        return topics.control
-
-    def jobs_of(self, record: ConsumerRecord) -> Iterable[DeadLetterReplayJob]:  # noqa: ARG002
-        """Return no jobs, because ``jobs_of_change`` receives the same records."""
-        return ()
 
     def jobs_of_change(self, change: Change) -> Iterable[DeadLetterReplayJob]:
         """Return the job of a request that is queued."""

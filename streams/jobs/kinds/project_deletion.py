@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aiokafka.structs import ConsumerRecord
-
 from producers.control.kinds.project import Project
 from producers.control.record import Change
-from producers.kafka.topics import Topics
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Outcome, Succeeded
 from streams.deletion.project_deletion import ProjectDeletion
 from streams.deletion.settings import DeletionSettings
-from streams.jobs.kind import JobContext, JobKind
+from streams.jobs.kind import ControlJobKind, JobContext
 
 
-class ProjectDeletions(JobKind[Job]):
+class ProjectDeletions(ControlJobKind[Job]):
     """The kind ``project_deletion``: one job per project in the state ``deleting``."""
 
     name = "project_deletion"
@@ -26,15 +23,6 @@ class ProjectDeletions(JobKind[Job]):
         super().__init__(context)
         assert context.store is not None, "deleting rows needs the store"
         self._store = context.store
-
-    @classmethod
-    def source(cls, topics: Topics) -> str:
-        """Return the topic of the control plane."""
-        return topics.control
-
-    def jobs_of(self, record: ConsumerRecord) -> Iterable[Job]:  # noqa: ARG002
-        """Return no jobs, because ``jobs_of_change`` receives the same records."""
-        return ()
 
     def jobs_of_change(self, change: Change) -> Iterable[Job]:
         """Return the deletion of a project in the state ``deleting``."""

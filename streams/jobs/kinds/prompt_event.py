@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aiokafka.structs import ConsumerRecord
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.control.kinds.prompt import prompt_id
 from producers.control.kinds.prompt_change import PromptChange
 from producers.control.record import Change
-from producers.kafka.topics import Topics
 from producers.notifications.prompt_event import PromptEvent, alerts_of_change
 from streams.core.jobs.book import Job
 from streams.core.jobs.state import Outcome, Succeeded
 from streams.jobs.alert_writer import AlertWriter
-from streams.jobs.kind import JobContext, JobKind
+from streams.jobs.kind import ControlJobKind, JobContext
 from streams.jobs.settings import JobSettings
 
 
@@ -38,7 +36,7 @@ class PromptEventJob(Job):
     change: PromptChange
 
 
-class PromptEvents(JobKind[PromptEventJob]):
+class PromptEvents(ControlJobKind[PromptEventJob]):
     """The kind ``prompt_event``: one job per change. A repeated attempt writes the same alerts."""
 
     name = "prompt_event"
@@ -52,15 +50,6 @@ class PromptEvents(JobKind[PromptEventJob]):
             for name, event_type in context.event_types.items()
             if isinstance(event_type, PromptEvent)
         }
-
-    @classmethod
-    def source(cls, topics: Topics) -> str:
-        """Return the topic of the control plane."""
-        return topics.control
-
-    def jobs_of(self, record: ConsumerRecord) -> Iterable[PromptEventJob]:  # noqa: ARG002
-        """Return no jobs, because ``jobs_of_change`` receives the same records."""
-        return ()
 
     def jobs_of_change(self, change: Change) -> Iterable[PromptEventJob]:
         """Return the job of a change; the jobs of a prompt are attempted in order."""
