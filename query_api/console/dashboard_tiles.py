@@ -11,13 +11,12 @@ from query_api.console.explore_query import (
     DEFAULT_TOP,
     DIMENSIONS_MAX,
     LINES_MAX,
-    MEASURES_MAX,
     Asked,
     ExploreQuery,
 )
 from query_api.console.time_ranges import TimeRange
 from query_api.dashboards.variables import field_of, filtered
-from query_api.query.chart_kinds import HISTOGRAM, OF_VALUES, OVER_TIME, ChartKind
+from query_api.query.chart_kinds import HISTOGRAM, MEASURES_MAX, OF_VALUES, OVER_TIME, ChartKind
 from query_api.query.fields import View
 from query_api.query.periods import STEP_S
 from query_api.times import SECOND_US

@@ -19,6 +19,7 @@ from query_api.query.chart_kinds import (
     GROUPED,
     HISTOGRAM,
     KINDS,
+    MEASURES_MAX,
     OF_VALUES,
     OVER_TIME,
     ChartKind,
@@ -28,7 +29,6 @@ from query_api.query.fields import View
 from query_api.query.periods import STEP_S
 from query_api.times import SECOND_US, iso
 
-MEASURES_MAX: Final = 8
 DIMENSIONS_MAX: Final = 2
 TOPS: Final = (5, 8, 15, 30, 100)
 LINES_MAX: Final = 15

@@ -10,6 +10,7 @@ from query_api.errors import BadRequestError
 from query_api.query.chart_kinds import (
     GROUPED,
     HISTOGRAM,
+    MEASURES_MAX,
     OF_VALUES,
     OVER_TIME,
     RANGES_S,
@@ -21,8 +22,6 @@ from query_api.times import SECOND_US
 from query_api.v1.query_bodies import QueryBody
 from tracemill.clock import now_us
 
-MEASURES_MAX: Final = 8
-"""Maximum number of measures and formulas of a chart."""
 DIMENSIONS_MAX: Final = 3
 NOT_OF_TILES: Final = {"from_us": "from", "to_us": "to", "limit": "limit", "cursor": "cursor"}
 

@@ -27,6 +27,8 @@ OF_VALUES: Final = frozenset({"heatmap", "distribution"})
 """Charts of the values of one measure, without dimensions."""
 GROUPED: Final = frozenset({"line", "columns", "bar", "table"})
 """Charts that can have dimensions."""
+MEASURES_MAX: Final = 8
+"""Maximum number of measures and formulas of a chart."""
 HISTOGRAM: Final = ".histogram"
 """End of the name of a measure whose value is all values by bucket."""
 _STEPS_OF_LENGTHS: Final = (

@@ -13,7 +13,6 @@ from query_api.console.explore_fields import DIMENSIONS_OFFERED, OFFERED, VIEWS
 from query_api.console.explore_filters import TERMS
 from query_api.console.explore_query import (
     DIMENSIONS_MAX,
-    MEASURES_MAX,
     TOPS,
     Asked,
     ExploreQuery,
@@ -25,7 +24,7 @@ from query_api.console.form_bodies import Faults
 from query_api.console.form_faults import REFUSALS, faults_of, status_of
 from query_api.console.page import Page, View
 from query_api.console.time_ranges import PRESETS, TimeRange
-from query_api.query.chart_kinds import GROUPED, KINDS, OF_VALUES, OVER_TIME
+from query_api.query.chart_kinds import GROUPED, KINDS, MEASURES_MAX, OF_VALUES, OVER_TIME
 from query_api.query.periods import STEP_S
 from tracemill.clock import now_us
 

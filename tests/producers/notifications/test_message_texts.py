@@ -84,8 +84,8 @@ def test_other_events_of_budgets_tell_their_amounts(
 
 
 def test_the_period_of_a_budget_is_told_in_its_time_zone() -> None:
-    in_berlin = BUDGET | {"period_start_us": MIDNIGHT_US - 3_600_000_000}
-    crossed = ThresholdCrossed(**in_berlin, threshold="0.5", time_zone="Europe/Berlin")  # type: ignore[arg-type]
+    in_berlin = BUDGET | {"period_start_us": MIDNIGHT_US - 3_600_000_000, "threshold": "0.5"}
+    crossed = ThresholdCrossed(**in_berlin, time_zone="Europe/Berlin")  # type: ignore[arg-type]
 
     assert "day since 2026-12-03 00:00 Europe/Berlin" in text_of(
         "budget.threshold_crossed", crossed
@@ -134,8 +134,9 @@ def test_values_have_the_unit_of_the_metric(
 
 def test_values_that_are_compared_with_earlier_ones_have_another_unit() -> None:
     fields = {"value": Decimal("2.5"), "limit": Decimal(2)}
+    doubled = change("p95_ttft", compared_as="times")
 
-    text = text_of("alert.firing", change("p95_ttft", compared_as="times"), **fields)  # type: ignore[arg-type]
+    text = text_of("alert.firing", doubled, **fields)  # type: ignore[arg-type]
 
     assert text.endswith("p95_ttft 2.5 times in 5 min (threshold: more than 2 times)")
 
