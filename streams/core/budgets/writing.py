@@ -62,6 +62,8 @@ def _states_of_period(sums: PeriodSums, of_all: Collection[Group], at: Position)
 
     A group whose spend has changed, too, gets states of all limits: so they belong to one position.
     """
+    if not of_all and not any(sums.start_us in limit.dirty for limit in sums.limits):
+        return
     wanted: dict[Group, list[_LimitRows]] = {}
     rows_of = {limit: _LimitRows(limit, sums, at) for limit in sums.limits}
     for limit, rows in rows_of.items():
