@@ -82,7 +82,7 @@ async def test_traces_are_scored_with_the_keyboard_alone(
     async with visit(shop, screen) as viewer:
         await viewer.open("/annotation?q=name:support-chat")
         first = await viewer.page.locator("[name=trace]").get_attribute("value")
-        await viewer.page.keyboard.press("1")
+        await viewer.press("1")
         await viewer.page.keyboard.type("0.5")
         await viewer.shot("annotation")
         await viewer.page.keyboard.press("Enter")

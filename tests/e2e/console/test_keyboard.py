@@ -31,8 +31,7 @@ async def test_signing_in_and_opening_the_newest_trace(visit: Visiting, shop: Te
         first = viewer.page.locator("[data-rows] tbody a.open").first
         await first.wait_for()
         name = await first.inner_text()
-        await keyboard.press("j")
-        await keyboard.press("Enter")
+        await viewer.press("j", "Enter")
         await viewer.page.wait_for_url(re.compile("/traces/"))
         assert await viewer.page.get_by_role("heading", level=1).inner_text() == name
 
@@ -46,18 +45,16 @@ async def test_why_a_request_was_slow(visit: Visiting, shop: Tenant) -> None:
         await viewer.tab_to(latency.get_by_role("link").first)
         await keyboard.press("Enter")
         await viewer.page.wait_for_url(re.compile("order=latency"))
-        await keyboard.press("/")
+        await viewer.press("/")
         await keyboard.type("name:checkout")
         await keyboard.press("Enter")
         await viewer.page.wait_for_url(re.compile("q=name"))
-        await keyboard.press("j")
-        await keyboard.press("Enter")
+        await viewer.press("j", "Enter")
         rows = viewer.page.get_by_role("treeitem")
         await rows.filter(has_text=shop_data.SLOW_STEP).wait_for()
-        for _ in range(3):
-            await keyboard.press("j")
+        await viewer.press("j", "j", "j")
         await viewer.sees("the index was rebuilt while it was read")
-        await keyboard.press("?")
+        await viewer.press("?")
         await viewer.page.get_by_role("dialog").wait_for()
         await keyboard.press("Escape")
         await viewer.page.get_by_role("dialog").wait_for(state="hidden")

@@ -81,6 +81,7 @@ class Visit:
     async def settled(self) -> None:
         """Wait until scripts have drawn the page: a frame later, nothing is loading any more."""
         deadline_s = time.monotonic() + TIMEOUT_MS / 1_000
+        await self.page.wait_for_load_state("load")
         for _ in range(FRAMES):
             await self.page.evaluate(NEXT_FRAME)
             while self._loading:
@@ -95,6 +96,12 @@ class Visit:
             self.faults.append(f"{self.page.url} is {sideways} px wider than {self.screen}")
         path = self._screenshots / f"{name[:100]}-{self.screen}.png"
         await self.page.screenshot(path=path)
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one after another, once the scripts of the page handle them."""
+        await self.settled()
+        for each in keys:
+            await self.page.keyboard.press(each)
 
     async def tab_to(self, target: Locator) -> None:
         """Move the focus with the keyboard."""
