@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from deploy.errors import InvalidArgumentError
 from deploy.item_faults import fault_of, json_value
+from deploy.parquet_rows import ParquetRows
 
 FIELDS: Final = (
     "id", "input", "expected_output", "metadata", "source_trace_id", "source_observation_id",
@@ -26,7 +25,6 @@ _CAMEL: Final = {
 }
 CELL_CHARS_MAX: Final = 4_000_000
 BLOCK_BYTES: Final = 1_000_000
-PARQUET_ROWS: Final = [sys.executable, "-m", "deploy.parquet_rows"]
 
 
 class Line(NamedTuple):
@@ -131,36 +129,26 @@ def _csv_lines(path: Path, columns: Columns) -> Iterator[Line]:
             yield Line(number, _item_of(row, columns))
 
 
-def lines_in(path: Path) -> int | None:
-    """Return the number of lines or rows of a file, for the progress; None if it is unknown."""
+def lines_in(path: Path) -> int:
+    """Return the number of lines or rows of a file, for the progress.
+
+    Raises:
+        InvalidArgumentError: a Parquet file cannot be read.
+    """
     if path.suffix == ".parquet":
-        with path.open("rb") as file:
-            counted = subprocess.run(
-                [*PARQUET_ROWS, "--count"], stdin=file, capture_output=True, check=False
-            )
-        return int(counted.stdout) if counted.stdout.strip().isdigit() else None
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
+        with ParquetRows(path) as file:
+            return file.count
+    with path.open("rb") as lines:
+        return sum(block.count(b"\n") for block in iter(lambda: lines.read(BLOCK_BYTES), b""))
 
 
 def _parquet_lines(path: Path, columns: Columns) -> Iterator[Line]:
-    """Read rows with the embedded engine, in a process of its own (``deploy.parquet_rows``)."""
-    with (
-        path.open("rb") as file,
-        subprocess.Popen(
-            PARQUET_ROWS, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as process,
-    ):
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for number, text in enumerate(process.stdout, start=1):
-            row = json.loads(text)
-            if number == 1:
-                _check_columns(path, row, columns)
+    with ParquetRows(path) as file:
+        _check_columns(path, file.names, columns)
+        chosen = (*columns.inputs, *columns.expected)
+        read = [each for each in file.names if each in chosen or _CAMEL.get(each, each) in FIELDS]
+        for number, row in enumerate(file.rows(read), start=1):
             yield Line(number, _item_of(row, columns))
-        fault = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode:
-        raise InvalidArgumentError(f"{path.name} cannot be read: {fault}")
 
 
 def _check_columns(path: Path, names: Iterable[str], columns: Columns) -> None:

@@ -1,47 +1,109 @@
-"""Write the rows of a Parquet file on standard input as lines of JSON, one per row.
-
-The embedded engine reads the file, so no other library is needed. It runs in a process of its own,
-because it keeps its threads and signal handlers until the process ends.
-"""
+"""Read the rows of Parquet files as JSON values."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any, Final
+import math
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
 
-_COUNT_SQL: Final = "SELECT count() FROM file('/proc/self/fd/0', 'Parquet')"
-# A small file may have very large values.
-_SQL: Final = """
-SELECT * FROM file('/proc/self/fd/0', 'Parquet')
-SETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_validate_utf8 = 1,
-    max_threads = 1, input_format_parquet_preserve_order = 1,
-    max_memory_usage = 2000000000
-"""
+from deploy.errors import InvalidArgumentError
+
+BATCH_ROWS: Final = 256
+"""Rows that are in memory at once; a small file may have very large values."""
 
 
-def main() -> int:
-    """Write the rows, or with ``--count`` their number.
+class ParquetRows:
+    """An open Parquet file.
 
-    Returns 1, with a line on standard error, if they cannot be read.
+    Raises:
+        InvalidArgumentError: the file cannot be read.
     """
-    from chdb import ChdbError  # noqa: PLC0415  # slow to import
-    from chdb.session import Session  # noqa: PLC0415
 
-    session: Any = Session()  # type: ignore[no-untyped-call]
-    try:
-        if "--count" in sys.argv:
-            sys.stdout.buffer.write(session.query(_COUNT_SQL, "TSV").bytes())
-        else:
-            for chunk in session.send_query(_SQL, "JSONEachRow"):
-                sys.stdout.buffer.write(chunk.bytes())
-        sys.stdout.flush()
-    except ChdbError as error:
-        print(str(error).replace("\n", " ")[:500], file=sys.stderr)
-        return 1
-    finally:
-        session.close()
-    return 0
+    def __init__(self, path: Path) -> None:
+        from pyarrow import ArrowException  # noqa: PLC0415  # slow to import
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+
+        self._path = path
+        self._errors = (ArrowException, OSError, ValueError)
+        try:
+            self._file = ParquetFile(path)
+        except self._errors as error:
+            raise self._fault(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names of the columns; a file may have one of them twice."""
+        return list(self._file.schema_arrow.names)
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows."""
+        return int(self._file.metadata.num_rows)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the values of columns, row by row.
+
+        Times are ISO 8601 texts, and durations seconds. Decimals are numbers, or texts if numbers
+        cannot have all of their digits. What JSON lacks, such as NaN, is null.
+
+        Raises:
+            InvalidArgumentError: the file cannot be read.
+        """
+        try:
+            for batch in self._file.iter_batches(BATCH_ROWS, columns=list(columns)):
+                for row in batch.to_pylist(maps_as_pydicts="lossy"):
+                    yield {name: json_of(value) for name, value in row.items()}
+        except self._errors as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> InvalidArgumentError:
+        text = str(error).replace("\n", " ")[:500]
+        return InvalidArgumentError(f"{self._path.name} cannot be read: {text}")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def json_of(value: Any) -> Any:
+    """Return a value of a column as JSON has it."""
+    if isinstance(value, dict):
+        return {_key(name): json_of(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [json_of(each) for each in value]
+    if isinstance(value, (Decimal, float)):
+        return _number(value)
+    return value if value is None or isinstance(value, (str, int)) else _scalar(value)
+
+
+def _scalar(value: Any) -> str | float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (datetime, date, time)):
+        return value.isoformat().replace("+00:00", "Z")
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _key(name: Any) -> str:
+    found = json_of(name)
+    return found if isinstance(found, str) else str(found)
+
+
+def _number(value: Decimal | float) -> int | float | str | None:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    return number if Decimal(repr(number)) == value else str(value)

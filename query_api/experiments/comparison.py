@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +17,8 @@ LATENCY: Final = "latency_ms"
 TOKENS: Final = "tokens"
 SCORE: Final = "scores."
 """Prefix of the names of scores among the measures."""
+ROUNDING: Final = 1e-12
+"""Differences up to this fraction of the values are what rounding leaves, and count as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ def summary_of(run: RunResults) -> RunSummary:
 def differences(baseline: RunResults, run: RunResults) -> list[Difference]:
     """Return the mean of paired differences for each measure that both runs have."""
     pairs: dict[str, list[float]] = {}
+    largest: dict[str, float] = {}
     for item_id, after in run.items.items():
         before = baseline.items.get(item_id)
         if before is None:
@@ -160,6 +164,8 @@ def differences(baseline: RunResults, run: RunResults) -> list[Difference]:
         for measure, value in after.measures().items():
             if measure in old:
                 pairs.setdefault(measure, []).append(value - old[measure])
+                values = (largest.get(measure, 0.0), abs(value), abs(old[measure]))
+                largest[measure] = max(values)
     found = []
     for measure in sorted(pairs):
         mean = mean_of(pairs[measure])
@@ -170,7 +176,7 @@ def differences(baseline: RunResults, run: RunResults) -> list[Difference]:
             baseline=baseline.name,
             measure=measure,
             items=mean.count,
-            mean=mean.mean,
+            mean=0.0 if abs(mean.mean) <= ROUNDING * largest[measure] else mean.mean,
             ci95=ci95,
             significant=ci95 is not None and not ci95[0] <= 0 <= ci95[1],
         )
@@ -196,7 +202,7 @@ def score_changes(baseline: RunResults, run: RunResults) -> list[ScoreChange]:
         for item_id, after in run.items.items()
         if (before := baseline.items.get(item_id)) is not None
         for name, value in after.scores.items()
-        if name in before.scores and value != before.scores[name]
+        if name in before.scores and not math.isclose(value, before.scores[name], rel_tol=ROUNDING)
     ]
     return sorted(found, key=lambda each: (-abs(each.after - each.before), each.item_id))
 

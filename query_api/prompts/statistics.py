@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
 
+from query_api.student_t import t_p_value, t_quantile
+
 CONFIDENCE: Final = 0.95
 EFFECT_SIZE: Final = 0.2
 """Standard deviation of the effects that the sequential test expects, in standard deviations of the
 samples: small effects, which tests of prompts are about."""
 _NORMAL: Final = NormalDist()
-_ITERATIONS_MAX: Final = 300
-_TINY: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,53 +145,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
-
-
-def t_p_value(statistic: float, df: float) -> float:
-    """Return the two-sided p-value of Student's t distribution."""
-    return _incomplete_beta(df / (df + statistic * statistic), df / 2, 0.5)
-
-
-def t_quantile(df: float) -> float:
-    """Return the quantile of Student's t distribution for two-sided 95 % intervals."""
-    low, high = 0.0, 2.0
-    while t_p_value(high, df) > 1 - CONFIDENCE:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if t_p_value(middle, df) > 1 - CONFIDENCE:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """Return the regularized incomplete beta function (Lentz's continued fraction)."""
-    if x <= 0 or x >= 1:
-        return 0.0 if x <= 0 else 1.0
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-    front = math.exp(log_front + a * math.log(x) + b * math.log1p(-x))
-    if x < (a + 1) / (a + b + 2):
-        return front * _fraction(x, a, b) / a
-    return 1 - front * _fraction(1 - x, b, a) / b
-
-
-def _fraction(x: float, a: float, b: float) -> float:
-    c, d = 1.0, 1 / _nonzero(1 - (a + b) * x / (a + 1))
-    value = d
-    for m in range(1, _ITERATIONS_MAX + 1):
-        for factor in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / _nonzero(1 + factor * d)
-            c = _nonzero(1 + factor / c)
-            value *= d * c
-        if abs(d * c - 1) < 1e-14:
-            break
-    return value
-
-
-def _nonzero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from deploy.cli import app
@@ -139,27 +141,17 @@ def test_a_repeated_import_sends_the_same_ids(sent: list[Any], tmp_path: Path) -
     assert len(set(ids)) == 450
 
 
-PARQUET = """
-import sys
-from chdb.session import Session
-
-Session().query(sys.argv[1] + " INTO OUTFILE '" + sys.argv[2] + "' FORMAT Parquet")
-"""
-
-
-def write_parquet(file: Path, select: str) -> None:
-    subprocess.run([sys.executable, "-c", PARQUET, select, str(file)], check=True)
-
-
 def test_rows_of_parquet_keep_their_types(sent: list[Any], tmp_path: Path) -> None:
     file = tmp_path / "a{1}*.parquet"
-    write_parquet(
-        tmp_path / "a.parquet",
-        "SELECT number AS id, tuple(number, 'ü')::Tuple(n UInt64, text String) AS input,"
-        " [1.5, toFloat64(number)] AS expectedOutput, if(number = 1, 'bad', NULL) AS question,"
-        " (number = 0)::Bool AS other, 18446744073709551615 AS big FROM numbers(450)",
-    )
-    (tmp_path / "a.parquet").rename(file)
+    table = {
+        "id": range(450),
+        "input": [{"n": number, "text": "ü"} for number in range(450)],
+        "expectedOutput": [[1.5, float(number)] for number in range(450)],
+        "question": ["bad" if number == 1 else None for number in range(450)],
+        "other": [number == 0 for number in range(450)],
+        "big": pa.array([18446744073709551615] * 450, pa.uint64()),
+    }
+    parquet.write_table(pa.table(table), file)
     assert "450 items written, 0 lines refused" in run(file)
     found = items(sent)
     assert [item["id"] for item in found] == [str(number) for number in range(450)]
@@ -172,6 +164,48 @@ def test_rows_of_parquet_keep_their_types(sent: list[Any], tmp_path: Path) -> No
     assert second["input"] == {"question": "bad", "big": 18446744073709551615}
     assert second["expected_output"] is False
     assert lines_in(file) == 450
+
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("values", "of_type", "expected"),
+    [
+        ([Decimal("1.10")], pa.decimal128(10, 2), 1.1),
+        ([Decimal("7.00")], pa.decimal128(10, 2), 7),
+        ([Decimal("0.12345678901234567891")], pa.decimal128(38, 20), "0.12345678901234567891"),
+        ([AT], pa.timestamp("us", "UTC"), "2026-01-02T03:04:05.000678Z"),
+        ([AT], pa.timestamp("us", "Asia/Shanghai"), "2026-01-02T11:04:05.000678+08:00"),
+        ([AT.replace(tzinfo=None)], pa.timestamp("ns"), "2026-01-02T03:04:05.000678"),
+        ([AT.date()], pa.date32(), "2026-01-02"),
+        ([timedelta(seconds=1.5)], pa.duration("us"), 1.5),
+        ([float("nan")], pa.float64(), None),
+        ([b"\xc3\xbc"], pa.binary(), "ü"),
+        ([[{"a": None, "b": [None, 1]}]], None, [{"a": None, "b": [None, 1]}]),
+        ([None], pa.list_(pa.int64()), None),
+        ([[("k", Decimal("0.5"))]], pa.map_(pa.string(), pa.decimal128(3, 1)), {"k": 0.5}),
+        (pa.array(["x"]).dictionary_encode(), None, "x"),
+    ],
+)
+def test_values_of_parquet_become_those_of_json(
+    sent: list[Any], tmp_path: Path, values: Any, of_type: pa.DataType, expected: Any
+) -> None:
+    file = tmp_path / "a.parquet"
+    column = values if isinstance(values, pa.Array) else pa.array(values, of_type)
+    parquet.write_table(pa.table({"question": [1], "answer": column}), file)
+    run(file, "--input", "question", "--expected", "answer")
+    (item,) = items(sent)
+    assert item["expected_output"] == expected
+
+
+def test_rows_of_parquet_without_an_input_are_refused(sent: list[Any], tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    inputs = pa.array([{"q": "a"}, None], pa.struct([("q", pa.string())]))
+    parquet.write_table(pa.table({"input": inputs}), file)
+    printed = run(file, code=1)
+    assert "a.parquet:2: input: an item without an id needs one" in printed
+    assert [item["input"] for item in items(sent)] == [{"q": "a"}]
 
 
 @pytest.mark.usefixtures("sent")
@@ -191,6 +225,12 @@ def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
         ended = CliRunner().invoke(app, ["datasets", "import", str(file), "--dataset", "d"])
         assert exit_code_for(ended.exception) == 2
         assert name in str(ended.exception)
+    twice = pa.table([pa.array([1]), pa.array([2])], names=["input", "input"])
+    parquet.write_table(twice, tmp_path / "h.parquet")
+    ended = CliRunner().invoke(
+        app, ["datasets", "import", str(tmp_path / "h.parquet"), "--dataset", "d"]
+    )
+    assert "h.parquet has the column 'input' twice" in str(ended.exception)
     for absent in (tmp_path, tmp_path / "absent.jsonl"):
         ended = CliRunner().invoke(app, ["datasets", "import", str(absent), "--dataset", "d"])
         assert exit_code_for(ended.exception) == 2

@@ -16,20 +16,36 @@ from query_api.prompts.statistics import (
     mean_interval,
     msprt,
     sample_of_sums,
-    t_p_value,
-    t_quantile,
     two_proportion_z,
     welch_t,
 )
+from query_api.student_t import t_p_value, t_quantile
 
 
 @pytest.mark.parametrize(
     ("df", "quantile"),
-    [(1, 12.7062), (2, 4.30265), (5, 2.57058), (30, 2.04227), (1_000, 1.96234)],
-)
-def test_quantiles_of_the_t_distribution_are_those_of_tables(df: float, quantile: float) -> None:
-    assert t_quantile(df) == pytest.approx(quantile, rel=1e-5)
-    assert t_p_value(quantile, df) == pytest.approx(0.05, rel=1e-4)
+    [
+        (1, 12.706204736174694), (2, 4.302652729749462), (5, 2.5705818356363146),
+        (29, 2.045229642132703), (31, 2.039513446396408), (99.5, 1.9840936109906238),
+        (1_000, 1.9623390808264083), (100_000, 1.9599877075346095),
+    ],
+)  # fmt: skip
+def test_quantiles_of_the_t_distribution_are_those_of_scipy(df: float, quantile: float) -> None:
+    assert t_quantile(df) == pytest.approx(quantile, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "df", "p_value"),
+    [
+        (0, 10, 1.0), (1e-6, 99.5, 0.9999992041176242), (0.01, 12_345, 0.9920214489576892),
+        (1.5, 7.25, 0.17584271612439972), (-2.5, 40, 0.01662035283097921),
+        (6, 100_000, 1.9799294556017718e-09),
+    ],
+)  # fmt: skip
+def test_p_values_of_the_t_distribution_are_those_of_scipy(
+    statistic: float, df: float, p_value: float
+) -> None:
+    assert t_p_value(statistic, df) == pytest.approx(p_value, rel=1e-10)
 
 
 def test_welchs_test_gives_the_result_of_a_published_example() -> None:
@@ -39,9 +55,12 @@ def test_welchs_test_gives_the_result_of_a_published_example() -> None:
     result = welch_t(*(Sample(len(x), mean(x), variance(x)) for x in (a, b)))
     assert result is not None
     assert (result.statistic, result.df) == (
-        pytest.approx(2.455356, rel=1e-6), pytest.approx(24.98853, rel=1e-6),
+        pytest.approx(2.455356398286006, rel=1e-10), pytest.approx(24.988529290231416, rel=1e-10),
     )  # fmt: skip
-    assert result.p_value == pytest.approx(0.02137800, rel=1e-5)
+    assert result.p_value == pytest.approx(0.021378001462866992, rel=1e-10)
+    assert (result.low, result.high) == (
+        pytest.approx(0.3492370661924069, rel=1e-9), pytest.approx(3.984096267140929, rel=1e-9),
+    )  # fmt: skip
 
 
 def test_two_proportions_give_the_result_of_a_published_example() -> None:

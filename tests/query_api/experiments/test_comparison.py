@@ -15,7 +15,7 @@ from query_api.experiments.comparison import (
     score_changes,
     summary_of,
 )
-from query_api.experiments.statistics import mean_of, percentile, t_975
+from query_api.experiments.statistics import mean_of, percentile
 
 USD = 10**12
 
@@ -52,14 +52,15 @@ def test_differences_are_those_of_the_same_items() -> None:
     assert found.keys() == {"cost_usd", "latency_ms", "tokens", "scores.right"}
     score = found["scores.right"]
     assert (score.items, score.mean) == (2, pytest.approx(0.3))
-    assert score.ci95 == pytest.approx((0.3 - 12.706 * 0.1, 0.3 + 12.706 * 0.1))
+    half = 12.706204736174694 * 0.1
+    assert score.ci95 == pytest.approx((0.3 - half, 0.3 + half), rel=1e-9)
     assert not score.significant
     cost = found["cost_usd"]
     assert (cost.mean, cost.ci95, cost.significant) == ("0", ("0", "0"), False)
     half = RunResults("c", "c", {"i0": ItemResult("t", cost_pico=USD + 1), "i1": ItemResult("t")})
     cost = {each.measure: each for each in differences(before, half)}["cost_usd"]
     assert cost.mean == "-0.999999999999", "rounded up from half a picodollar"
-    assert cost.ci95 == ("-13.706000000006", "11.706000000007")
+    assert cost.ci95 == ("-13.706204736181", "11.706204736182")
     many = run("a", *[0.0] * 30), run("b", *[0.5, 0.6] * 15)
     assert {each.measure for each in differences(*many) if each.significant} == {"scores.right"}
 
@@ -94,8 +95,24 @@ def test_the_mean_is_inside_of_its_interval(values: list[float]) -> None:
     assert percentile(values, 0.5) in values
 
 
-def test_quantiles_fall_towards_those_of_the_normal_distribution() -> None:
-    quantiles = [t_975(degrees) for degrees in range(1, 200)]
-    assert quantiles == sorted(quantiles, reverse=True)
-    assert t_975(40) == pytest.approx(2.0211, abs=1e-4)
-    assert t_975(10**6) == pytest.approx(1.95997, abs=1e-4)
+def test_paired_differences_have_the_interval_of_the_paired_t_test() -> None:
+    # Welch's data of 1947, paired: scipy.stats.ttest_rel(after, before).confidence_interval().
+    before = [27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7]
+    after = [27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8, 22.0, 24.8, 20.2, 21.9, 22.1, 22.9, 20.5]
+    runs = [
+        RunResults(name, name, {str(i): ItemResult("t", scores={"s": v}) for i, v in enumerate(of)})
+        for name, of in (("before", [*before, 21.4]), ("after", [*after, 24.4]))
+    ]
+    (found,) = [each for each in differences(*runs) if each.measure == "scores.s"]
+    assert found.ci95 == pytest.approx((0.436386812142165, 3.8969465211911682), rel=1e-9)
+    assert found.significant
+
+
+def test_what_rounding_leaves_is_no_difference() -> None:
+    runs = [
+        RunResults(name, name, {str(i): ItemResult("t", scores={"s": v}) for i, v in enumerate(of)})
+        for name, of in (("a", [0.5, 0.6, 0.7, 0.3]), ("b", [0.6, 0.6 - 0.2, 0.7 + 0.1, 0.1 + 0.2]))
+    ]
+    (found,) = [each for each in differences(*runs) if each.measure == "scores.s"]
+    assert found.mean == 0
+    assert {each.item_id for each in score_changes(*runs)} == {"0", "1", "2"}
