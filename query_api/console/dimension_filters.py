@@ -40,10 +40,14 @@ OBSERVATION_TERMS: Final[Mapping[str, str]] = MappingProxyType(
         "name": "name",
         "type": "type",
         "prompt_name": "prompt",
+        "prompt_version": "promptversion",
+        "trace_name": "tracename",
+        "release": "release",
     }
 )
-"""The same for the search of observations."""
-NAMES: Final = tuple(dict.fromkeys((*TRACE_TERMS, *OBSERVATION_TERMS, "prompt_version")))
+"""The same for the search of observations, which has all that traces have."""
+assert TRACE_TERMS.keys() <= OBSERVATION_TERMS.keys()
+NAMES: Final = tuple(dict.fromkeys((*TRACE_TERMS, *OBSERVATION_TERMS)))
 """Dimensions that filter."""
 
 
@@ -116,7 +120,7 @@ def list_address(
     """
     is_of_traces = filters.is_of_traces
     terms = TRACE_TERMS if is_of_traces else OBSERVATION_TERMS
-    search = [_term(terms[name], name, value) for name, value in filters.pairs if name in terms]
+    search = [_term(terms[name], value) for name, value in filters.pairs]
     query = {"from": iso(bounds_us[0]), "to": iso(bounds_us[1])}
     if text := " ".join([*search, *([more] if more else [])]):
         query["q"] = text
@@ -126,10 +130,10 @@ def list_address(
     return f"{base}/{page}?{urlencode(query, quote_via=quote)}"
 
 
-def _term(field: str, dimension: str, value: str) -> str:
+def _term(field: str, value: str) -> str:
     text = term(field, value)
     # A name matches words of it after a colon, and only the same name after an equals sign.
-    return text.replace(":", "=", 1) if dimension in {"trace_name", "name"} else text
+    return text.replace(":", "=", 1) if field == "name" else text
 
 
 def query_text(pairs: Sequence[tuple[str, str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -35,6 +35,12 @@ TERMS: Final[Mapping[View, Mapping[str, str]]] = MappingProxyType(
             "trace": "trace_id",
             "release": "release",
             "version": "version",
+            "traceversion": "trace_version",
+            "provider": "provider",
+            "tier": "service_tier",
+            "apikey": "api_key",
+            "error": "error_type",
+            "parent": "parent_id",
             **_NUMBERS,
             "ttft": "ttft_ms",
             "status": "status_message",
@@ -68,11 +74,7 @@ _UPPER: Final = frozenset({"type", "level"})
 _OF_LISTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "observations": {
-            **{
-                field: name
-                for name, field in TERMS["observations"].items()
-                if name not in {"tracename", "release"}
-            },
+            **{field: name for name, field in TERMS["observations"].items()},
             "tag": "tag",
             "id": "id",
         },
@@ -82,9 +84,24 @@ _OF_LISTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "trace_name": "name",
             "trace_id": "id",
         },
+        "scores": {
+            # A score of a trace without a session has that of its trace, which the list does not.
+            **{f: name for name, f in TERMS["scores"].items() if f != "session_id"},
+            "tag": "tag",
+            "data_type": "type",
+            "config_id": "config",
+        },
     }
 )
-"""Terms of the searches of both lists by the fields and dimensions of ``/v1/query``."""
+"""Terms of the searches of the lists by the fields and dimensions of ``/v1/query``."""
+_LISTS: Final[Mapping[View, Sequence[str]]] = MappingProxyType(
+    {
+        "observations": ("observations", "traces"),
+        "traces": ("traces",),
+        "scores": ("scores", "traces"),
+    }
+)
+"""The lists that can show what a view counts, the first if they have all terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +237,14 @@ def search_text(view: View, terms: Iterable[Term]) -> str | None:
 
 
 def list_address(base: str, view: View, bounds_us: tuple[int, int], terms: Sequence[Term]) -> str:
-    """Return the address of the observations or traces that meet conditions in a range.
+    """Return the address of the observations, traces or scores that meet conditions in a range.
 
-    It is empty if neither list has all the fields.
+    It is empty if no list has all the fields.
     """
-    pages = ("observations", "traces") if view == "observations" else ("traces",)
-    if view != "observations":  # `name` is that of the trace, and scores have their own
-        own = "trace_name" if view == "traces" else ""
-        terms = [Term(own, each.sign, each.value) if each.field == "name" else each
+    if view == "traces":  # `name` is that of the trace
+        terms = [replace(each, field="trace_name") if each.field == "name" else each
                  for each in terms]  # fmt: skip
-    for page in pages:
+    for page in _LISTS[view]:
         known = _OF_LISTS[page]
         if all(_name_in(known, each.field) for each in terms):
             query = {"from": iso(bounds_us[0]), "to": iso(bounds_us[1])}

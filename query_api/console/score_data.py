@@ -31,6 +31,7 @@ SCORE_SEARCH: Final = Search(
         "config": Field("configId"),
         "author": Field("authorUserId"),
         "user": Field("userId"),
+        "tracename": Field("traceName"),
         "tag": Field("traceTags", "has_any"),
         "id": Field("id"),
     },

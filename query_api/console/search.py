@@ -1,6 +1,7 @@
 """Read the search of a list, such as `refund user:ada level:error cost>0.1`.
 
-A word without a field searches the inputs. Values with spaces are in double quotes.
+A word without a field searches the inputs. Values with spaces are in double quotes; `field:""` are
+the rows without a value.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _TERM: Final = re.compile(
 _COMPARISONS: Final[Mapping[str, Operator]] = MappingProxyType(
     {":": "eq", "=": "eq", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"}
 )
+_WITH_NONE: Final = frozenset({Kind.NUMBER, Kind.LIST})
+"""Kinds of columns in which the empty text is no value, but the lack of one."""
 _UNITS_S: Final = (("ms", 0.001), ("s", 1.0), ("m", 60.0))
 
 
@@ -92,6 +95,8 @@ class Search:
     def _condition(self, name: str, key: str, sign: str, value: str) -> Condition:
         field = self.fields[name]
         column = self.columns[field.column]
+        if not value and column.kind in _WITH_NONE:
+            return Condition(column, "unset")
         match column.kind:
             case Kind.NUMBER:
                 number = number_of(name, value, is_duration=field.is_duration)

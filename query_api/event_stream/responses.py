@@ -33,11 +33,14 @@ async def stream_response(
     kinds: Sequence[Kind],
     filters: Mapping[str, Sequence[str]],
     is_valid: Callable[[], bool],
+    last_id: str = "",
 ) -> Response:
     """Return the events of a project; the stream ends when ``is_valid`` is no longer true.
 
+    It continues after the event of the header ``Last-Event-ID``, or after ``last_id``.
+
     Raises:
-        BadRequestError: the header ``Last-Event-ID`` is not the id of an event.
+        BadRequestError: one of them is not the id of an event.
         UnavailableError: as ``EventHub.subscribe``, or this process does not follow events.
     """
     hub = context.events
@@ -45,7 +48,7 @@ async def stream_response(
         raise UnavailableError("this process does not follow events")
     if request.scope.get(IS_HEAD):
         return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
-    last_id = request.headers.get(LAST_EVENT_ID, "")
+    last_id = request.headers.get(LAST_EVENT_ID) or last_id
     subscription = await hub.subscribe(project_id, kinds, filters, last_id)
     return ReleasingResponse(
         _texts(subscription, context.settings, is_valid),

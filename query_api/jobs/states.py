@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
 import msgspec
@@ -42,12 +41,17 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class JobStates:
-    """The states by key; above ``jobs_max``, those that changed the longest ago are forgotten."""
+    """The states by key.
+
+    Above ``jobs_max``, the project with the most states forgets the one that changed the longest
+    ago, so that no project can displace the states of another one that has fewer.
+    """
 
     def __init__(self, jobs_max: int = 20_000) -> None:
         self._jobs_max = jobs_max
-        self._states: OrderedDict[str, JobState] = OrderedDict()
+        self._states: dict[str, JobState] = {}
         self._of_project: dict[str, dict[str, JobState]] = {}
+        """In each project, in the order in which they changed."""
 
     def apply(self, key: str, value: bytes | None) -> None:
         """Apply a record of the topic; without a value, it removes a state.
@@ -79,7 +83,8 @@ class JobStates:
         self._of_project.setdefault(state.project_id, {})[key] = state
         if len(self._states) > self._jobs_max:
             metrics.LIMITS_REACHED.labels("jobs_max").inc()
-            self._remove(next(iter(self._states)))
+            most = max(self._of_project.values(), key=len)
+            self._remove(next(iter(most)))
 
     def get(self, kind: str, job_id: str) -> JobState | None:
         """Return the state of a job; None if it was not attempted, or is forgotten."""

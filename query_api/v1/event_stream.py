@@ -25,10 +25,14 @@ _ONLY: Final = "Only events with one of these values; those without the field ha
 class StreamParameters(NativeParameters):
     """Events to send. Filters apply to windows and traces."""
 
-    events: str = Field(
-        default=",".join(KINDS),
-        max_length=200,
-        description=f"Kinds of events, separated by commas: {', '.join(KINDS)}.",
+    events: Names = Field(
+        default=[",".join(KINDS)],
+        description=f"Kinds of events, separated by commas or repeated: {', '.join(KINDS)}.",
+    )
+    last_event_id: str = Field(
+        default="",
+        description="Like the header `Last-Event-ID`, which comes first, for clients that cannot"
+        " send headers.",
     )
     environment: Names = Field(default=[], description=_ONLY)
     model: Names = Field(default=[], description=f"{_ONLY} A field of windows.")
@@ -45,7 +49,7 @@ class StreamParameters(NativeParameters):
         Raises:
             BadRequestError: one of them does not exist.
         """
-        names = [each.strip() for each in self.events.split(",")]
+        names = [each.strip() for given in self.events for each in given.split(",")]
         wrong = next((each for each in names if each not in KINDS), None)
         if wrong is not None:
             message = f"events: {wrong[:64]!r} is not one of {', '.join(KINDS)}"
@@ -99,6 +103,7 @@ def event_stream_router(context: AppContext) -> APIRouter:
             parameters.kinds(),
             parameters.filters(),
             is_valid,
+            parameters.last_event_id,
         )
 
     return router

@@ -16,6 +16,7 @@ from tests.query_api.console.browser import signed_in
 from tests.query_api.event_stream_for_tests import (
     opened,
     parsed,
+    received,
     subscribed,
     window,
 )
@@ -36,7 +37,7 @@ async def streamed(api: Api, hub: EventHub, client: httpx.AsyncClient, path: str
 
 async def test_the_route_sends_events_until_the_process_stops(refusing_api: Api) -> None:
     async with opened() as (hub, topics, _):
-        path = "/v1/stream?events=window,trace&model=m-1"
+        path = "/v1/stream?events=window&events=trace,window&model=m-1"
         task = await streamed(refusing_api, hub, refusing_api.client, path)
         topics.add("w0", window("m-1"), window("m-2"))
         await hub.close()
@@ -49,6 +50,20 @@ async def test_the_route_sends_events_until_the_process_stops(refusing_api: Api)
             ("window", "m-1"), ("end", None),
         ]  # fmt: skip
         assert events[-1][2] == {"reason": "stopping"}
+
+
+async def test_a_stream_continues_after_the_id_in_the_query_string(refusing_api: Api) -> None:
+    async with opened() as (hub, topics, _):
+        reader = await subscribed(hub)
+        for model in ("m-1", "m-2", "m-3"):
+            topics.add("w0", window(model))
+        (_, first, _), *_ = await received(reader)
+        task = await streamed(
+            refusing_api, hub, refusing_api.client, f"/v1/stream?last_event_id={first}"
+        )
+        await hub.close()
+        events = parsed((await task).text)
+        assert [data.get("model") for _, _, data in events] == ["m-2", "m-3", None]
 
 
 async def test_a_client_who_left_before_the_stream_began_takes_no_place(refusing_api: Api) -> None:
@@ -128,7 +143,12 @@ async def test_a_session_of_another_project_does_not_prolong_a_stream(refusing_a
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("events=windows", "events"), ("events=", "events"), ("colour=red", "colour")],
+    [
+        ("events=windows", "events"),
+        ("events=", "events"),
+        ("colour=red", "colour"),
+        ("last_event_id=none", "Last-Event-ID"),
+    ],
 )
 async def test_wrong_parameters_are_refused(refusing_api: Api, query: str, field: str) -> None:
     answer = await refusing_api.client.get(f"/v1/stream?{query}")

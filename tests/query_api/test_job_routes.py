@@ -55,6 +55,15 @@ async def test_jobs_are_listed_by_their_last_change_page_by_page(refusing_api: A
     assert other["id"] == "theirs"
 
 
+def test_a_project_with_many_jobs_does_not_displace_those_of_others() -> None:
+    states = JobStates(jobs_max=3)
+    states.apply("alert_test/theirs", written(1, project_id=OTHER))
+    for number in range(10):
+        states.apply(f"alert_test/{number}", written(number + 2))
+    assert [each.id for each in states.of(OTHER)] == ["theirs"]
+    assert [each.id for each in states.of(PROJECT)] == ["9", "8"]
+
+
 def test_states_are_removed_bounded_and_those_of_deliveries_left_out() -> None:
     states = JobStates(jobs_max=2)
     states.apply("alert_test/a", written(1))

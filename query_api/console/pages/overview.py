@@ -45,7 +45,10 @@ _FIRING: Final = AlertParameters(state="firing", limit=FIRING)
 
 
 async def show(view: View) -> Response:
-    """Show totals with those of the period before, charts, and the largest shares."""
+    """Show totals with those of the period before, charts, and the largest shares.
+
+    Live mode requests the parts again that the stream of events has no values for.
+    """
     query = _query_of(view)
     if name := view.parameter("add"):
         value = view.request.query_params.get("value", "")
@@ -58,7 +61,7 @@ async def show(view: View) -> Response:
     )
     listed = _listed(view, query, (found.from_us, found.to_us))
     return view.render(
-        "overview.html",
+        "overview_live.html" if view.is_part and query.is_live else "overview.html",
         query=query,
         presets=tuple(PRESETS),
         found=found,

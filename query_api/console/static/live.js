@@ -1,4 +1,5 @@
-// Move the charts of the overview each second with the windows of the stream of events.
+// Move the charts of the overview each second with the windows of the stream of events. What the
+// stream has no values for, such as percentiles, is requested again while the page is open.
 const STEP_S = 10;
 const STEPS = 90;
 const KEYS_MAX = 50_000;
@@ -101,6 +102,7 @@ function connect() {
   const source = new EventSource(place.dataset.stream);
   source.addEventListener("open", () => { place.textContent = about; });
   source.addEventListener("window", add);
+  source.addEventListener("alert", () => htmx.trigger("#live-parts", "refresh"));
   source.addEventListener("missed", () => {
     // The page has the totals that the stream has not sent.
     if (Date.now() - started > RELOAD_AFTER_MS) location.reload();
@@ -115,6 +117,13 @@ function connect() {
     else if (place.textContent !== place.dataset.ended) setTimeout(connect, RECONNECT_AFTER_MS);
   });
 }
+
+// A part with the keyboard's focus is not replaced, nor is any while nobody sees the page.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const isFocused = document.activeElement?.closest("#numbers, #slower, #firing, .tops");
+  const isLive = event.target.matches("#live-parts, .tops > [hidden]");
+  if (isLive && (isFocused || document.hidden)) event.preventDefault();
+});
 
 note("cost");
 note("observations");

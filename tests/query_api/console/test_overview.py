@@ -133,6 +133,15 @@ async def test_live_mode_is_offered_if_the_process_follows_events_with_these_fie
             assert ended
             assert unescape(ended[1]) == "?filter=model%3Am-1"
             assert "live=1" in unescape(re.findall(r'hx-get="([^"]*)"', live.text)[0])
+            # The parts that the stream has no values for follow.
+            part = await client.get(HOME + unescape(link[1]), headers={"hx-request": "true"})
+            assert "<html" not in part.text
+            assert re.findall(r'id="(\w+)"', part.text) == ["numbers", "slower", "firing"]
+            tops = await client.get(f"{HOME}/overview/tops?live=1&by=errors",
+                                    headers={"hx-request": "true"})  # fmt: skip
+            again = re.search(r'hx-get="([^"]*)" hx-trigger="every 15s"', tops.text)
+            assert again
+            assert unescape(again[1]) == f"{HOME}/overview/tops?live=1&by=errors"
             without = await client.get(f"{HOME}?filter=level:ERROR")
             assert ">Live</a>" not in without.text
         finally:
