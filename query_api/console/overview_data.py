@@ -29,6 +29,8 @@ RANGE_MAX_S: Final = 92 * 86_400
 """Maximum length of the range."""
 BUCKET_US: Final = 900 * SECOND_US
 """Spend by user is stored in buckets of this length."""
+EXACT_US: Final = 3_600 * SECOND_US
+"""In ranges up to this length, a bucket more at each end would change shares too much."""
 TOP: Final = 6
 """Models, users, names and prompts that are shown; the others are combined."""
 TOPS: Final = ("model", "user_id", "trace_name", "prompt_name")
@@ -207,7 +209,8 @@ async def read_tops(
 
     def top(dimension: str) -> Awaitable[list[AnswerRow]]:
         # Whole buckets of spend answer faster than observations.
-        unit_us = BUCKET_US if dimension in _OF_SPEND else SECOND_US
+        is_of_buckets = dimension in _OF_SPEND and to_us - from_us > EXACT_US
+        unit_us = BUCKET_US if is_of_buckets else SECOND_US
         body = {
             "measures": measures,
             "group_by": [dimension],

@@ -55,6 +55,11 @@ def see_other(path: str) -> Response:
     return Response(status_code=303, headers={"location": path})
 
 
+def found(path: str) -> Response:
+    """Redirect to a path of this server for now, such as to the sign-in."""
+    return Response(status_code=302, headers={"location": path})
+
+
 def is_browser(request: Request) -> bool:
     """Return whether the client accepts HTML. htmx asks for whole pages when one goes back."""
     is_going_back = request.headers.get("hx-history-restore-request") == "true"

@@ -25,12 +25,12 @@ from query_api.console.preferences import preferences_of
 from query_api.console.rendering import render
 from query_api.console.responses import (
     address_of,
+    found,
     is_browser,
     is_from_another_site,
     is_part,
     once_more,
     secured,
-    see_other,
 )
 from query_api.console.sessions import Session, Sessions
 from query_api.console.settings import ConsoleSettings
@@ -227,4 +227,4 @@ def _to_sign_in(request: Request) -> Response:
     """
     if is_from_another_site(request):
         return once_more(request)
-    return see_other(f"{SIGN_IN}?next={quote(address_of(request), safe='')}")
+    return found(f"{SIGN_IN}?next={quote(address_of(request), safe='')}")
