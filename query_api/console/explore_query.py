@@ -26,7 +26,9 @@ from query_api.query.chart_kinds import (
     step_of,
 )
 from query_api.query.fields import View
+from query_api.query.native_fields import DIMENSIONS
 from query_api.query.periods import STEP_S
+from query_api.query.sources import BUCKET_S
 from query_api.times import SECOND_US, iso
 
 DIMENSIONS_MAX: Final = 2
@@ -46,6 +48,10 @@ _FORM_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )  # fmt: skip
 _DAY: Final = TimeRange(DEFAULT_RANGE, None, None)
+BUCKET_STEP: Final = "15m"
+"""The step of the length of a bucket of spend."""
+assert STEP_S[BUCKET_STEP] == BUCKET_S
+_SHORTER_STEPS: Final = {name for name, length_s in STEP_S.items() if length_s < BUCKET_S}
 FORMULA: Final = "formula"
 """Name of the formula in the body."""
 
@@ -181,12 +187,28 @@ def asked_of(query: ExploreQuery, zone: str, at_us: int) -> Asked:
 
 
 def full_body(kind: str, body: Mapping[str, Any], bounds_us: tuple[int, int]) -> dict[str, Any]:
-    """Return a body with its range, and for a chart over time with a step that fits."""
+    """Return a body with its range, and for a chart over time with a step that fits.
+
+    A dimension that only spend has is counted in whole buckets of spend.
+    """
     from_us, to_us = bounds_us
+    is_of_buckets = _is_of_spend(body)
+    if is_of_buckets:
+        unit_us = BUCKET_S * SECOND_US
+        from_us, to_us = from_us // unit_us * unit_us, -(-to_us // unit_us) * unit_us
     full = {**body, "from": iso(from_us), "to": iso(to_us)}
     if kind in OVER_TIME and not body.get("step"):
-        full["step"] = step_of(max(0, to_us - from_us) // SECOND_US)
+        step = step_of(max(0, to_us - from_us) // SECOND_US)
+        full["step"] = BUCKET_STEP if is_of_buckets and step in _SHORTER_STEPS else step
     return full
+
+
+def _is_of_spend(body: Mapping[str, Any]) -> bool:
+    """Return whether a body has a dimension that neither rows nor windows have."""
+    known = DIMENSIONS.get(body.get("view", "observations"), {})
+    names = (*body.get("group_by", ()), *body.get("filter", ()))
+    found = (known[each] for each in names if each in known)
+    return any(not each.sql and not each.window for each in found)
 
 
 def form_faults(faults: Mapping[str, str]) -> dict[str, str]:

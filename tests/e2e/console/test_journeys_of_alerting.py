@@ -28,16 +28,15 @@ def call(tenant: Tenant, prefix: str, user: str) -> None:
     tenant.ingest(events.events)
 
 
-async def test_a_budget_is_made_of_a_user_and_fires(
+async def test_a_budget_is_made_of_a_chart_and_fires(
     visit: Visiting, shop: Tenant, screen: Screen
 ) -> None:
     name = f"Budget of Grace {screen}"
     async with visit(shop, screen) as viewer:
-        await viewer.open("/users?range=24h&order=cost")
-        row = viewer.page.get_by_role("row").filter(has_text=shop_data.SPENDER)
-        await row.locator("a.open").click()
-        # In the list, the limit is in place of this link for a user who has one already.
-        await viewer.page.get_by_role("link", name=viewer.say("Set a limit")).click()
+        await viewer.open()
+        await viewer.link(shop_data.SPENDER, exact=True).click()
+        await viewer.page.wait_for_url("**filter=user_id*")
+        await viewer.link("Limit this spend").click()
         form = viewer.page.locator("main form").first
         assert await form.locator("[name='scope.user_id']").input_value() == shop_data.SPENDER
         await viewer.page.locator("main form [name=name]").first.fill(name)

@@ -27,6 +27,7 @@ async def test_the_page_shows_what_is_set_and_keys_only_to_admins(refusing_api: 
     assert "<b>gold" not in page.text
     assert "1 price of this project comes before" in shown
     assert f"pk-{PROJECT} ingest read scores write" in shown, "the key of the session"
+    assert f"tracemill keys create --project {PROJECT} --scopes" in shown
     assert "Limits of this project" not in shown
     assert "<form class=" not in page.text.partition("protected-labels")[2]
     async with signed_in_with(refusing_api, "read", "admin") as admin:
