@@ -131,7 +131,9 @@ class Authenticator:
         """
         if not authorization:
             raise UnauthorizedError(NO_HEADER)
-        method, _, credential = authorization.partition(b" ")
+        # Some exporters send OTEL_EXPORTER_OTLP_HEADERS without decoding its "Basic%20…".
+        space = b" " if b" " in authorization else b"%20"
+        method, _, credential = authorization.partition(space)
         credential = credential.strip()
         if len(credential) <= CREDENTIAL_MAX_BYTES:
             if method.lower() == b"basic":

@@ -93,6 +93,11 @@ _PROVIDER_KEYS: Final = (
     "embedding.provider",
     "langsmith.metadata.ls_provider",
 )
+_LANGSMITH_THREADS: Final = (
+    "langsmith.metadata.session_id",
+    "langsmith.metadata.thread_id",
+    "langsmith.metadata.conversation_id",
+)
 _VERCEL_PROMPT: Final = "ai.telemetry.metadata.langfusePrompt"
 
 OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
@@ -196,6 +201,7 @@ TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         InMetadata("langfuse.observation.metadata.langfuse_user_id"),
         InMetadata("langfuse.trace.metadata.langfuse_user_id"),
         Attribute("ai.telemetry.metadata.userId"),
+        Attribute("langsmith.metadata.user_id"),
     ),
     "session_id": (
         Attribute("langfuse.session.id", reference_of),
@@ -204,6 +210,7 @@ TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         InMetadata("langfuse.observation.metadata.langfuse_session_id", reference_of),
         InMetadata("langfuse.trace.metadata.langfuse_session_id", reference_of),
         Attribute("ai.telemetry.metadata.sessionId", reference_of),
+        *(Attribute(key, reference_of) for key in _LANGSMITH_THREADS),
     ),
     "release": (Attribute("langfuse.release"),),
     "version": (Attribute("langfuse.version"),),
@@ -218,6 +225,7 @@ TRACE_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
         InMetadata("langfuse.trace.metadata.langfuse_tags", tags_of),
         Attribute("ai.telemetry.metadata.tags", tags_of),
         Attribute("tag.tags", tags_of),
+        Attribute("langsmith.span.tags", tags_of),
     ),
     "metadata": (TraceMetadata(),),
     "input": (Attribute("langfuse.trace.input"),),

@@ -68,6 +68,13 @@ _OPENINFERENCE: Final = _meanings(
     GUARDRAIL="GUARDRAIL",
     EVALUATOR="EVALUATOR",
 )
+_LANGSMITH: Final = _meanings(
+    CHAIN="chain",
+    RETRIEVER="retriever",
+    GENERATION="llm",
+    EMBEDDING="embedding",
+    TOOL="tool",
+)
 _OPERATIONS: Final = _meanings(
     GENERATION="chat completion text_completion generate_content generate",
     EMBEDDING="embeddings",
@@ -132,6 +139,8 @@ TYPE_RULES: Final[tuple[Source, ...]] = (
     When(lambda dialect: dialect.untyped_generations, Present(GENERATION_KEYS, "GENERATION")),
     Choice("langfuse.observation.type", _LANGFUSE),
     Choice("openinference.span.kind", _OPENINFERENCE),
+    # Its SDK names retrievers "embeddings" in the operation.
+    Choice("langsmith.span.kind", _LANGSMITH),
     Choice("gen_ai.operation.name", _OPERATIONS),
     Choice("genkit:metadata:subtype", _GENKIT),
     Computed(("operation.name", "ai.operationId"), _vercel_call),

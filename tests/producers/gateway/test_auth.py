@@ -43,6 +43,11 @@ async def test_a_key_pair_names_its_project(control: ControlLog) -> None:
     )
 
 
+async def test_a_header_that_an_exporter_did_not_decode_is_accepted(control: ControlLog) -> None:
+    encoded = basic("pk-tm-dev:sk-tm-dev").replace(b" ", b"%20")
+    assert Authenticator(control).authenticate(encoded).public_key == "pk-tm-dev"
+
+
 async def test_a_new_key_counts_at_once_and_a_deleted_one_no_more(control: ControlLog) -> None:
     authenticator = Authenticator(control)
     await control.put(Project(id="p2", name="Second", created_us=1))
@@ -64,6 +69,7 @@ async def test_a_new_key_counts_at_once_and_a_deleted_one_no_more(control: Contr
         basic("nobody:sk-tm-dev"),
         basic("sk-tm-dev:pk-tm-dev"),
         b"Basic ???",
+        b"Basic%20???",
         b"Basic \xff\xff",
         b"Basic",
         b"Bearer sk-tm-dev",
