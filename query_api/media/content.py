@@ -64,6 +64,10 @@ class ServeMediaContent:
 
     async def _upload(self, request: Request, grant: Grant) -> Response:
         settings = self._media.settings
+        given = _bare_type(request.headers.get("content-type", ""))
+        # Buckets refuse another type too: it is part of what their URLs sign.
+        if given and given != _bare_type(grant.content_type):
+            return _refusal(400, f"content-type: must be {grant.content_type}, as announced")
         if self._uploads >= settings.media_uploads_max:
             metrics.LIMITS_REACHED.labels("media_uploads_max").inc()
             return _refusal(503, "too many uploads", {"retry-after": str(settings.retry_after_s)})
@@ -96,6 +100,10 @@ class ServeMediaContent:
         return grant_of(
             unquote(project_id), unquote(media_id), parameters, self._media.key, time.time()
         )
+
+
+def _bare_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,8 +51,10 @@ async def upload_url(api: Api, **changes: Any) -> str:
     return str(answer.json()["uploadUrl"])
 
 
-async def put(api: Api, url: str, content: bytes = CONTENT) -> httpx.Response:
-    return await api.anonymous.put(url, content=content, headers={"content-type": "image/png"})
+async def put(
+    api: Api, url: str, content: bytes = CONTENT, content_type: str = "image/png"
+) -> httpx.Response:
+    return await api.anonymous.put(url, content=content, headers={"content-type": content_type})
 
 
 async def test_media_are_uploaded_once_and_read_back(media: Api) -> None:
@@ -84,6 +88,33 @@ async def test_content_that_was_not_announced_is_refused(media: Api, content: by
     assert (await put(media, url, content)).status_code == 400
     assert (await media.client.get(f"{MEDIA}/{ID}")).status_code == 404
     assert (await put(media, url)).status_code == 200
+
+
+async def test_content_of_another_type_than_the_announced_one_is_refused(media: Api) -> None:
+    url = await upload_url(media)
+    refused = await put(media, url, content_type="text/html")
+    assert (refused.status_code, "image/png" in refused.json()["message"]) == (400, True)
+    assert (await media.client.get(f"{MEDIA}/{ID}")).status_code == 404
+    assert (await put(media, url, content_type="Image/PNG; q=1")).status_code == 200
+
+
+async def test_urls_expire(clickhouse_url: str, shared_database: str, tmp_path: Path) -> None:
+    settings = QuerySettings(media_dir=str(tmp_path / "media"), media_url_valid_s=1)
+    async with opened(clickhouse_url, shared_database, settings) as api:
+        await api.empty()
+        upload = await upload_url(api)
+        assert (await put(api, upload)).status_code == 200
+        read = (await api.client.get(f"{MEDIA}/{ID}")).json()["url"]
+        deadline_s = time.monotonic() + 60
+        while (answer := await api.anonymous.get(read)).status_code == 200:
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.05)
+        assert (answer.status_code, answer.json()["message"]) == (403, "the URL has expired")
+        assert (await put(api, upload)).status_code == 403
+        # A new URL reads it: the content does not expire, also without such a trace.
+        again = (await api.client.get(f"{MEDIA}/{ID}")).json()["url"]
+        assert "expires_s" in again
+        assert again != read
 
 
 async def test_urls_permit_only_what_was_signed(media: Api) -> None:
