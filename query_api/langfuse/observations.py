@@ -18,9 +18,11 @@ from query_api.langfuse.parameters import (
     ConditionList,
     FilterText,
     LangfuseParameters,
+    LevelOfObservation,
     PageParameters,
     Text,
     Texts,
+    TypeOfObservation,
     chosen_groups,
 )
 from query_api.langfuse.shapes.observation_v1 import ObservationV1, observation_v1
@@ -81,9 +83,9 @@ class _FilterParameters(LangfuseParameters):
 
     name: Text | None = None
     user_id: Text | None = None
-    type: Text | None = Field(None, examples=["GENERATION"])
+    type: TypeOfObservation | None = Field(None, examples=["GENERATION"])
     trace_id: Text | None = None
-    level: Text | None = Field(None, examples=["ERROR"])
+    level: LevelOfObservation | None = Field(None, examples=["ERROR"])
     environment: Texts = []
     from_start_time: Instant | None = None
     to_start_time: Instant | None = None
@@ -94,9 +96,9 @@ class _FilterParameters(LangfuseParameters):
         conditions = ConditionList(OBSERVATION_COLUMNS, self.filter)
         conditions.add("name", "eq", self.name)
         conditions.add("userId", "eq", self.user_id)
-        conditions.add("type", "eq", self.type.upper() if self.type else None)
+        conditions.add("type", "eq", self.type)
         conditions.add("traceId", "eq", self.trace_id)
-        conditions.add("level", "eq", self.level.upper() if self.level else None)
+        conditions.add("level", "eq", self.level)
         conditions.add("environment", "in", tuple(self.environment))
         conditions.add("startTime", "ge", self.from_start_time)
         conditions.add("startTime", "lt", self.to_start_time)

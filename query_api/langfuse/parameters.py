@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from query_api.errors import BadRequestError
 from query_api.numbers import Whole
 from query_api.store.conditions import Column, Condition, Operator, Value
 from query_api.store.filters import parse_filter
+from tracemill.contract import Level, ObservationType, ScoreDataType, ScoreSource
 
 PAGE_MAX: Final = 2**31
 Text = Annotated[str, Field(max_length=2000)]
@@ -20,6 +21,17 @@ Texts = Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=
 CommaSeparated = Annotated[
     str, Field(max_length=8_000, description="One value, or several separated by commas.")
 ]
+
+
+def _upper(given: Any) -> Any:
+    return given.upper() if isinstance(given, str) else given
+
+
+TypeOfObservation = Annotated[ObservationType, BeforeValidator(_upper)]
+LevelOfObservation = Annotated[Level, BeforeValidator(_upper)]
+SourceOfScore = Annotated[ScoreSource, BeforeValidator(_upper)]
+TypeOfScore = Annotated[ScoreDataType, BeforeValidator(_upper)]
+"""Values of these parameters are accepted in any case."""
 FilterText = Annotated[
     str,
     Field(
@@ -58,6 +70,20 @@ class PageParameters(LangfuseParameters):
 def parts_of(text: str | None) -> tuple[str, ...]:
     """Split a comma-separated list, without empty parts."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def chosen_values(field: str, text: str | None, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values in a comma-separated list, which may have any case.
+
+    Raises:
+        BadRequestError: A value does not exist.
+    """
+    chosen = parts_of((text or "").upper())
+    unknown = [each for each in chosen if each not in values]
+    if unknown:
+        message = f"{field}: {unknown[0][:64]!r} is not one of {', '.join(values)}"
+        raise BadRequestError(message, field=field, allowed=values)
+    return chosen
 
 
 def chosen_groups(

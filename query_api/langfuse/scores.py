@@ -15,8 +15,10 @@ from query_api.langfuse.parameters import (
     ConditionList,
     FilterText,
     PageParameters,
+    SourceOfScore,
     Text,
     Texts,
+    TypeOfScore,
     chosen_groups,
     parts_of,
 )
@@ -59,7 +61,7 @@ class ScoreListParameters(PageParameters):
     from_timestamp: Instant | None = None
     to_timestamp: Instant | None = None
     environment: Texts = []
-    source: Text | None = None
+    source: SourceOfScore | None = None
     operator: Literal["=", "!=", "<", "<=", ">", ">="] = "="
     value: Number | None = None
     score_ids: Text | None = Field(None, description="Comma-separated ids.")
@@ -69,7 +71,7 @@ class ScoreListParameters(PageParameters):
     trace_id: Text | None = None
     observation_id: Text | None = None
     queue_id: Text | None = None
-    data_type: Text | None = None
+    data_type: TypeOfScore | None = None
     trace_tags: Texts = []
     fields: Text | None = Field(
         None, description="Groups of fields: score, trace; by default both.", examples=["score"]

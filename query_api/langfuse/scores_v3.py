@@ -18,6 +18,7 @@ from query_api.langfuse.parameters import (
     LangfuseParameters,
     Text,
     chosen_groups,
+    chosen_values,
     parts_of,
 )
 from query_api.langfuse.shapes.score_v3 import GROUPS, ScoreV3, score_v3
@@ -30,9 +31,10 @@ from query_api.store.conditions import Condition
 from query_api.store.queries.scores import FindScores
 from query_api.store.rows import StoredScore
 from query_api.times import Instant, InstantUs
-from tracemill.contract import ScoreDataType
+from tracemill.contract import ScoreDataType, ScoreSource
 
 _DATA_TYPES: Final[tuple[str, ...]] = get_args(ScoreDataType)
+_SOURCES: Final[tuple[str, ...]] = get_args(ScoreSource)
 _FLAGS: Final = {"true": "1", "false": "0"}
 
 
@@ -83,7 +85,7 @@ class ScoreV3ListParameters(LangfuseParameters):
         conditions = ConditionList(SCORE_COLUMNS, None)
         conditions.add("id", "in", parts_of(self.id))
         conditions.add("name", "in", parts_of(self.name))
-        conditions.add("source", "in", parts_of((self.source or "").upper()))
+        conditions.add("source", "in", chosen_values("source", self.source, _SOURCES))
         conditions.add("dataType", "in", types)
         conditions.add("environment", "in", parts_of(self.environment))
         conditions.add("configId", "in", parts_of(self.config_id))
@@ -119,12 +121,7 @@ class ScoreV3ListParameters(LangfuseParameters):
             raise BadRequestError(message, field=given[1])
 
     def _types(self) -> tuple[str, ...]:
-        types = parts_of((self.data_type or "").upper())
-        unknown = [each for each in types if each not in _DATA_TYPES]
-        if unknown:
-            message = f"dataType: {unknown[0][:64]!r} is not one of {', '.join(_DATA_TYPES)}"
-            raise BadRequestError(message, field="dataType", allowed=_DATA_TYPES)
-        return types
+        return chosen_values("dataType", self.data_type, _DATA_TYPES)
 
     def _add_values(self, conditions: ConditionList, types: tuple[str, ...]) -> None:
         for name, bound in (("valueMin", self.value_min), ("valueMax", self.value_max)):
