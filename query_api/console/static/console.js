@@ -14,16 +14,15 @@ if (new URLSearchParams(location.search).has("followed")) {
 const shortcuts = document.getElementById("shortcuts");
 document.querySelector("[data-shortcuts]")?.addEventListener("click", () => shortcuts.showModal());
 
-const rows = [...document.querySelectorAll("[data-rows] tbody tr")];
-let current = -1;
-
-function select(index) {
-  if (!rows.length) return;
-  rows[current]?.classList.remove("current");
-  current = Math.max(0, Math.min(rows.length - 1, index));
-  rows[current].classList.add("current");
-  rows[current].querySelector("a.open").focus({ preventScroll: true });
-  rows[current].scrollIntoView({ block: "nearest" });
+// Select the next or previous row. Rows are looked up each time, because parts of pages are replaced.
+function select(step) {
+  const rows = [...document.querySelectorAll("[data-rows] tbody tr")];
+  const before = rows.findIndex((row) => row.classList.contains("current"));
+  const row = rows[Math.max(0, Math.min(rows.length - 1, before + step))];
+  rows[before]?.classList.remove("current");
+  row?.classList.add("current");
+  row?.querySelector("a.open")?.focus({ preventScroll: true });
+  row?.scrollIntoView({ block: "nearest" });
 }
 
 document.addEventListener("keydown", (event) => {
@@ -39,10 +38,10 @@ document.addEventListener("keydown", (event) => {
     }
   } else if (event.key === "?") {
     shortcuts?.showModal();
-  } else if (event.key === "j" && rows.length) {
-    select(current + 1);
-  } else if (event.key === "k" && rows.length) {
-    select(current - 1);
+  } else if (event.key === "j") {
+    select(1);
+  } else if (event.key === "k") {
+    select(-1);
   } else if (event.key === "Escape") {
     document.querySelector(".menu[open]")?.removeAttribute("open");
   }

@@ -60,6 +60,23 @@ async def test_why_a_request_was_slow(visit: Visiting, shop: Tenant) -> None:
         await viewer.page.get_by_role("dialog").wait_for(state="hidden")
 
 
+async def test_rows_of_a_chart_are_chosen_after_it_was_replaced(
+    visit: Visiting, shop: Tenant
+) -> None:
+    async with visit(shop, DESK) as viewer:
+        await viewer.open("/explore?kind=bar&measure=cost_usd&by=model&range=24h&top=5")
+        groups = viewer.page.locator('select[name="by"]').first
+        await groups.select_option("user_id")
+        rows = viewer.page.locator("[data-rows] tbody tr")
+        await rows.filter(has_text=shop_data.SPENDER).wait_for()
+        await viewer.press("Escape", *"j" * await rows.count())
+        last = viewer.page.locator("[data-rows] tbody tr.current")
+        assert await last.inner_text() == await rows.last.inner_text()
+        # The others together lead nowhere.
+        await viewer.press("k", "Enter")
+        await viewer.page.wait_for_url(re.compile("/observations|/traces"))
+
+
 async def test_a_server_that_does_not_answer_is_reported_until_it_does(
     visit: Visiting, shop: Tenant
 ) -> None:

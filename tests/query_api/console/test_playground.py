@@ -52,6 +52,8 @@ async def test_a_version_is_compiled_with_the_values_of_its_variables(api: Api) 
     async with signed_in(api) as client:
         page = await client.get(f"{HOME}/prompts/answer")
         assert f"{PLAYGROUND}?prompt=answer&amp;version=1" in page.text
+        opened = await client.get(f"{PLAYGROUND}?prompt=answer")
+        assert "Connections to models are not there yet" in text_of(opened.text)
         form = await fields_of(client, "prompt=answer&version=1")
         assert {"value.language", "value.question", "placeholder.history"} <= form.keys()
         given = {
