@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.e2e.console.chromium import DESK, TIMEOUT_MS
@@ -19,9 +21,9 @@ HAS_DRAWN = """number => {
 async def test_charts_numbers_and_shares_follow_what_arrives(visit: Visiting, shop: Tenant) -> None:
     async with visit(shop, DESK) as viewer:
         page = viewer.page
-        await viewer.open("?filter=model:m-live&range=1h")
-        await viewer.link("Live").click()
-        await page.wait_for_url("**?live=1*")
+        await viewer.open("?filter=model:m-live&by=observations")
+        await viewer.link("Live", exact=True).click()
+        await page.wait_for_url(re.compile("live=1"))
         await page.wait_for_function(HAS_DRAWN, arg=0, timeout=TIMEOUT_MS)
         events = Events("live")
         for _ in range(3):
