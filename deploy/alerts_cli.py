@@ -12,7 +12,7 @@ import typer
 from deploy.api_options import AsJson, PublicKey, SecretKey, Url, api_of_project
 from deploy.arguments import checked_id
 from deploy.record_output import print_record, print_records
-from producers.notifications.wording import DEVIATIONS, TIMES, amount_text
+from producers.notifications.wording import amount_text, unit_compared
 
 alerts = typer.Typer(
     name="alerts",
@@ -148,9 +148,8 @@ def expire_silence(
 
 def _with_units(record: Mapping[str, Any]) -> dict[str, str]:
     """Return the value and the threshold of a rule or a state as texts with their unit."""
-    unit = record.get("unit") or ""
-    if record.get("compare_with") or record.get("anomaly"):  # of a rule
-        unit = TIMES if record.get("compare_with") else DEVIATIONS
+    compared = unit_compared(record.get("compare_with"), record.get("anomaly"))  # of a rule
+    unit = compared or record.get("unit") or ""
     texts = {}
     for name in ("value", "threshold"):
         if record.get(name) is not None:

@@ -11,7 +11,7 @@ from producers.alerting.metric import Unit
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.event_type import iso_time
-from producers.notifications.wording import DEVIATIONS, TIMES
+from producers.notifications.wording import unit_compared
 
 _SAMPLE_VALUE: Final = "sample"
 _SAMPLE_US: Final = 1_700_000_000_000_000
@@ -29,9 +29,7 @@ _UNITS: Final[dict[Unit, str]] = {
 
 def compared_as(rule: AlertRule) -> str:
     """Return the unit of values that are compared with earlier ones; empty: that of the metric."""
-    if rule.anomaly is not None:
-        return DEVIATIONS
-    return TIMES if rule.compare_with else ""
+    return unit_compared(rule.compare_with, rule.anomaly)
 
 
 def values_of(

@@ -59,6 +59,8 @@ class ChannelType(ABC, Generic[SettingsT]):
     """A type of channel; each module of ``producers.notifications.channel_types`` defines one."""
 
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names that the API accepts, such as that of the service in another country."""
     settings: ClassVar[type[ChannelSettings]]
     secrets: ClassVar[frozenset[str]] = frozenset()
     """Settings that the API does not show."""

@@ -189,11 +189,16 @@ def worded(message: Message, title_template: str, text_template: str) -> Message
 def _rendered(field: str, template: str, default: str, values: Mapping[str, Any]) -> str:
     if not template:  # a message about many alerts is cut, because it must be delivered
         return templates.render(default, values, cut=True)
+    names = [name for name in TEMPLATE_NAMES if name in values]
     try:
-        templates.check_names(template, [name for name in TEMPLATE_NAMES if name in values])
+        templates.check_names(template, names)
         return templates.render(template, values)
     except ValueError as error:
-        raise ValueError(f"{field}: {error}") from error
+        members = ", ".join(MessageAlert.__struct_fields__)
+        raise ValueError(
+            f"{field}: the template does not render: {error}; it can use {', '.join(names)}, and of"
+            f" each of `alerts`: {members}, and the members of the webhook's `data`"
+        ) from error
 
 
 def values_of(message: Message) -> dict[str, Any]:
@@ -203,7 +208,7 @@ def values_of(message: Message) -> dict[str, Any]:
         "severity": message.severity,
         "project": message.project_id,
         "group": message.group,
-        "alerts": [msgspec.structs.asdict(each) for each in message.alerts],
+        "alerts": [{**each.data, **msgspec.structs.asdict(each)} for each in message.alerts],
         "count": len(message.alerts) + message.omitted,
         "omitted": message.omitted,
         "firing_count": message.firing_count,

@@ -33,6 +33,13 @@ _DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _DIGITS: Final = 6
 
 
+def unit_compared(compare_with: object, anomaly: object) -> str:
+    """Return the unit of values that are compared with earlier ones; empty: that of the metric."""
+    if anomaly:
+        return DEVIATIONS
+    return TIMES if compare_with else ""
+
+
 def amount_text(value: Decimal, unit: str) -> str:
     """Return a value with its unit: US dollars exactly, others with six digits, shares in %."""
     if unit != "USD":

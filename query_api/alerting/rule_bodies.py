@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -70,11 +71,38 @@ WindowText = Annotated[
 ]
 
 
+_TAG: Final = "tag"
+_TAGS: Final = "tags"
+
+
 def as_lists(filters: object) -> object:
-    """Convert single values of filters to lists."""
+    """Convert single values of filters to lists, and numbers such as versions to texts."""
     if not isinstance(filters, dict):
         return filters
-    return {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
+    return {_plural(name, filters): _texts(each) for name, each in filters.items()}
+
+
+def _texts(values: object) -> object:
+    if isinstance(values, list):
+        return [_text(each) for each in values]
+    text = _text(values)
+    return [text] if isinstance(text, str) else values
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _plural(name: object, names: Container[object]) -> object:
+    """Return ``tags`` for ``tag``, unless both are given."""
+    return _TAGS if name == _TAG and _TAGS not in names else name
+
+
+def _dimensions(names: object) -> object:
+    """Convert a single dimension to a list."""
+    if isinstance(names, str):
+        names = [names]
+    return [_plural(each, names) for each in names] if isinstance(names, list) else names
 
 
 FilterValues = Annotated[
@@ -83,7 +111,7 @@ FilterValues = Annotated[
 ]
 Filter = Annotated[
     dict[Annotated[str, Field(max_length=100)], FilterValues],
-    BeforeValidator(as_lists, json_schema_input_type=dict[str, str | list[str]]),
+    BeforeValidator(as_lists, json_schema_input_type=dict[str, str | int | list[str | int]]),
     Field(
         max_length=FILTERS_MAX,
         description="Values of dimensions; of several values of one dimension, any matches."
@@ -161,7 +189,10 @@ class AlertRuleBody(Body):
     shadow: bool = Field(False, description="Evaluate and record, but do not deliver.")
     metric: MetricName
     filter: Filter = {}
-    group_by: list[Annotated[str, Field(max_length=100)]] = Field(
+    group_by: Annotated[
+        list[Annotated[str, Field(max_length=100)]],
+        BeforeValidator(_dimensions, json_schema_input_type=str | list[str]),
+    ] = Field(
         default=[],
         max_length=GROUP_BY_MAX,
         description="Dimensions; each combination of their values has alerts of its own.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -183,8 +184,16 @@ def _normal_filter(given: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
     found = {}
     for name, values in given.items():
         normal_form = known[name].normal_form if name in known else as_is
-        found[name] = tuple(dict.fromkeys(_normal(normal_form(each), each) for each in values))
+        allowed = known[name].values if name in known else ()
+        found[name] = tuple(
+            dict.fromkeys(_in_case(_normal(normal_form(each), each), allowed) for each in values)
+        )
     return found
+
+
+def _in_case(given: str, allowed: Collection[str]) -> str:
+    """Return an allowed value that differs only in case, such as that of a type."""
+    return next((each for each in allowed if each.lower() == given.lower()), given)
 
 
 def _normal(normal: str, given: str) -> str:

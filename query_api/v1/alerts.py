@@ -36,7 +36,9 @@ from query_api.v1.acknowledgements import EpisodeId, add_acknowledgements
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
 from tracemill.clock import now_us
 
-State = Literal["inactive", "pending", "firing", "recovering", "resolved", "no_data", "error"]
+State = Literal[
+    "inactive", "pending", "firing", "recovering", "resolved", "no_data", "error", "silenced"
+]
 STATES: Final[tuple[State, ...]] = get_args(State)
 HISTORY_MAX: Final = 500
 """Maximum number of alerts of an episode in a response."""
@@ -50,7 +52,9 @@ class AlertParameters(KeysetParameters):
         default=None,
         max_length=200,
         description=f"List the groups of rules that are in this state now ({', '.join(STATES)};"
-        " separate several by commas) instead of past alerts.",
+        " separate several by commas) instead of past alerts. `silenced` are groups whose alerts are"
+        " withheld, by a silence, another rule or `shadow`, while they are firing, recovering or"
+        " without data.",
         examples=["firing"],
     )
 

@@ -22,6 +22,9 @@ POINTS_MAX: Final = 1_000
 SERIES_MAX: Final = 20
 """Maximum number of groups with values."""
 _LATEST_S: Final = 2**32
+_RANGE: Final = ("from", "to")
+DAY: Final = "-1d"
+"""Begin of the range of a backtest that has none."""
 
 T = TypeVar("T")
 BodyT = TypeVar("BodyT", bound=Body)
@@ -63,6 +66,15 @@ def record_of(
     if body is None and record_id is not None:
         return find(context, record, project_id, record_id)
     raise BadRequestError(f"{field}: set exactly one of {field} and {field}_id", field=field)
+
+
+def with_record(given: object, field: str) -> object:
+    """Return a body whose record is in ``field``, also if its fields are beside the range."""
+    if not isinstance(given, dict) or not {field, f"{field}_id"}.isdisjoint(given):
+        return given
+    within = {name: given[name] for name in _RANGE if name in given}
+    record = {name: each for name, each in given.items() if name not in _RANGE}
+    return {**within, field: record} if record else within
 
 
 def past_range(

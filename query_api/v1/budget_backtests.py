@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter
 from msgspec import UNSET, UnsetType
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from producers.control.kinds.budget import Budget
@@ -29,7 +29,15 @@ from query_api.openapi.budget_backtest_examples import (
 from query_api.responses import json_response
 from query_api.store.queries.budget_past import CountSpendGroups, ReadBudgetSpend
 from query_api.times import SECOND_US, RecordRangeInstant, iso
-from query_api.v1.backtests import evaluated, one_at_a_time, past_range, record_of, too_many_rows
+from query_api.v1.backtests import (
+    DAY,
+    evaluated,
+    one_at_a_time,
+    past_range,
+    record_of,
+    too_many_rows,
+    with_record,
+)
 
 NOT_EVALUATED = "burn_rate: its windows are shorter than the stored quarters of an hour"
 
@@ -41,14 +49,24 @@ class BudgetBacktestBody(Body):
         json_schema_extra={"examples": [BUDGET_BACKTEST_REQUEST_EXAMPLE]},
     )
 
-    budget: BudgetBody | None = None
+    budget: BudgetBody | None = Field(
+        None, description="A budget; its fields can also stand beside `from` and `to`."
+    )
     budget_id: str | None = Field(
         None, max_length=128, description="An existing budget, instead of `budget`."
     )
-    from_us: RecordRangeInstant = Field(alias="from", description="Inclusive.")
+    from_us: RecordRangeInstant = Field(
+        DAY, alias="from", validate_default=True, description="Inclusive; by default, a day ago."
+    )
     to_us: Annotated[
         RecordRangeInstant | None, Field(alias="to", description="By default, now.")
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_record(cls, given: object) -> object:
+        """Accept the fields of a budget beside the range, too."""
+        return with_record(given, "budget")
 
 
 class PastChange(msgspec.Struct, kw_only=True):

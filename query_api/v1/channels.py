@@ -42,6 +42,7 @@ from query_api.validation_messages import message_of
 from tracemill.clock import now_us
 
 _TYPES: Final[list[Any]] = sorted(CHANNEL_TYPES)
+_NAMES: Final = {alias: each.name for each in CHANNEL_TYPES.values() for alias in each.aliases}
 Template = Annotated[str, Field(max_length=TEMPLATE_CHARS_MAX)]
 Rate = Annotated[int, Field(ge=1, le=600, description="Messages per minute; further ones wait.")]
 ChannelId = Annotated[str, Path(max_length=128, examples=[CHANNEL_EXAMPLE["id"]])]
@@ -132,7 +133,7 @@ def type_of(name: str) -> ChannelType[Any]:
     Raises:
         BadRequestError: there is no such type.
     """
-    found = CHANNEL_TYPES.get(name)
+    found = CHANNEL_TYPES.get(_NAMES.get(name, name))
     if found is None:
         allowed = tuple(sorted(CHANNEL_TYPES))
         raise BadRequestError(
@@ -226,7 +227,7 @@ def _create(context: AppContext) -> Create[ChannelBody, Channel]:
             settings=settings,
             created_us=now_us(),
             events=tuple(dict.fromkeys(body.events)),
-            **body.model_dump(include=_COMMON),
+            **body.model_dump(include=_COMMON) | {"type": kind.name},
         )
 
     return create
@@ -267,7 +268,7 @@ def _check_replacement(
     addresses = _Addresses(context)
 
     async def check(body: ChannelBody, held: Channel) -> None:
-        if body.type != held.type:
+        if type_of(body.type).name != held.type:
             raise _fixed("type")
         if set(body.events) != set(held.events):
             raise _fixed("events")
@@ -283,7 +284,7 @@ def _fixed(name: str) -> BadRequestError:
 
 
 def _replaced(channel: Channel, body: ChannelBody) -> Channel:
-    given = body.model_dump(include=_COMMON)
+    given = body.model_dump(include=_COMMON - {"type"})
     return channel.model_copy(update={**given, "settings": dict(body.model_extra or {})})
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from producers.alerting.registry import METRICS
@@ -21,7 +21,14 @@ from query_api.errors import BadRequestError
 from query_api.openapi.alert_rule_examples import BACKTEST_EXAMPLE, BACKTEST_REQUEST_EXAMPLE
 from query_api.responses import json_response
 from query_api.times import SECOND_US, RecordRangeInstant, iso
-from query_api.v1.backtests import evaluated, one_at_a_time, past_range, record_of
+from query_api.v1.backtests import (
+    DAY,
+    evaluated,
+    one_at_a_time,
+    past_range,
+    record_of,
+    with_record,
+)
 from query_api.v1.rule_past import PANE_S, read_past, resolution_s, source_of
 
 
@@ -32,14 +39,24 @@ class BacktestBody(Body):
         json_schema_extra={"examples": [BACKTEST_REQUEST_EXAMPLE]},
     )
 
-    rule: AlertRuleBody | None = None
+    rule: AlertRuleBody | None = Field(
+        None, description="A rule; its fields can also stand beside `from` and `to`."
+    )
     rule_id: str | None = Field(
         None, max_length=128, description="An existing rule, instead of `rule`."
     )
-    from_us: RecordRangeInstant = Field(alias="from", description="Inclusive.")
+    from_us: RecordRangeInstant = Field(
+        DAY, alias="from", validate_default=True, description="Inclusive; by default, a day ago."
+    )
     to_us: Annotated[
         RecordRangeInstant | None, Field(alias="to", description="By default, now.")
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_record(cls, given: object) -> object:
+        """Accept the fields of a rule beside the range, too."""
+        return with_record(given, "rule")
 
 
 class PastPoint(msgspec.Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -47,6 +48,21 @@ def test_rules_and_current_alerts_are_listed(sent: list[httpx.Request]) -> None:
     assert [request.url.params.get("state") for request in sent] == [
         None, "pending,firing,recovering,no_data,error", "firing",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"unit": "s"}, "5 s"),
+        ({"unit": "s", "compare_with": "week"}, "5 times"),
+        ({"unit": "s", "anomaly": {"weeks": 4}}, "5 deviations"),
+    ],
+)
+def test_thresholds_have_the_unit_of_what_is_compared(
+    sent: list[httpx.Request], monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], shown: str
+) -> None:
+    monkeypatch.setitem(globals(), "RULE", RULE | fields)
+    assert shown in run("rules")
 
 
 def test_a_silence_is_created_from_conditions_and_expired(sent: list[httpx.Request]) -> None:

@@ -97,6 +97,20 @@ async def test_filters_accept_single_values_and_convert_environments(api: Api) -
     assert rule["filter"] == {"environment": ["production"], "model": ["A"]}
 
 
+async def test_filters_and_groups_are_accepted_in_the_forms_that_clients_write(api: Api) -> None:
+    given = {"prompt_version": 7, "type": "generation", "level": ["Error"], "model": ["m", 4]}
+    rule = await created(api, filter=given, group_by="model")
+    assert rule["filter"] == {
+        "prompt_version": ["7"], "type": ["GENERATION"], "level": ["ERROR"], "model": ["m", "4"],
+    }  # fmt: skip
+    assert rule["group_by"] == ["model"]
+    tagged = await created(api, metric="cost", filter={"tag": "beta"}, group_by=["tag"])
+    assert (tagged["filter"], tagged["group_by"]) == ({"tags": ["beta"]}, ["tags"])
+    for fields in ({"filter": {"tag": "a", "tags": "b"}}, {"filter": {"model": True}}):
+        refused = await api.client.post(PATH, json=ASKED | {"metric": "cost"} | fields)
+        assert refused.status_code == 422, refused.text
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_an_unknown_metric_is_refused_with_those_that_exist(refusing_api: Api) -> None:
     refused = await refusing_api.client.post(PATH, json=ASKED | {"metric": "it's"})

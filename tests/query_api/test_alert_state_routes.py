@@ -133,6 +133,20 @@ async def test_a_rule_that_cannot_be_evaluated_is_listed_with_the_error(api: Api
     assert (found["reason"], found["episode_id"]) == ("KeyError: 'nope'", None)
 
 
+async def test_groups_whose_alerts_are_withheld_are_listed_as_silenced(api: Api) -> None:
+    await api.insert(
+        state("r1", silenced=1, suppressed_by="sil_1"),
+        state("r2", silenced=1, state="no_data"),
+        state("r3", silenced=1, state="resolved"),
+        state("r4", state="pending"),
+        state("r5"),
+    )
+    found = await pages(api, "/v1/alerts", state="silenced")
+    assert {each["rule_id"] for each in found} == {"r1", "r2"}
+    both = await pages(api, "/v1/alerts", state="silenced,pending")
+    assert {each["rule_id"] for each in both} == {"r1", "r2", "r4"}
+
+
 @pytest.mark.parametrize("name", ["burning", "", "firing,", "Firing"])
 async def test_an_unknown_state_is_refused_with_those_that_exist(api: Api, name: str) -> None:
     refused = await api.client.get("/v1/alerts", params={"state": name})

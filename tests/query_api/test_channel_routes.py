@@ -107,6 +107,25 @@ async def test_the_error_for_an_invalid_channel_names_its_field(
     assert not api.control.view[Channel]
 
 
+async def test_types_have_the_names_of_the_services(api: Api) -> None:
+    lark = await created(api, type="lark", url=f"{HOST}/bot")
+    assert lark["type"] == "feishu"
+    body = {"type": "lark", "name": "moved", "url": f"{HOST}/bot"}
+    replaced = await api.client.put(f"/v1/channels/{lark['id']}", json=body)
+    assert (replaced.json()["name"], replaced.json()["type"]) == ("moved", "feishu")
+
+
+async def test_templates_use_the_members_of_events_and_a_refusal_names_them(api: Api) -> None:
+    template = "{% for a in alerts %}{{ a.rule_name }} {{ a.group.model }} {{ a.unit }}{% endfor %}"
+    channel = await created(api, text_template=template)
+    path = f"/v1/channels/{channel['id']}/preview"
+    text = (await api.client.post(path)).json()["text"]
+    assert text == "p95 latency of answers gpt-4o s"
+    refused = await api.client.post(path, json={"text_template": "{{ alerts[0].nothing }}"})
+    message = refused.json()["error"]["message"]
+    assert "nothing" in message and "alerts" in message and "exemplars" in message
+
+
 async def test_the_address_of_an_smtp_server_is_checked_too(api: Api) -> None:
     for host in ("127.0.0.1", "localhost", "169.254.169.254", "::1", "2130706433", "x:9"):
         body = {"type": "email", "name": "m", **OF_TYPES["email"], "host": host}

@@ -144,6 +144,19 @@ async def test_an_existing_rule_is_named_by_its_id(api: Api) -> None:
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "rule")
 
 
+async def test_the_fields_of_a_rule_can_stand_beside_the_range(api: Api) -> None:
+    await api.insert(*(window(n, 30) for n in range(0, 120, 10)))
+    beside = (await api.client.post(PATH, json=RULE | {"from": at(0), "to": at(600)})).json()
+    within = await past(api, {}, 0, 600)
+    assert beside["episodes"] == within["episodes"] != []
+
+
+async def test_a_backtest_without_a_range_reads_the_last_day(api: Api) -> None:
+    found = (await api.client.post(PATH, json={"rule": RULE})).json()
+    begin, end = (datetime.fromisoformat(found[name]) for name in ("from", "to"))
+    assert end - begin == timedelta(days=1)
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

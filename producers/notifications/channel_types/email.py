@@ -29,6 +29,7 @@ class EmailChannel(ChannelType[EmailSettings]):
     """The channel type ``email``."""
 
     name = "email"
+    aliases = ("e-mail",)
     settings = EmailSettings
     secrets = frozenset({"password"})
 

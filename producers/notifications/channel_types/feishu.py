@@ -32,6 +32,7 @@ class Feishu(ChannelType[FeishuSettings]):
     """The channel type ``feishu``."""
 
     name = "feishu"
+    aliases = ("lark",)
     settings = FeishuSettings
     secrets = frozenset({"url", "secret"})
 

@@ -8,6 +8,9 @@ from typing import ClassVar, Final
 from query_api.store.rows import ALERT_STATE_WHOLE
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
 
+SILENCED: Final = "silenced"
+"""Selects groups whose alerts are recorded, but not delivered, whatever their state is."""
+_OPEN: Final = ("firing", "recovering", "no_data")
 GROUP_KEY: Final = "hex(sipHash128(rule_id, group))"
 """A short text that identifies a rule and a group."""
 
@@ -26,10 +29,18 @@ class FindAlertStates(StoreQuery):
     rule_id: str = ""
     episode_id: str = ""
 
+    def _is_in_states(self, binder: Binder) -> str:
+        names = tuple(each for each in self.states if each != SILENCED)
+        alternatives = [f"state IN {binder.texts(names)}"] if names else []
+        if SILENCED in self.states:
+            alternatives.append(f"(silenced AND state IN {binder.texts(_OPEN)})")
+        found = " OR ".join(alternatives)
+        return found if len(alternatives) == 1 else f"({found})"
+
     def write(self, binder: Binder) -> str:
         conditions = ""
         if self.states:
-            conditions += f"\n  AND state IN {binder.texts(self.states)}"
+            conditions += f"\n  AND {self._is_in_states(binder)}"
         if self.rule_id:
             conditions += f"\n  AND rule_id = {binder.text(self.rule_id)}"
         if self.episode_id:
