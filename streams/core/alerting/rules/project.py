@@ -349,15 +349,17 @@ class ProjectRules:
     def _slide(self, to_s: int) -> None:
         """Move the current pane to ``to_s``; evaluate the windows that end on the way.
 
-        If several panes are skipped, only the first and the last of their ends are evaluated:
-        nothing was added in between.
+        While a backlog is read, panes can be skipped. Their ends are evaluated as they would have
+        been without it: data leave windows, and conditions hold for a time.
         """
-        from_s = self._clock.current_s
-        for end_s in sorted({from_s + PANE_S, to_s}) if from_s else ():
+        settled_s = max((rule.settles_in_s for rule in self.rules.values()), default=0)
+        for end_s in self._clock.ends_s(to_s, settled_s):
             for series in self.series.values():
                 series.slide(end_s - PANE_S)
             for rule in tuple(self.rules.values()):
                 self._attempt(rule, self._evaluation.ended, end_s)
+                if rule.calendar is not None and rule.active:
+                    self._attempt(rule, self._evaluation.calendar, end_s - PANE_S)
             for series in self.series.values():
                 series.clear_touched()
         for series in self.series.values():

@@ -20,7 +20,7 @@ from streams.core.alerting.rules.machine import (
     Timing,
 )
 from streams.core.alerting.rules.measures import Plan, Ratio, Threshold, decimal_of, plan_of
-from streams.core.alerting.rules.panes import Group, Pane
+from streams.core.alerting.rules.panes import PANE_S, Group, Pane
 from streams.core.alerting.rules.series import Series, SeriesKey
 
 SECOND_US: Final = 1_000_000
@@ -74,6 +74,20 @@ class Rule:
     @property
     def is_silence(self) -> bool:
         return self.metric.aggregate == "silence"
+
+    @property
+    def settles_in_s(self) -> int:
+        """Return after how many seconds without changes time alone changes no state any more.
+
+        It is at most a window, ``for`` and ``keep_firing_for``; it bounds the panes that are
+        evaluated one by one while a backlog is read.
+        """
+        has_panes = self.series is not None and self.series.has_panes
+        if self.is_silence or not (self.active or has_panes):
+            return 0
+        window_s = 0 if self.calendar is not None else self.record.window_s
+        times_s = self.record.for_s + self.record.keep_firing_for_s
+        return -(-(window_s + times_s) // PANE_S) * PANE_S
 
     def is_in_force(self, now_us: int) -> bool:
         """Return whether the rule existed in this form at a time of the log.

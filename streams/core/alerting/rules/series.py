@@ -94,6 +94,10 @@ class Series:
     def longest_s(self) -> int:
         return max((each.length_s for each in self.windows), default=0)
 
+    @property
+    def has_panes(self) -> bool:
+        return bool(self._by_start)
+
     def window(self, length_s: int) -> int:
         """Return the index of the window of a length, which is added if there is none."""
         for index, each in enumerate(self.windows):
