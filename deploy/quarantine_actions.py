@@ -126,7 +126,8 @@ def _source_of_dead_letter(
     """Return the source topic and partition of a dead letter, and its payload."""
     topics, stage, topic = access.kafka.topics, row["stage"], row["source_topic"]
     replayed = {topics.events, *(feed.topic_in(topics) for feed in REPLAYED_FEEDS)}
-    why = why_unusable(stage, row["reason"], row["detail"])
+    unusable = why_unusable(stage, row["reason"], row["detail"])
+    why = "" if unusable is None else str(unusable)
     if not why and topic == topics.deltas:
         why = "it is a change of windows; replay its record instead (`tracemill quarantine list`)"
     elif not why and topic not in replayed:

@@ -52,9 +52,9 @@ class AlertParameters(KeysetParameters):
         default=None,
         max_length=200,
         description=f"List the groups of rules that are in this state now ({', '.join(STATES)};"
-        " separate several by commas) instead of past alerts. `silenced` are groups whose alerts are"
-        " withheld, by a silence, another rule or `shadow`, while they are firing, recovering or"
-        " without data.",
+        " separate several by commas) instead of past alerts. `silenced` are groups that are"
+        " firing, recovering or without data, while a silence, another rule or `shadow` withholds"
+        " their alerts.",
         examples=["firing"],
     )
 

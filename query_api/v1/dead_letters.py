@@ -194,6 +194,7 @@ def without_positions(payload: str) -> str:
 
 
 def _shown(row: StoredDeadLetter) -> DeadLetterOut:
+    why = why_not_replayed(row.stage, row.reason, row.detail, row.source_topic)
     return DeadLetterOut(
         id=row.id,
         stage=row.stage,
@@ -202,6 +203,5 @@ def _shown(row: StoredDeadLetter) -> DeadLetterOut:
         source_topic=row.source_topic or None,
         payload=row.payload if row.stage in _STAGES_OF_INPUT else without_positions(row.payload),
         created_at=iso(row.created_us),
-        not_replayable=why_not_replayed(row.stage, row.reason, row.detail, row.source_topic)
-        or None,
+        not_replayable=None if why is None else str(why),
     )

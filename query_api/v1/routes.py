@@ -19,6 +19,7 @@ from producers.control.kinds.route import (
     Route,
 )
 from producers.notifications.registry import EVENT_TYPES
+from producers.sentences import FieldWarning, Sentence
 from query_api.body import Body, of_changes
 from query_api.context import AppContext
 from query_api.durations import duration_s
@@ -200,19 +201,26 @@ def _changed(route: Route, body: RouteBody | RouteChange) -> Route:
     return route.changed(_fields(body), now_us())
 
 
-def pause_warnings(route: Route) -> list[str]:
-    """Return texts about pauses of a route that have no effect beside the others."""
+_NO_EFFECT: Final = (
+    "has no effect while a group fires, because the group is repeated after repeat_interval_s"
+    " (%(seconds)s s); choose a shorter one"
+)
+_LONG_WAIT: Final = (
+    "the first message of a group waits longer than the messages about its changes"
+    " (group_interval_s is %(seconds)s s)"
+)
+TEMPLATES: Final = (_NO_EFFECT, _LONG_WAIT)
+
+
+def pause_warnings(route: Route) -> list[FieldWarning]:
+    """Return warnings about pauses of a route that have no effect beside the others."""
     found = []
     if 0 < route.repeat_interval_s <= route.group_interval_s:
-        found.append(
-            "group_interval_s: has no effect while a group fires, because the group is repeated"
-            f" after repeat_interval_s ({route.repeat_interval_s:g} s); choose a shorter one"
-        )
+        repeated = Sentence(_NO_EFFECT, {"seconds": f"{route.repeat_interval_s:g}"})
+        found.append(FieldWarning("group_interval_s", repeated))
     if route.group_wait_s > route.group_interval_s:
-        found.append(
-            "group_wait_s: the first message of a group waits longer than the messages about its"
-            f" changes (group_interval_s is {route.group_interval_s:g} s)"
-        )
+        waiting = Sentence(_LONG_WAIT, {"seconds": f"{route.group_interval_s:g}"})
+        found.append(FieldWarning("group_wait_s", waiting))
     return found
 
 
@@ -231,7 +239,7 @@ def _shown(route: Route) -> RouteOut:
         repeat_interval_s=route.repeat_interval_s,
         disabled=route.disabled,
         created_at=iso(route.created_us),
-        warnings=pause_warnings(route),
+        warnings=[str(each) for each in pause_warnings(route)],
     )
 
 

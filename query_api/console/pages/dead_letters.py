@@ -6,6 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from producers.dead_letter_replays import why_not_replayed
 from query_api.console.form_bodies import body_of
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
@@ -31,6 +32,9 @@ async def show(view: View) -> Response:
     return view.render(
         "dead_letter.html",
         letter=optional(letter),
+        why_not=why_not_replayed(
+            letter.stage, letter.reason, letter.detail, letter.source_topic or ""
+        ),
         payload=letter.payload[:PAYLOAD_CHARS],
         is_cut=len(letter.payload) > PAYLOAD_CHARS,
         replay=None if latest is None else shown_replay(view.context, latest),

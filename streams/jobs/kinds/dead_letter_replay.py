@@ -114,7 +114,7 @@ class DeadLetterReplays(ControlJobKind[DeadLetterReplayJob]):
         """Return whether a dead letter is a complete event of a project, from ``events``."""
         why = why_not_replayed(row["stage"], row["reason"], row["detail"], row["source_topic"])
         return (
-            not why
+            why is None
             and row["source_topic"] == self.context.kafka.topics.events
             and owner_of_event(row["payload"].encode()) == project_id
         )

@@ -9,8 +9,11 @@ import pytest
 from babel.messages.extract import extract_from_dir
 
 import query_api.console
+from producers import dead_letter_replays
+from query_api.alerting import silence_warnings
 from query_api.console.page import GROUPS, Page, registered
 from query_api.console.translations import ENGLISH, LOCALES, catalog_of, preferred_locale
+from query_api.v1 import routes
 from tests.query_api.console.browser import signed_in, text_of
 from tests.query_api.harness import PROJECT, Api
 
@@ -26,7 +29,8 @@ def messages() -> set[str | tuple[str, ...]]:
     )  # fmt: skip
     pages = [each for each in registered() if isinstance(each, Page) and each.place is not None]
     titles = {page.title for page in pages} | set(filter(None, GROUPS.values()))
-    return {text for _, _, text, _, _ in found} | titles
+    sentences = {*dead_letter_replays.TEMPLATES, *silence_warnings.TEMPLATES, *routes.TEMPLATES}
+    return {text for _, _, text, _, _ in found} | titles | sentences
 
 
 @pytest.mark.parametrize("locale", [locale for locale in LOCALES if locale != ENGLISH])
