@@ -223,6 +223,7 @@ class JobBook(Generic[JobT]):
                 is_retry=is_retry,
                 flow=job.flow,
                 is_urgent=job.is_urgent,
+                created_us=job.created_us,
             )
 
     def sweep(self, now_us: int) -> list[str]:

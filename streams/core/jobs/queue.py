@@ -15,7 +15,8 @@ answered one at a time."""
 
 
 class JobQueue:
-    """A queue of job ids, ordered by the time of the next attempt.
+    """A queue of job ids, ordered by the time of the next attempt; of those that are due at once,
+    such as after an outage, the oldest is first.
 
     Targets are served round robin, and so are the flows of a target. An owner (a project) may
     start an attempt only while its running attempts are fewer than the free ones, so that it never
@@ -34,6 +35,9 @@ class JobQueue:
         """The time of each job's latest entry of the heap."""
         self._times: dict[str, int] = {}
         """When waiting jobs are due."""
+        self._ages: dict[str, tuple[int, int]] = {}
+        """Of each waiting job, the time of its creation and its number in order of addition."""
+        self._added = 0
         self._retries: dict[str, set[str]] = {}
         """Waiting jobs with a failed attempt, by target."""
         self._flows: dict[str, tuple[str, bool]] = {}
@@ -65,6 +69,7 @@ class JobQueue:
         is_retry: bool = False,
         flow: str = "",
         is_urgent: bool = False,
+        created_us: int = 0,
     ) -> None:
         """Queue a job for an attempt at ``at_us``, unless it is queued or running.
 
@@ -76,6 +81,7 @@ class JobQueue:
             is_retry: whether an attempt failed, so that the job can be made due early.
             flow: the unit of fair sharing of the target's attempts.
             is_urgent: whether the job precedes the others of its target.
+            created_us: creation of the job.
         """
         if job_id in self._members:
             return
@@ -83,6 +89,8 @@ class JobQueue:
         self._owners[target] = owner or target
         self._jobs_of_target[target] += 1
         self._times[job_id] = at_us
+        self._added += 1
+        self._ages[job_id] = created_us, self._added
         self._flows[job_id] = flow, is_urgent
         if is_retry:
             self._retries.setdefault(target, set()).add(job_id)
@@ -92,9 +100,13 @@ class JobQueue:
 
     def start(self, now_us: int) -> Iterator[tuple[str, str]]:
         """Yield ``(job, target)`` of the attempts to start now; the caller calls ``done``."""
+        due: list[tuple[tuple[int, int], str, str]] = []
         while (next_us := self.next_us()) is not None and next_us <= now_us:
             _, job_id, target = self._waiting[0]
-            self.make_due(job_id, target)
+            del self._times[job_id]
+            due.append((self._ages[job_id], job_id, target))
+        for _, job_id, target in sorted(due):
+            self._put_due(job_id, target)
         while ready := [target for target in self._due if self._may_run(target)]:
             for target in ready:
                 if not self._may_run(target):  # the capacity was used up in this round
@@ -159,6 +171,10 @@ class JobQueue:
     def make_due(self, job_id: str, target: str) -> None:
         """Make a waiting job due, after the due jobs of its flow."""
         del self._times[job_id]
+        self._put_due(job_id, target)
+
+    def _put_due(self, job_id: str, target: str) -> None:
+        del self._ages[job_id]
         retries = self._retries.get(target)
         if retries is not None:
             retries.discard(job_id)

@@ -51,6 +51,13 @@ def test_a_target_that_fails_gets_one_attempt_at_a_time_until_one_succeeds() -> 
     assert len(list(queue.start(0))) == 1
 
 
+def test_of_the_jobs_that_are_due_after_an_outage_the_oldest_is_first() -> None:
+    queue = JobQueue(per_target_max=9, running_max=99)
+    for job, at_us, created_us in (("a", 0, 30), ("c", 5, 10), ("b", 9, 20), ("d", 2, 10)):
+        queue.put(job, "t", at_us, flow="rule", created_us=created_us)
+    assert [job for job, _ in queue.start(9)] == ["c", "d", "b", "a"]
+
+
 def test_targets_are_served_round_robin() -> None:
     queue = JobQueue(per_target_max=1, running_max=1)
     for number in range(2):
