@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from clickhouse.rows import DeadLetterRow
 from clickhouse.store import Store
+from producers.control.kinds.project import Project
 from producers.control.log import ControlLog
 from producers.control.record import Change
 from producers.kafka.topics import Topics
@@ -35,6 +36,11 @@ class JobContext:
     """An instance of the kind's ``settings``."""
     event_types: EventTypes = field(default_factory=lambda: EVENT_TYPES)
     store: Store | None = None
+
+    def is_deleted(self, project_id: str) -> bool:
+        """Return whether a project is deleted, or is being deleted."""
+        project = self.control.view[Project].get(project_id)
+        return project is not None and project.state != "active"
 
 
 class JobKind(ABC, Generic[JobT]):

@@ -210,7 +210,8 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
     async def attempt(self, job: ChannelDelivery) -> Outcome:
         """Send the message of a batch, of a group that still fires, or of a test."""
         channel = self._control.view[Channel].get(job.target)
-        if channel is None or channel.disabled:
+        is_deleted = self.context.is_deleted(job.project_id)
+        if channel is None or channel.disabled or is_deleted:
             return Dropped("the channel is deleted or disabled")
         group = self._book.group_of(job.key)
         if job.test is not None:

@@ -137,6 +137,8 @@ class WebhookDeliveries(JobKind[WebhookDelivery]):
         webhook = self._control.view[Webhook].get(job.target)
         if webhook is None or webhook.disabled:
             return Dropped("the webhook is deleted or disabled")
+        if self.context.is_deleted(job.project_id):
+            return Dropped("the project is deleted")
         event_type = self.context.event_types.get(job.alert.event)
         if event_type is None:  # written by a newer version, which can deliver it
             return Failed(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from clickhouse.rows import AlertRow
+from producers.control.kinds.project import Project
 from producers.control.kinds.webhook import Webhook, new_signing_secret
 from producers.control.view import ControlView
 from producers.notifications.rule_change import RuleChange
@@ -81,6 +82,15 @@ async def test_a_delivery_of_an_unsupported_event_is_retried(
     letter = kind.dead_letter(job, JobState(attempts=10, detail="no"))
     assert (letter.id, letter.reason) == ("a1/w1", "webhook_exhausted")
     assert '"x":1' in letter.payload
+
+
+async def test_nothing_is_delivered_for_a_project_that_is_being_deleted(
+    kind: WebhookDeliveries, view: ControlView
+) -> None:
+    view.add(webhook(events=("later.event",)))
+    [job] = kind.jobs_of(record())
+    view.add(Project(id="p1", name="p", created_us=AT_US, state="deleting"))
+    assert await kind.attempt(job) == Dropped("the project is deleted")
 
 
 async def test_webhooks_get_the_events_of_their_project_that_they_subscribe_to(
