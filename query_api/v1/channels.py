@@ -64,7 +64,7 @@ def _fields_of_types() -> str:
 
 
 class ChannelBody(Body):
-    """A channel. The other fields are those of its type."""
+    """A channel. The other fields are those of its type, or are in `settings`, as in responses."""
 
     model_config = ConfigDict(
         extra="allow", json_schema_extra={"examples": [CHANNEL_REQUEST_EXAMPLE]}
@@ -212,13 +212,20 @@ def _check_templates(context: AppContext, title: str, text: str) -> None:
         raise BadRequestError(str(error), field=field) from error
 
 
+def _settings_of(body: ChannelBody | ChannelChange) -> dict[str, Any]:
+    """Return the fields of the type, which are in the body or in its member `settings`."""
+    given = dict(body.model_extra or {})
+    nested = given.pop("settings", {})
+    return {**nested, **given} if isinstance(nested, dict) else {**given, "settings": nested}
+
+
 def _create(context: AppContext) -> Create[ChannelBody, Channel]:
     addresses = _Addresses(context)
 
     async def create(project_id: str, body: ChannelBody) -> Channel:
         require_known_events(body.events, context.event_types)
         kind = type_of(body.type)
-        settings = dict(body.model_extra or {})
+        settings = _settings_of(body)
         await addresses.check(kind, parsed(kind, settings))
         _check_templates(context, body.title_template, body.text_template)
         return Channel(
@@ -255,11 +262,10 @@ def _check_change(context: AppContext) -> Callable[[ChannelChange, Channel], Awa
 
 
 def _changed(channel: Channel, body: ChannelChange) -> Channel:
-    extra = body.model_extra or {}
-    given = body.model_dump(exclude_none=True, exclude=set(extra))
+    given = body.model_dump(exclude_none=True, exclude=set(body.model_extra or {}))
     if channel.disabled and body.disabled is False:
         given["enabled_us"] = now_us()
-    return channel.model_copy(update={**given, "settings": channel.settings | extra})
+    return channel.model_copy(update={**given, "settings": channel.settings | _settings_of(body)})
 
 
 def _check_replacement(
@@ -273,7 +279,7 @@ def _check_replacement(
         if set(body.events) != set(held.events):
             raise _fixed("events")
         kind = type_of(held.type)
-        await addresses.check(kind, parsed(kind, body.model_extra or {}))
+        await addresses.check(kind, parsed(kind, _settings_of(body)))
         _check_templates(context, body.title_template, body.text_template)
 
     return check
@@ -285,7 +291,7 @@ def _fixed(name: str) -> BadRequestError:
 
 def _replaced(channel: Channel, body: ChannelBody) -> Channel:
     given = body.model_dump(include=_COMMON - {"type"})
-    return channel.model_copy(update={**given, "settings": dict(body.model_extra or {})})
+    return channel.model_copy(update={**given, "settings": _settings_of(body)})
 
 
 def _add_requests(router: APIRouter, context: AppContext) -> None:

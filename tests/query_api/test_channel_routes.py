@@ -115,6 +115,18 @@ async def test_types_have_the_names_of_the_services(api: Api) -> None:
     assert (replaced.json()["name"], replaced.json()["type"]) == ("moved", "feishu")
 
 
+async def test_the_fields_of_a_type_can_be_in_settings_as_in_responses(api: Api) -> None:
+    body = {"type": "opsgenie", "name": "n", "settings": OF_TYPES["opsgenie"]}
+    answer = await api.client.post("/v1/channels", json=body)
+    assert answer.status_code == 201, answer.text
+    path = f"/v1/channels/{answer.json()['id']}"
+    changed = await api.client.patch(path, json={"settings": {"url": f"{HOST}/eu"}})
+    assert changed.json()["settings"] == {"api_key": "…", "url": f"{HOST}/eu"}
+    assert (await api.client.put(path, json=body)).json() == answer.json()
+    for wrong in ({"settings": {"nope": 1}}, {"settings": "x"}):
+        assert (await api.client.patch(path, json=wrong)).status_code == 422
+
+
 async def test_templates_use_the_members_of_events_and_a_refusal_names_them(api: Api) -> None:
     template = "{% for a in alerts %}{{ a.rule_name }} {{ a.group.model }} {{ a.unit }}{% endfor %}"
     channel = await created(api, text_template=template)
