@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from producers.usage_units import INPUT_TOKEN_UNITS, TOKEN_UNITS, unit_of
@@ -36,6 +37,13 @@ _sides: Final = _Sides()
 def side_of(usage_type: str) -> int:
     """Return ``INPUT``, ``OUTPUT``, ``OTHER`` or ``UNKNOWN``."""
     return _sides[usage_type]
+
+
+@lru_cache(maxsize=CACHED_TYPES_MAX)
+def is_cached_input(usage_type: str) -> bool:
+    """Return whether a usage type is input that a cache of prompts had, in any spelling."""
+    unit = unit_of(usage_type) or ""
+    return unit in INPUT_TOKEN_UNITS and unit.startswith("cache") and unit.endswith("_read")
 
 
 def tokens_of(usage: Mapping[str, int]) -> tuple[int, int, int]:

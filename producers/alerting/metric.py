@@ -66,6 +66,8 @@ class Metric:
     source has them, except that all sources of scores do."""
     group: tuple[str, ...] = ()
     """Dimensions by which the metric is always grouped, such as ``session_id``."""
+    has_earlier: bool = True
+    """Whether rules can compare the value with stored earlier windows."""
     lowest: Decimal | None = Decimal(0)
     """Lowest threshold; None: any."""
     highest: Decimal | None = None

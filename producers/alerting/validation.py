@@ -172,7 +172,9 @@ def _modes(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
             continue
         if metric.aggregate in {"each", "silence"}:
             yield Fault(field, f"{metric.name} has no earlier windows to compare with")
-        elif metric.source_for((*rule.filter, *rule.group_by)) != "windows":
+        elif not metric.has_earlier or (
+            metric.source_for((*rule.filter, *rule.group_by)) != "windows"
+        ):
             yield _without_earlier_windows(rule, metric, field)
         elif rule.calendar:
             yield Fault(field, "calendar windows cannot be compared; use a window of at most 24h")
@@ -186,7 +188,7 @@ def _modes(rule: AlertRule, metric: Metric) -> Iterator[Fault]:
 
 def _without_earlier_windows(rule: AlertRule, metric: Metric, field: str) -> Fault:
     """Return the fault of a rule whose earlier windows are not stored."""
-    if "windows" not in metric.sources:
+    if "windows" not in metric.sources or not metric.has_earlier:
         return Fault(field, f"the earlier windows of {metric.name} are not stored")
     allowed = metric.dimensions_of("windows")
     name = next(each for each in (*rule.filter, *rule.group_by) if each not in allowed)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 import msgspec
 
-from producers.usage_units import INPUT_TOKEN_UNITS, unit_of
+from producers.token_sides import INPUT, is_cached_input, side_of
 from query_api.money import pico_of, usd_text
-
-USAGE_TYPES_CACHED: Final = 1_024
 
 
 class CacheAmounts(Protocol):
@@ -86,10 +83,9 @@ class CacheTotals:
     def add(self, row: CacheAmounts) -> None:
         """Add a row."""
         for usage_type, count in row.tokens.items():
-            is_input, is_cached = _role(usage_type)
-            if is_input:
+            if side_of(usage_type) == INPUT:
                 self._input += count
-            if is_cached:
+            if is_cached_input(usage_type):
                 self._cached += count
         self._exact += row.cache_exact
         self._semantic += row.cache_semantic
@@ -115,14 +111,6 @@ class CacheTotals:
                 saved_usd=usd_text(self._app_pico),
             ),
         )
-
-
-@lru_cache(maxsize=USAGE_TYPES_CACHED)
-def _role(usage_type: str) -> tuple[bool, bool]:
-    """Return whether a usage type is input, and whether it is input that a cache had."""
-    unit = unit_of(usage_type) or ""
-    is_input = unit in INPUT_TOKEN_UNITS
-    return is_input, is_input and unit.startswith("cache") and unit.endswith("_read")
 
 
 def _ratio(part: int, whole: int) -> float | None:

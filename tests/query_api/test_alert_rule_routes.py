@@ -160,6 +160,8 @@ async def test_an_unknown_metric_is_refused_with_those_that_exist(refusing_api: 
         ),
         ({"metric": "score_mean", "filter": {"user_id": "m"}}, "filter.user_id", "score_name"),
         ({"metric": "score_mean", "compare_with": "day"}, "compare_with", "not stored"),
+        ({"metric": "prompt_cache_hit_ratio", "threshold": 0.5, "compare_with": "day"},
+            "compare_with", "not stored"),
         (
             {"metric": "cost", "group_by": ["user_id"], "compare_with": "day", "threshold": 2},
             "compare_with",

@@ -1,4 +1,4 @@
-"""Hits of caches of applications."""
+"""Hits of caches: those of applications, and those of prompts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ METRICS: Final = (
         aggregate="share",
         of=("cache_exact", "cache_semantic"),
         per=("cache_exact", "cache_semantic", "cache_miss"),
+        highest=Decimal(1),
+    ),
+    Metric(
+        name="prompt_cache_hit_ratio",
+        about="Share of input tokens that providers read from their caches, from 0 to 1.",
+        unit="ratio",
+        aggregate="share",
+        of=("cached_input_tokens",),
+        per=("input_tokens",),
+        has_earlier=False,
         highest=Decimal(1),
     ),
 )

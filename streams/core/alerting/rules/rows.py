@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
 from producers.alerting.metric import Source
 from producers.alerting.scores import matcher_of
+from producers.token_sides import INPUT, is_cached_input, side_of
 from streams.core.alerting.rules.measures import Measure
 from streams.core.alerting.rules.score_changes import ScoreChange, ScoreDelta
 from streams.core.dimensions.keys import CellKey
@@ -20,6 +21,12 @@ MAPPINGS: Final = frozenset(
     {"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins", "score_values"}
 )
 """Fields of changes that are mappings to numbers."""
+USAGE: Final = "usage"
+USAGE_PARTS: Final[Mapping[str, Callable[[str], bool]]] = {
+    "input_tokens": lambda usage_type: side_of(usage_type) == INPUT,
+    "cached_input_tokens": is_cached_input,
+}
+"""Measures of windows that are sums of the usage types of a kind, whatever their spelling."""
 SCORE_VALUES: Final = "score_values"
 _DEFAULTS: Final = {each.name: each.default for each in (*WINDOW_DIMENSIONS, *SPEND_DIMENSIONS)}
 
@@ -55,7 +62,8 @@ class Merger:
             dimensions: names of dimensions; the others are ignored.
         """
         self.dimensions = tuple(sorted({*dimensions}))
-        wanted = dict.fromkeys(["observations", *fields])
+        named = (USAGE if name in USAGE_PARTS else name for name in fields)
+        wanted = dict.fromkeys(["observations", *named])
         self.numbers = tuple(name for name in wanted if name not in MAPPINGS)
         self.mappings = tuple(name for name in wanted if name in MAPPINGS)
         self._numbers_of = _getter(self.numbers)
@@ -101,6 +109,11 @@ class Merger:
 
     def _reader(self, measure: Measure) -> Callable[[MergedRow], int]:
         name, keys = measure
+        if name in USAGE_PARTS:
+            is_part, of_usage = USAGE_PARTS[name], self.mappings.index(USAGE)
+            return lambda row: sum(
+                number for each, number in row.mappings[of_usage].items() if is_part(each)
+            )
         if name in self.mappings:
             at = self.mappings.index(name)
             if name == SCORE_VALUES:

@@ -74,6 +74,17 @@ def test_error_types_and_usage_types_are_selected_by_filters(book: Book) -> None
     assert [alert.rule_id for alert in book.alerts] == ["rule_0", "rule_1"]
 
 
+def test_the_hit_ratio_of_prompt_caches_counts_input_tokens_in_any_spelling(book: Book) -> None:
+    book.put(rule(metric="prompt_cache_hit_ratio", threshold="0.5", comparison="<"))
+    book.send(usage={"input": 10, "cache_read_input_tokens": 90, "output": 500})
+    book.pass_s(11)
+    assert not book.alerts
+    book.send(usage={"input": 75, "input_cached_tokens": 25})
+    book.pass_s(11)
+    assert book.events[:1] == ["firing"]
+    assert book.alerts[0].value == Decimal("0.25")
+
+
 def test_exemplars_are_the_last_traces_that_contributed(book: Book) -> None:
     book.put(rule(metric="error_count", threshold="12", comparison=">="))
     for number in range(12):
