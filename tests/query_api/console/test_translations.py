@@ -58,6 +58,17 @@ def test_the_language_is_that_of_the_browser(accepted: str, locale: str) -> None
     assert preferred_locale(accepted) == locale
 
 
+async def test_warnings_are_shown_in_the_chosen_language(api: Api) -> None:
+    silence = {"matchers": {"tema": "<b>"}, "duration": "1h"}
+    (warning,) = (await api.client.post("/v1/silences", json=silence)).json()["warnings"]
+    async with signed_in(api) as client:
+        page = f"/project/{PROJECT}/silences"
+        english = text_of((await client.get(page)).text)
+        chinese = text_of((await client.get(page, headers={"accept-language": "zh-CN"})).text)
+    assert warning.removeprefix("matchers.0: ") in english
+    assert "没有告警规则或最近的告警带有标签 'tema'" in chinese
+
+
 async def test_pages_are_shown_in_the_chosen_language_and_time_zone(api: Api) -> None:
     async with signed_in(api) as client:
         chinese = {"accept-language": "zh-CN"}
