@@ -89,6 +89,22 @@ async def test_a_score_shows_its_value_by_its_type(scored: Api) -> None:
     assert by_id["s"]["trace"] is None
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_number_has_a_text_of_null_wherever_scores_are(scored: Api) -> None:
+    """Clients of Langfuse fail without the key."""
+    in_lists = [
+        (await scored.client.get(path)).json()[key]
+        for path, key in (
+            ("/api/public/traces/t1", "scores"),
+            ("/api/public/scores", "data"),
+            ("/api/public/v2/scores", "data"),
+        )
+    ]
+    alone = [(await scored.client.get(f"/api/public/{v}scores/n")).json() for v in ("", "v2/")]
+    numbers = [each for found in (*in_lists, alone) for each in found if each["id"] == "n"]
+    assert [each["stringValue"] for each in numbers] == [None] * 5
+
+
 async def test_a_deleted_score_is_not_found(api: Api) -> None:
     await api.insert(score("gone", trace_id="t1"), score("kept", trace_id="t1"))
     await api.insert(score("gone", NOON_US + SECOND_US, row_version=2, is_deleted=1))
