@@ -14,6 +14,7 @@ from clickhouse.delivery_rows import DeliveryAttemptRow
 from clickhouse.rows import DeadLetterRow, ObservationRow
 from producers.control.kinds.dead_letter_replay import DeadLetterReplay
 from producers.control.kinds.project import Project
+from query_api import metrics
 from query_api.console.operation_data import tables_of
 from query_api.health.topic_rates import TopicProgress
 from query_api.v1.storage import Storage, VolumeOfTable
@@ -173,8 +174,10 @@ async def test_lag_and_storage_are_shown_only_where_they_are_of_one_project(
         ]  # fmt: skip
 
     monkeypatch.setattr("query_api.console.operation_data.read_pipeline", lambda _: Of(progress()))
+    metrics.LIMITS_REACHED.labels("jobs_max").inc()
     hidden = await client.get(OPERATIONS)
     assert "t.events" not in hidden.text
+    assert "jobs_max" not in hidden.text
     assert "TRACEMILL_CONSOLE_OPERATOR_PROJECTS" in hidden.text
     assert "Cold volume" not in hidden.text
     other = filled_api.control.view[Project][OTHER]
@@ -188,6 +191,7 @@ async def test_lag_and_storage_are_shown_only_where_they_are_of_one_project(
     assert "24.7 22 2,468 2.5 s" in shown, "of both topics of rows"
     assert "Cold volume 0 B" in shown
     assert "dead_letters" in shown
+    assert "jobs_max query_limits_reached" in shown
 
 
 class Of:
