@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -119,8 +120,7 @@ def create_price(
     body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     made = client.record("POST", _path(installation=installation), body)
-    for warning in made.get("warnings", ()):
-        print(f"tracemill: {printable(warning)}", file=sys.stderr)
+    _print_warnings(made)
     print_record(made, as_json, _FIELDS)
 
 
@@ -142,6 +142,7 @@ def replace_price(
     body = _body(match, price, name, effective_from, file)
     client = _client(url, public_key, secret_key, installation=installation)
     changed = client.record("PUT", _one(price_id, installation=installation), body)
+    _print_warnings(changed)
     print_record(changed, as_json, _FIELDS)
 
 
@@ -158,6 +159,11 @@ def delete_price(
     client = _client(url, public_key, secret_key, installation=installation)
     client.call("DELETE", _one(price_id, installation=installation))
     print(json.dumps({"id": price_id, "deleted": True}) if as_json else f"deleted {price_id}")
+
+
+def _print_warnings(price: Mapping[str, Any]) -> None:
+    for warning in price.get("warnings", ()):
+        print(f"tracemill: {printable(warning)}", file=sys.stderr)
 
 
 def _client(

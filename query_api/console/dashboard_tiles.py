@@ -17,7 +17,7 @@ from query_api.console.explore_query import (
 from query_api.console.time_ranges import TimeRange
 from query_api.dashboards.variables import field_of, filtered
 from query_api.query.chart_kinds import HISTOGRAM, MEASURES_MAX, OF_VALUES, OVER_TIME, ChartKind
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.query.periods import STEP_S
 from query_api.times import SECOND_US
 

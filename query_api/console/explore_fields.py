@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, get_args
 
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.query.native_fields import DIMENSIONS, MEASURES
 
 VIEWS: Final[tuple[View, ...]] = get_args(View)

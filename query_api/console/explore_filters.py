@@ -18,7 +18,7 @@ from query_api.console.search import (
     terms_of,
 )
 from query_api.errors import BadRequestError
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.times import iso
 
 _OWNERS: Final = {"user": "user_id", "session": "session_id", "env": "environment", "tag": "tags"}

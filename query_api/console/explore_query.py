@@ -25,7 +25,7 @@ from query_api.query.chart_kinds import (
     ChartKind,
     step_of,
 )
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.query.native_fields import DIMENSIONS
 from query_api.query.periods import STEP_S
 from query_api.query.sources import BUCKET_S

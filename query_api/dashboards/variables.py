@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from query_api.query.fields import View
+from query_api.query.dimension import View
 
 _OF_ALL: Final = ("user_id", "session_id", "tags", "experiment_name")
 _OF_OBSERVATIONS: Final = (

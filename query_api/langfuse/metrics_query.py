@@ -11,7 +11,9 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 
 from query_api.errors import BadRequestError
-from query_api.query.fields import DIMENSIONS, MEASURES, View, experiment_columns
+from query_api.query.dimension import View
+from query_api.query.exploded_fields import of_type
+from query_api.query.fields import DIMENSIONS, MEASURES, experiment_columns
 from query_api.query.logical_query import GroupBy, Metric
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import Column, Condition, Kind
@@ -123,6 +125,7 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
     def aggregated(self) -> tuple[Metric, ...]:
         """Return the metrics. Raises: BadRequestError: one does not exist."""
         known = MEASURES[self.engine_view()]
+        grouped = {each.name: each.dimension for each in self.fields()}
         found = []
         for at, each in enumerate(self.metrics):
             measure = _one_of(known, each.measure, f"metrics[{at}].measure")
@@ -130,6 +133,7 @@ class MetricsQuery(msgspec.Struct, rename="camel"):
             names = dict.fromkeys(allowed, True)
             _one_of(names, each.aggregation, f"metrics[{at}].aggregation")
             name = f"{each.aggregation}_{each.measure}"
+            measure = of_type(each.measure, measure, grouped)
             found.append(Metric(name, measure, each.aggregation, self.limits.bins))
         return tuple(dict.fromkeys(found))
 

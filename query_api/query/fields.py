@@ -3,66 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
+from query_api.query.dimension import USAGE, Dimension, Measure, View
+from query_api.query.exploded_fields import EXPLODED_DIMENSIONS, EXPLODED_MEASURES
 from query_api.store.conditions import Column, Kind
 from query_api.store.joins import Join
-
-View = Literal["observations", "traces", "scores"]
-Unit = Literal["number", "money", "counts"]
-"""``counts`` is a map of counts by type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """A dimension: SQL over the rows of a view, and its columns in windows and spend.
-
-    In SQL of dimensions and measures, ``$key`` stands for the key of a member.
-    """
-
-    sql: str
-    """Empty: rows do not have it."""
-    join: Join | None = None
-    window: str = ""
-    """Column of windows with the same value; empty: there is none."""
-    spend: str = ""
-    is_full: bool = False
-    """Whether only the table with full texts has its columns."""
-    key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A value of each row of a view.
-
-    ``windows`` and ``spend`` are SQL of its sum over the rows of these sources; empty: they do not
-    have it. ``sketch`` is the column of windows with its distribution.
-    """
-
-    sql: str
-    join: Join | None = None
-    unit: Unit = "number"
-    windows: str = ""
-    window_columns: tuple[str, ...] = ()
-    spend: str = ""
-    spend_count: str = ""
-    """The same for rows of spend that have counts; ``spend`` is empty."""
-    spend_unpriced: str = ""
-    """The same for rows of spend that count calls without a price."""
-    sketch: str = ""
-    sketch_factor: int = 1_000
-    """Divisor from the sketch's unit to that of the measure."""
-    is_count: bool = False
-    """Whether each row counts 1."""
-    is_text: bool = False
-    """Whether only distinct values are counted."""
-    is_always_set: bool = False
-    """Whether every row has a value, so that the mean is the sum divided by the count."""
-    is_full: bool = False
-    """Whether only the table with full texts has its columns."""
-    key: str = ""
 
 
 def _span_ms(since: str, until: str) -> str:
@@ -82,8 +29,6 @@ def _part(usage: str, side: str) -> str:
     return f"arraySum(mapValues(mapFilter((k, v) -> position(k, '{side}') > 0, {usage})))"
 
 
-USAGE: Final = "if(s_id = '', usage, mapFilter((k, v) -> k != 'cost_pico', s_counted))"
-"""Usage that counts: a summary, which repeats its descendants, counts only what they do not."""
 _COST: Final = "if(s_id = '', total_cost, toDecimal128(s_counted['cost_pico'], 12) / 1000000000000)"
 _LATENCY: Final = _span_ms("start_time", "end_time")
 _STREAMING: Final = _span_ms("completion_start_time", "end_time")
@@ -158,6 +103,7 @@ OBSERVATION_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
         "isRootObservation": Dimension("toBool(parent_id = '' OR app_root = 1)"),
         "startTimeMonth": Dimension("formatDateTime(start_time, '%Y-%m')"),
         **experiment_dimensions("experiments"),
+        **EXPLODED_DIMENSIONS,
     }
 )
 OBSERVATION_MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
@@ -193,6 +139,7 @@ OBSERVATION_MEASURES: Final[Mapping[str, Measure]] = MappingProxyType(
         "uniqueUserIds": _unique("t_user_id"),
         "uniqueSessionIds": _unique("t_session_id"),
         "uniqueTraceIds": _unique("trace_id", None),
+        **EXPLODED_MEASURES,
     }
 )
 TRACE_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(

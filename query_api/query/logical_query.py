@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from query_api.query.fields import Dimension, Measure, View
+from query_api.query.dimension import Dimension, Measure, View
 from query_api.store.conditions import Condition
 from query_api.store.steps import Runs
 

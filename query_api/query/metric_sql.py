@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from query_api.query.fields import Measure
+from query_api.query.dimension import Measure
 from query_api.query.logical_query import LogicalQuery, Metric
 from query_api.store.queries.aggregates import Source
 

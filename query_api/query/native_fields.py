@@ -15,6 +15,7 @@ from typing import Final
 from producers.dimensions.registry import REGISTRY
 from producers.usage_units import cache_pattern
 from query_api.errors import BadRequestError
+from query_api.query.dimension import USAGE, Dimension, Measure, View
 from query_api.query.fields import (
     EXPERIMENT_NAMES,
     OBSERVATION_DIMENSIONS,
@@ -23,10 +24,6 @@ from query_api.query.fields import (
     SCORE_MEASURES,
     TRACE_DIMENSIONS,
     TRACE_MEASURES,
-    USAGE,
-    Dimension,
-    Measure,
-    View,
 )
 from query_api.query.logical_query import PERCENTILE, GroupBy, Metric
 

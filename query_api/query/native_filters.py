@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from query_api.decimals import decimal_text
 from query_api.errors import BadRequestError
-from query_api.query.fields import EXPERIMENT_NAMES, View, experiment_columns
+from query_api.query.dimension import View
+from query_api.query.fields import EXPERIMENT_NAMES, experiment_columns
 from query_api.store.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import OPERATORS_OF, Column, Condition, Kind, Operator, Value
 from query_api.times import instant_us

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from query_api.query.fields import Dimension, Measure
+from query_api.query.dimension import Dimension, Measure
 from query_api.query.logical_query import LogicalQuery
 from query_api.query.metric_sql import metrics_sql, without_summaries
 from query_api.query.sources import rolled_conditions, rolled_up

@@ -8,7 +8,7 @@ from typing import Final
 
 from query_api import metrics
 from query_api.errors import BadRequestError, TooCostlyError
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.query.formulas import Formula, FormulaError
 from query_api.query.logical_query import GroupBy, Metric
 from query_api.query.native_fields import metric_of

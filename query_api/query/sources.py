@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
-from query_api.query.fields import OBSERVATION_DIMENSIONS, Dimension
+from query_api.query.dimension import Dimension
+from query_api.query.fields import OBSERVATION_DIMENSIONS
 from query_api.query.logical_query import LogicalQuery, Metric
 from query_api.query.native_filters import FIELDS
 from query_api.store.conditions import Column, Condition, Kind

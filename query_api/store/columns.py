@@ -154,6 +154,10 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "input": Column("input", Kind.TEXT, full_text=True, is_json=True),
         "output": Column("output", Kind.TEXT, full_text=True, is_json=True),
         "metadata": Column("metadata", Kind.OBJECT, full_text=True),
+        "toolNames": Column("mapKeys(tool_definitions)", Kind.LIST, full_text=True),
+        "calledToolNames": Column("tool_call_names", Kind.LIST, full_text=True),
+        "toolDefinitions": Column("length(tool_definitions)", Kind.NUMBER, full_text=True),
+        "toolCalls": Column("length(tool_calls)", Kind.NUMBER, full_text=True),
     }
 )
 

@@ -69,8 +69,8 @@ class Resource(Generic[RecordT, BodyT]):
     created_type: type[msgspec.Struct] | None = None
     created_example: Any = None
     warn: Callable[[AppContext, RecordT], Awaitable[list[str]]] | None = None
-    """Return warnings about a record that was created, for the field ``warnings`` of the response.
-    None: there are none."""
+    """Return warnings about a record that was created or replaced, for the field ``warnings`` of
+    the response. None: there are none."""
     change: Change[RecordT, Any] | None = None
     """None: records cannot be changed."""
     replace: Callable[[RecordT, BodyT], RecordT] | None = None
@@ -135,7 +135,7 @@ def _add_create(router: APIRouter, context: AppContext, resource: Resource[Recor
 
     async def create(owner: Any, body: BaseModel, author: Author) -> Response:
         made = await records.create(owner, body, author)  # type: ignore[arg-type]  # FastAPI has validated it
-        return await _warned(context, resource, made, shown)
+        return await _warned(context, resource, made, shown, status=201)
 
     create.__annotations__.update(owner=resource.owner, body=resource.body)
     created_type = resource.created_type or resource.shown_type
@@ -239,7 +239,7 @@ def _add_replace(
         owner: Any, record_id: str, body: BaseModel, if_match: IfMatch, author: Author
     ) -> Response:
         written = await records.replace(owner, record_id, body, author, if_match)  # type: ignore[arg-type]  # FastAPI has validated it
-        return _response(resource, written, resource.shown)
+        return await _warned(context, resource, written, resource.shown)
 
     _annotate(replace_record, resource, body=resource.body)
     router.add_api_route(
@@ -293,16 +293,17 @@ async def _warned(
     resource: Resource[RecordT, BodyT],
     record: RecordT,
     shown: Callable[[RecordT], msgspec.Struct],
+    status: int = 200,
 ) -> Response:
-    """Return the response to a request that created a record, with warnings about it."""
+    """Return the response to a request that wrote a whole record, with warnings about it."""
     if resource.warn is None:
-        return _response(resource, record, shown, status=201)
+        return _response(resource, record, shown, status=status)
     warnings = await resource.warn(context, record)
 
     def warned(each: RecordT) -> msgspec.Struct:
         return msgspec.structs.replace(shown(each), warnings=warnings)
 
-    return _response(resource, record, warned, status=201)
+    return _response(resource, record, warned, status=status)
 
 
 def _response(

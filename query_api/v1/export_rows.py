@@ -12,7 +12,7 @@ import msgspec
 from query_api import metrics
 from query_api.context import AppContext
 from query_api.errors import TooCostlyError
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.store.columns import OBSERVATION_COLUMNS, TRACE_COLUMNS
 from query_api.store.conditions import Column, Condition
 from query_api.store.queries.observations import (

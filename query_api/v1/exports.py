@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from query_api.context import AppContext, ProjectId
 from query_api.errors import BadRequestError
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.query.native_filters import condition_of
 from query_api.store.conditions import Condition
 from query_api.streaming import ReleasingResponse

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 from starlette.requests import Request
 
 from query_api import cursors, metrics
@@ -30,24 +31,31 @@ class NativeParameters(BaseModel):
 
 
 def native_router(tag: str) -> APIRouter:
-    """Return a router whose routes refuse unknown parameters."""
-    return APIRouter(tags=[tag], dependencies=[Depends(_reject_unknown)])
+    """Return a router whose routes refuse unknown parameters, and single ones that are repeated."""
+    return APIRouter(tags=[tag], dependencies=[Depends(_check_parameters)])
 
 
-async def _reject_unknown(request: Request) -> None:
-    known = _allowed_parameters(request.scope["route"])
+async def _check_parameters(request: Request) -> None:
+    known = _parameters_of(request.scope["route"])
     for name in request.query_params:
         if name not in known:
             message = f"unknown parameter {name[:64]!r}"
-            raise BadRequestError(message, field=name[:64], allowed=known)
+            raise BadRequestError(message, field=name[:64], allowed=tuple(known))
+        number = len(request.query_params.getlist(name))
+        if number > 1 and not _is_list(known[name].annotation):
+            raise BadRequestError(f"{name}: given {number} times; once is allowed", field=name)
 
 
-def _allowed_parameters(route: APIRoute) -> tuple[str, ...]:
-    return tuple(
-        info.alias or name
+def _parameters_of(route: APIRoute) -> dict[str, FieldInfo]:
+    return {
+        info.alias or name: info
         for field in route.dependant.query_params
         for name, info in getattr(field.field_info.annotation, "model_fields", {}).items()
-    )
+    }
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
 
 
 def require_at_most(

@@ -142,7 +142,7 @@ class PriceOut(msgspec.Struct, kw_only=True):
     fault: str | None
     """Why the price cannot be applied, if it was created by an earlier version; otherwise null."""
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """What the price may lack; only in the response to the request that created it."""
+    """What the price may lack; only in the response to the request that wrote it."""
 
 
 def create(_context: AppContext) -> Create[PriceBody, Price]:

@@ -36,15 +36,15 @@ DEFAULT_RANGE_US: Final = 90 * 86_400_000_000
 
 
 class CompareParameters(NativeParameters):
-    versions: str | None = Field(
+    versions: list[Annotated[str, Field(max_length=200)]] | None = Field(
         None,
-        max_length=200,
-        description="Numbers of versions, separated by commas. The others are tested against the"
-        " first one.",
+        max_length=VERSIONS_MAX,
+        description="Numbers of versions, separated by commas, or repeated. The others are tested"
+        " against the first one.",
     )
-    labels: str | None = Field(
+    labels: list[Annotated[str, Field(max_length=500)]] | None = Field(
         None,
-        max_length=500,
+        max_length=VERSIONS_MAX,
         description="The same by labels; without both parameters, `production` and `latest`.",
         examples=["production,staging"],
     )
@@ -168,5 +168,5 @@ def _chosen(prompt: Prompt, parameters: CompareParameters) -> list[tuple[str | N
     return chosen
 
 
-def _parts(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
+def _parts(texts: list[str] | None) -> list[str]:
+    return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]

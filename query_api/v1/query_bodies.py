@@ -12,7 +12,7 @@ from query_api.durations import duration_s, duration_text
 from query_api.errors import BadRequestError
 from query_api.numbers import Whole
 from query_api.openapi.query_examples import QUERY_REQUEST_EXAMPLES
-from query_api.query.fields import View
+from query_api.query.dimension import View
 from query_api.query.formulas import LENGTH_MAX
 from query_api.query.native_fields import (
     AGGREGATIONS,

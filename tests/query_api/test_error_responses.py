@@ -149,6 +149,13 @@ async def test_unknown_parameters_are_ignored_by_langfuse_routes_and_refused_by_
         assert (refused.status_code, refused.json()["error"]["field"]) == (422, "frobnicate")
 
 
+async def test_a_single_parameter_that_is_repeated_is_refused_by_v1(api: Api) -> None:
+    for path, name in (("/v1/alerts", "limit"), ("/v1/windows", "to")):
+        refused = await api.client.get(path, params={name: ["1", "1"]})
+        message = f"{name}: given 2 times; once is allowed"
+        assert (refused.status_code, refused.json()["error"]["message"]) == (422, message)
+
+
 async def test_an_unknown_path_is_answered_in_the_format_of_its_api(api: Api) -> None:
     native = await api.client.get("/v1/nothing")
     assert native.status_code == 404

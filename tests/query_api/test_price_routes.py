@@ -82,7 +82,10 @@ async def test_a_price_is_replaced_as_a_whole(api: Api, path: str) -> None:
         "tiers": [],
         "created_at": price["created_at"],
         "fault": None,
+        "warnings": [],
     }
+    again = await client.put(f"{path}/{price['id']}", json=ASKED)
+    assert again.json()["warnings"] == price["warnings"] != []
     assert (await client.put(f"{path}/prc_none", json=ASKED)).status_code == 404
 
 

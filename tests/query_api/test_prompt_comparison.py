@@ -124,13 +124,15 @@ async def test_production_is_compared_with_the_latest_version_by_default_also_wi
         ({"versions": "1", "labels": "a"}, 422, "either versions or labels"),
         ({"versions": "1,x"}, 422, "'x' is not a number"),
         ({"versions": "1,1"}, 422, "must be different"),
+        ({"versions": ["1", "1"]}, 422, "must be different"),
+        ({"labels": ["a", "none"]}, 404, "with label 'none'"),
         ({"versions": "1,9"}, 404, "with version 9"),
         ({"labels": "a,none"}, 404, "with label 'none'"),
         ({"versions": "1", "from": RANGE["to"], "to": RANGE["from"]}, 422, "before to"),
     ],
 )
 async def test_an_invalid_comparison_is_refused(
-    clickhouse_url: str, params: dict[str, str], status: int, text: str
+    clickhouse_url: str, params: dict[str, str | list[str]], status: int, text: str
 ) -> None:
     async with opened(clickhouse_url, "no_store_is_needed") as api:
         await with_prompts(api)

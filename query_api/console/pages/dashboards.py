@@ -25,7 +25,7 @@ from query_api.dashboards.variables import field_of
 from query_api.documents.document import Document, version_of
 from query_api.errors import NotFoundError
 from query_api.query.chart_kinds import KINDS
-from query_api.query.fields import View as QueryView
+from query_api.query.dimension import View as QueryView
 from query_api.query.native_fields import DIMENSIONS
 from query_api.responses import json_response
 from query_api.times import iso

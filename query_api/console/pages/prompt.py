@@ -252,12 +252,10 @@ def _parameters(numbers: Sequence[int], time_range: TimeRange) -> CompareParamet
     if from_us is None and time_range.preset:
         from_us = time_range_of({"range": time_range.preset}, at_us, DEFAULT_RANGE).from_us
     bounds = {"from": from_us, "to": time_range.to_us}
-    given: Mapping[str, str] = {
+    given: Mapping[str, Any] = {
         name: iso(each) for name, each in bounds.items() if each is not None
     }
-    return body_with_field_faults(
-        CompareParameters, {**given, "versions": ",".join(map(str, numbers))}
-    )
+    return body_with_field_faults(CompareParameters, {**given, "versions": list(map(str, numbers))})
 
 
 def _versions(view: View, prompt: Prompt, number: int) -> list[VersionRow]:
