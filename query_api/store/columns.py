@@ -121,11 +121,13 @@ OBSERVATION_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "parentObservationId": _text("parent_id"),
         "startTime": Column("start_time", Kind.TIME),
         "endTime": Column("end_time", Kind.TIME),
+        "completionStartTime": Column("completion_start_time", Kind.TIME),
         "environment": _text("environment"),
         "level": _text("level"),
         "statusMessage": Column("status_message", Kind.TEXT, full_text=True),
         "version": _text("version"),
         "isRootObservation": Column(IS_ROOT, Kind.FLAG),
+        "hasParentObservation": Column("(parent_id != '')", Kind.FLAG),
         "positionInTrace": Column(IS_ROOT, Kind.POSITION),
         "userId": _TRACE_USER,
         "sessionId": _TRACE_SESSION,
@@ -194,6 +196,8 @@ SCORE_COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "userId": _TRACE_USER,
         "traceName": _TRACE_NAME,
         "traceTags": _TRACE_TAGS,
+        "tags": _TRACE_TAGS,
         "traceEnvironment": _TRACE_ENVIRONMENT,
+        "booleanValue": Column("if(data_type = 'BOOLEAN', value != 0, NULL)", Kind.FLAG),
     }
 )

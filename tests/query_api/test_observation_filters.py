@@ -128,6 +128,10 @@ async def test_the_second_version_narrows_further(
         ({"type": "null", "column": "latency", "operator": "is null"}, ["r2"]),
         ({"type": "datetime", "column": "endTime", "operator": ">",
             "value": "2026-11-21T12:00:03.5Z"}, ["r1"]),
+        ({"type": "datetime", "column": "completionStartTime", "operator": "<=",
+            "value": "2026-11-21T12:00:02Z"}, ["g1"]),
+        ({"type": "boolean", "column": "hasParentObservation", "operator": "=", "value": True},
+            ["r2", "g1"]),
     ],
 )  # fmt: skip
 async def test_the_filter_grammar_narrows_observations_down(

@@ -64,6 +64,12 @@ async def ids(api: Api, path: str, **params: object) -> str:
             "value": "good"}])}, "c"),
         ({"filter": json.dumps([{"type": "stringObject", "column": "metadata", "key": "by",
             "operator": "=", "value": "me"}])}, "n"),
+        ({"filter": json.dumps([{"type": "boolean", "column": "booleanValue", "operator": "=",
+            "value": True}])}, "b"),
+        ({"filter": json.dumps([{"type": "boolean", "column": "booleanValue", "operator": "=",
+            "value": False}])}, ""),
+        ({"filter": json.dumps([{"type": "arrayOptions", "column": "tags", "operator": "any of",
+            "value": ["a"]}])}, "xcbn"),
     ],
 )  # fmt: skip
 async def test_scores_are_narrowed_down(scored: Api, params: dict[str, str], expected: str) -> None:
