@@ -155,12 +155,12 @@ def _meets(run: Document[DatasetRun], conditions: Sequence[Condition]) -> bool:
         EXPERIMENT_COLUMNS["datasetId"]: run.body.dataset_id,
     }
     return all(
-        each.column in values and _MEETS[each.operator](values[each.column], each.value)
+        each.column in values and MEETS[each.operator](values[each.column], each.value)
         for each in conditions
     )
 
 
-_MEETS: Final[Mapping[Operator, Callable[[str, Any], bool]]] = MappingProxyType(
+MEETS: Final[Mapping[Operator, Callable[[str, Any], bool]]] = MappingProxyType(
     {
         "eq": lambda text, value: text == value,
         "ne": lambda text, value: text != value,

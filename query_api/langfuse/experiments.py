@@ -14,7 +14,7 @@ from starlette.responses import Response
 from query_api import cursors
 from query_api.context import AppContext, ProjectId
 from query_api.experiments.listed import page_of_experiments
-from query_api.experiments.recorded import read_items
+from query_api.experiments.listed_items import page_of_items
 from query_api.langfuse.parameters import (
     CommaSeparated,
     ConditionList,
@@ -168,7 +168,11 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
     async def list_experiment_items(
         project_id: ProjectId, parameters: Annotated[ExperimentItemParameters, Query()]
     ) -> Response:
-        """Items of experiments that spans record, newest first; scores are those of the trace."""
+        """Items of experiments, the latest first; scores are those of the trace.
+
+        Items that spans record are sorted by their start, those of dataset run items by their
+        creation.
+        """
         groups = chosen_groups(parameters.fields, ITEM_GROUPS, frozenset({"core", "dataset"}))
         conditions = ConditionList(EXPERIMENT_COLUMNS, parameters.filter)
         conditions.add("experimentId", "in", parts_of(parameters.experiment_id))
@@ -179,7 +183,7 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
         if parameters.cursor is not None:
             cursor = cursors.decode(parameters.cursor, _ItemCursor)
             below = (cursor.last_start_us, cursor.last_trace_id, cursor.last_id)
-        found, last = await read_items(
+        found, last = await page_of_items(
             context, project_id, where, parameters.limit, below, io="io" in groups
         )
         scores: dict[str, list[ScoreV3]] = {}
@@ -192,11 +196,7 @@ def langfuse_experiments_router(context: AppContext) -> APIRouter:
             )
             for each in found
         ]
-        meta = CursorMeta(
-            None
-            if last is None
-            else cursors.encode(_ItemCursor(last.start_us, last.trace_id, last.id))
-        )
+        meta = CursorMeta(None if last is None else cursors.encode(_ItemCursor(*last)))
         return json_response(ExperimentItemList(data, meta))
 
     return router

@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from query_api.experiments.attributes import attributes_of
 from query_api.experiments.listed import Experiment
-from query_api.experiments.recorded import RecordedItem
+from query_api.experiments.listed_items import ExperimentItem
 from query_api.json_texts import Shown, members, shown
 from query_api.langfuse.shapes.score_v3 import ScoreV3
 from query_api.times import iso, iso_or_none
@@ -35,7 +34,7 @@ class ExperimentOut(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class ExperimentItemOut(msgspec.Struct, rename="camel", kw_only=True):
-    """An item of an experiment; `id` is that of its root observation."""
+    """An item of an experiment; `id` is that of its root observation, or else of its link."""
 
     id: str
     trace_id: str
@@ -52,7 +51,7 @@ class ExperimentItemOut(msgspec.Struct, rename="camel", kw_only=True):
     output: Shown | _Unset = _UNSET
     expected_output: Any = _UNSET
     metadata: dict[str, msgspec.Raw] | _Unset = _UNSET
-    experiment_item_metadata: dict[str, Any] | _Unset | None = _UNSET
+    experiment_item_metadata: Any = _UNSET
     experiment_metadata: dict[str, Any] | _Unset | None = _UNSET
     experiment_description: str | _Unset | None = _UNSET
     scores: list[ScoreV3] | _Unset = _UNSET
@@ -78,9 +77,8 @@ def experiment_out(
 
 
 def experiment_item_out(
-    item: RecordedItem, groups: frozenset[str], scores: list[ScoreV3]
+    item: ExperimentItem, groups: frozenset[str], scores: list[ScoreV3]
 ) -> ExperimentItemOut:
-    attributes = attributes_of(item.metadata)
     found = ExperimentItemOut(
         id=item.id,
         trace_id=item.trace_id,
@@ -89,22 +87,22 @@ def experiment_item_out(
         level=item.level,
         environment=item.environment,
         experiment_id=item.experiment_id,
-        experiment_name=attributes.name,
-        experiment_item_id=attributes.item_id,
+        experiment_name=item.name,
+        experiment_item_id=item.item_id,
     )
     if "dataset" in groups:
-        found.experiment_dataset_id = attributes.dataset_id
-        found.experiment_item_version = iso_or_none(attributes.item_version_us or 0)
+        found.experiment_dataset_id = item.dataset_id
+        found.experiment_item_version = iso_or_none(item.item_version_us or 0)
     if "io" in groups:
         found.input, found.output = shown(item.input), shown(item.output)
-        found.expected_output = attributes.expected_output
+        found.expected_output = item.expected_output
     if "metadata" in groups:
         found.metadata = members(item.metadata)
     if "itemMetadata" in groups:
-        found.experiment_item_metadata = attributes.item_metadata
+        found.experiment_item_metadata = item.item_metadata
     if "experimentMetadata" in groups:
-        found.experiment_metadata = attributes.metadata
-        found.experiment_description = attributes.description
+        found.experiment_metadata = item.experiment_metadata
+        found.experiment_description = item.description
     if "scores" in groups:
         found.scores = scores
     return found

@@ -125,6 +125,8 @@ async def test_an_item_that_is_linked_and_recorded_counts_once(api: Api) -> None
     assert len((await get(api, f"{RUNS}/r"))["datasetRunItems"]) == 1
     (experiment,) = (await get(api, EXPERIMENTS, **SINCE))["data"]
     assert (experiment["id"], experiment["itemCount"]) == (run_id, 1)
+    (found,) = (await get(api, ITEMS, **SINCE))["data"]
+    assert (found["id"], found["traceId"]) == (recorded.id, "t-a-X")
 
 
 async def test_runs_of_both_kinds_are_in_one_order_on_pages(api: Api) -> None:
@@ -154,8 +156,40 @@ async def test_runs_of_both_kinds_are_in_one_order_on_pages(api: Api) -> None:
     (linked,) = (await get(api, EXPERIMENTS, **until, fields="metadata"))["data"]
     assert (linked["name"], linked["itemCount"], linked["datasetId"]) == ("linked 1", 1, made["id"])
     assert (linked["startTime"], linked["metadata"]) == ("2026-11-20T12:00:01.000Z", None)
+    assert await paged_names(api, ITEMS) == everything
+    assert await paged_names(api, ITEMS, experimentName="linked 1,run e0") == ["run e0", "linked 1"]
+    assert await paged_names(api, ITEMS, datasetId=made["id"], experimentItemId="a") == everything
+    assert await paged_names(api, ITEMS, experimentId=linked["id"]) == ["linked 1"]
+    assert await paged_names(api, ITEMS, filter=ends.replace("name", "experimentName")) == [
+        "run e2", "linked 2",
+    ]  # fmt: skip
     assert (await api.client.delete(f"{RUNS}/linked%201")).status_code == 200
     assert "linked 1" not in await paged_names(api)
+    assert "linked 1" not in await paged_names(api, ITEMS)
+
+
+async def test_a_linked_item_has_what_its_trace_run_and_item_have(api: Api) -> None:
+    made = await dataset(api, "d")
+    await item(api, "d", id="a", expectedOutput="Berlin", metadata={"m": 1})
+    body = {"runName": "r", "datasetItemId": "a", "runDescription": "try", "metadata": {"k": 1}}
+    for each in ("t1", "t2"):
+        answer = await api.client.post(RUN_ITEMS, json={**body, "traceId": each})
+        assert answer.is_success
+    await api.insert(
+        trace("t1", input="in", output="out", level="ERROR"),
+        score("s", trace_id="t1", name="right", value=1.0),
+    )
+    fields = "core,dataset,io,itemMetadata,experimentMetadata,scores"
+    found = (await get(api, ITEMS, **SINCE, fields=fields))["data"]
+    assert [each["traceId"] for each in found] == ["t2", "t1"]
+    stored = {name: found[1][name] for name in ("input", "output", "expectedOutput", "level")}
+    assert stored == {"input": "in", "output": "out", "expectedOutput": "Berlin", "level": "ERROR"}
+    assert (found[1]["experimentItemMetadata"], found[1]["experimentMetadata"]) == (
+        {"m": 1}, {"k": 1},
+    )  # fmt: skip
+    assert (found[1]["experimentDatasetId"], found[1]["experimentName"]) == (made["id"], "r")
+    assert [each["value"] for each in found[1]["scores"]] == [1.0]
+    assert (found[0]["input"], found[0]["endTime"]) == (None, None), "its trace is not stored yet"
 
 
 async def test_stored_and_new_runs_are_counted_together(api: Api) -> None:
@@ -171,14 +205,15 @@ async def test_stored_and_new_runs_are_counted_together(api: Api) -> None:
     assert (found["itemCount"], found["endTime"]) == (2, "2026-11-21T12:00:00.000Z")
 
 
-async def paged_names(api: Api, **parameters: str) -> list[str]:
+async def paged_names(api: Api, path: str = EXPERIMENTS, **parameters: str) -> list[str]:
     """Return the names of experiments, from pages of one."""
+    field = "name" if path == EXPERIMENTS else "experimentName"
     names: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = await get(api, EXPERIMENTS, **SINCE, limit=1, **parameters, **cursor)
+        page = await get(api, path, **SINCE, limit=1, **parameters, **cursor)
         assert len(page["data"]) <= 1
-        names += [each["name"] for each in page["data"]]
+        names += [each[field] for each in page["data"]]
         if "cursor" not in page["meta"]:
             return names
         cursor = {"cursor": page["meta"]["cursor"]}
