@@ -65,7 +65,6 @@ async def rows(api: Api, path: str, measure: str, *dimensions: str, **more: Any)
     [
         ("costByType", ("costType",), {("output", 0.02), ("input", 0.01), ("total", 0.01)}),
         ("costByType", (), {(0.04,)}),
-        ("totalCost", (), {(0.04,)}),
         ("usageByType", ("usageType",), {("input", 15), ("output", 4)}),
         ("usageByType", ("usageType", "providedModelName"),
             {("input", "m1", 10), ("input", "m2", 5), ("output", "m1", 4)}),

@@ -52,8 +52,8 @@ def test_differences_are_those_of_the_same_items() -> None:
     assert found.keys() == {"cost_usd", "latency_ms", "tokens", "scores.right"}
     score = found["scores.right"]
     assert (score.items, score.mean) == (2, pytest.approx(0.3))
-    half = 12.706204736174694 * 0.1
-    assert score.ci95 == pytest.approx((0.3 - half, 0.3 + half), rel=1e-9)
+    margin = 12.706204736174694 * 0.1
+    assert score.ci95 == pytest.approx((0.3 - margin, 0.3 + margin), rel=1e-9)
     assert not score.significant
     cost = found["cost_usd"]
     assert (cost.mean, cost.ci95, cost.significant) == ("0", ("0", "0"), False)
