@@ -69,6 +69,8 @@ class Column:
     """The join of an aggregate query that adds the column."""
     of_root: bool = False
     """Whether a trace without a value has that of its root observation, from the same column."""
+    may_be_absent: bool = False
+    """Whether a time may be the epoch, which stands for no time and meets no comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,10 @@ def _time(condition: Condition, binder: Binder) -> str:
     if operator in {"set", "unset"}:
         return f"{expression} {'!=' if operator == 'set' else '='} {binder.instant(0)}"
     assert isinstance(value, int)
-    return f"{expression} {_COMPARISONS[operator]} {binder.instant(value)}"
+    compared = f"{expression} {_COMPARISONS[operator]} {binder.instant(value)}"
+    if not condition.column.may_be_absent:
+        return compared
+    return f"({compared} AND {expression} > {binder.instant(0)})"
 
 
 def _flag(condition: Condition, _binder: Binder) -> str:

@@ -128,6 +128,8 @@ async def test_the_second_version_narrows_further(
         ({"type": "null", "column": "latency", "operator": "is null"}, ["r2"]),
         ({"type": "datetime", "column": "endTime", "operator": ">",
             "value": "2026-11-21T12:00:03.5Z"}, ["r1"]),
+        ({"type": "datetime", "column": "endTime", "operator": "<",
+            "value": "2026-11-21T12:00:03.5Z"}, ["g1"]),
         ({"type": "datetime", "column": "completionStartTime", "operator": "<=",
             "value": "2026-11-21T12:00:02Z"}, ["g1"]),
         ({"type": "boolean", "column": "hasParentObservation", "operator": "=", "value": True},
