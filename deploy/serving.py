@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from deploy.errors import PortInUseError
+from deploy.forwarded_scheme import with_forwarded_scheme
 from deploy.http_protocol import limited_protocol
 from deploy.settings import HttpSettings
 
@@ -82,7 +83,8 @@ async def serving(
     listener = listen(host, port)
     server = _Server(
         uvicorn.Config(
-            app,
+            with_forwarded_scheme(app),
+            proxy_headers=False,
             log_config=None,
             access_log=False,
             lifespan="off",

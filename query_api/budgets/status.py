@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -21,11 +21,13 @@ from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
 from query_api.store.queries.alerts import CrossedThresholds
 from query_api.store.queries.budget_states import CountGroups, FindGroups, GroupState, StateTotals
-from query_api.store.queries.spend import SumSpend
+from query_api.store.queries.spend import SumSpend, UnpricedByGroup
 from query_api.times import SECOND_US, iso
 
 GROUPS_MAX: Final = 1_000
 """Maximum number of groups in a response."""
+UNPRICED_GROUPS_MAX: Final = 10_000
+"""Maximum number of groups, those with the most calls without a price, that are looked for."""
 
 
 class ForecastOut(msgspec.Struct, kw_only=True):
@@ -44,7 +46,7 @@ class GroupStatus(msgspec.Struct, kw_only=True):
     tier: str | UnsetType = UNSET
     spent_usd: str
     unpriced: int | UnsetType = UNSET
-    """Number of calls of the group without a known price, if the parameter `group` names it."""
+    """Number of calls of the group without a known price; its spend does not include them."""
     limit_usd: str | None
     remaining_usd: str | None
     share: float | None
@@ -103,6 +105,11 @@ class BudgetStatus(msgspec.Struct, kw_only=True):
 
 class Spent(msgspec.Struct):
     spent: str
+    unpriced: int
+
+
+class Unpriced(msgspec.Struct):
+    group: list[str]
     unpriced: int
 
 
@@ -195,6 +202,8 @@ async def _limit_status(
         of_group = tuple(msgspec.json.decode(group, type=dict[str, str]).items())
         spent = await context.reader.row(replace(spend, group=of_group), Spent)
         status.groups[0].unpriced = spent.unpriced if spent else 0
+    else:
+        await _add_unpriced(context, budget, spend, status.unpriced, status.groups)
     for each in status.groups:
         each.incomplete = each.incomplete or is_partial
     if totals is not None:
@@ -203,6 +212,30 @@ async def _limit_status(
         status.incomplete = is_partial or bool(totals.incomplete)
         status.updated_at = iso(totals.updated_us) if totals.updated_us else None
     return status
+
+
+async def _add_unpriced(
+    context: AppContext,
+    budget: Budget,
+    spend: SumSpend,
+    unpriced: int,
+    groups: Sequence[GroupStatus],
+) -> None:
+    """Add the calls without a price, of which there are ``unpriced`` in all groups together."""
+    found: dict[tuple[str, ...], int] = {}
+    if unpriced:
+        query = UnpricedByGroup(
+            spend.project_id,
+            spend.from_s,
+            spend.to_s,
+            tuple(budget.group_by),
+            spend.scope,
+            UNPRICED_GROUPS_MAX,
+        )
+        rows = await context.reader.rows(query, Unpriced)
+        found = {tuple(row.group): row.unpriced for row in rows}
+    for each in groups:
+        each.unpriced = found.get(tuple(each.group[name] for name in budget.group_by), 0)
 
 
 async def _add_single(

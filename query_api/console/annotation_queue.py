@@ -72,16 +72,15 @@ async def next_subject(
     Without a row, the query string continues the search, if rows are left that were not looked at.
     """
     position, limit = listing.position, LOOKED_AT if only_unscored else 2
-    for _ in range(LOOKS_MAX if only_unscored else 1):
-        found = await _candidates(view, listing, position, limit, of_observations)
+    for _ in range(LOOKS_MAX):
+        found, is_end = await _candidates(view, listing, position, limit, of_observations)
         left = await _unscored(view, found) if only_unscored else found
-        if left:
-            subject = await _read(view, left[0])
-            is_last = len(found) < limit and left[0] == found[-1]
-            return subject, "" if is_last else listing.after(left[0])
-        if len(found) < limit:
+        for each in left:
+            if subject := await _read(view, each):
+                return subject, "" if is_end and each == found[-1] else listing.after(each)
+        if is_end:
             return [], ""
-        position = found[-1]
+        position = found[-1] if found else position
     return [], "" if position is None else listing.after(position)
 
 
@@ -91,8 +90,11 @@ async def _candidates(
     position: RowPosition | None,
     limit: int,
     of_observations: bool,
-) -> list[RowPosition]:
-    """Return the rows after a position, newest first; those of traces have no trace id."""
+) -> tuple[list[RowPosition], bool]:
+    """Return the rows after a position, newest first, and whether there are no more.
+
+    Rows of traces have no trace id; those of traces that were deleted meanwhile are left out.
+    """
     reader, search = view.context.reader, listing.search
     newest_us = position.at_us if position else listing.range.to_us or now_us()
     if of_observations:
@@ -113,7 +115,8 @@ async def _candidates(
             from_us=listing.range.from_us,
             newest_us=newest_us,
         )
-        return [RowPosition(each.start_us, each.id, each.trace_id) for each in observations]
+        rows = [RowPosition(each.start_us, each.id, each.trace_id) for each in observations]
+        return rows, len(rows) < limit
     query = FindTraces(
         view.project_id,
         (*listing.in_range(TRACE_COLUMNS["timestamp"]), *TRACE_SEARCH.conditions_of(search)),
@@ -126,7 +129,8 @@ async def _candidates(
         reader, query, IdOfTrace, from_us=listing.range.from_us, newest_us=newest_us
     )
     traces = await read_traces(reader, view.project_id, [each.id for each in found], TRACE_CORE)
-    return [RowPosition(traces[e.id].start_us, e.id) for e in found if e.id in traces]
+    rows = [RowPosition(traces[e.id].start_us, e.id) for e in found if e.id in traces]
+    return rows, len(found) < limit
 
 
 async def _unscored(view: View, rows: Sequence[RowPosition]) -> list[RowPosition]:

@@ -17,6 +17,11 @@ HEADROOM: Final = 1.06
 EDGES: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 """Values at the upper edge, times a power of ten, whose halves have few digits, too."""
 
+WHOLE_EDGES: Final = (1, 2, 3, 4, 5, 6, 8, 10)
+"""Those of numbers of minutes and hours."""
+MINUTE_S: Final = 60
+HOUR_S: Final = 3_600
+
 
 @dataclass(frozen=True, slots=True)
 class LineSeries:
@@ -84,14 +89,20 @@ def line_chart(
     levels: Sequence[float] = (),
     marks: Sequence[tuple[int, int, str]] = (),
     step_s: int = 0,
+    of_seconds: bool = False,
 ) -> LineChart:
     """Return a chart of series between two times, with levels and marks.
 
-    Points that are more than three times ``step_s`` apart are not connected; 0: all are.
+    If values are ``of_seconds``, the upper edge is a whole number of minutes or hours, too. Points
+    that are more than three times ``step_s`` apart are not connected; 0: all are.
     """
     values = [value for each in series for _, value in each.points if value is not None]
     highest, lowest = max([*values, *levels, 0.0]), min([*values, *levels, 0.0])
-    top = upper_edge(highest) if highest > 0 else (1.0 if highest == lowest else 0.0)
+    top = (
+        upper_edge(highest, of_seconds=of_seconds)
+        if highest > 0
+        else (1.0 if highest == lowest else 0.0)
+    )
     bottom = lowest * HEADROOM
 
     def x(at_s: int) -> float:
@@ -130,8 +141,19 @@ def line_chart(
     )
 
 
-def upper_edge(highest: float) -> float:
-    """Return a round value above the highest one, which is positive."""
+def upper_edge(highest: float, *, of_seconds: bool = False) -> float:
+    """Return a round value above the highest one, which is positive.
+
+    A duration from one minute is a whole number of minutes or hours, of which half is one of
+    seconds or minutes.
+    """
     least = highest * HEADROOM
+    if of_seconds and least > MINUTE_S / 2:
+        unit_s = MINUTE_S if least <= HOUR_S / 2 else HOUR_S
+        return unit_s * (1 if least <= unit_s else _decimal_edge(least / unit_s, WHOLE_EDGES))
+    return _decimal_edge(least, EDGES)
+
+
+def _decimal_edge(least: float, edges: Sequence[float]) -> float:
     unit = 10.0 ** math.floor(math.log10(least))
-    return next((edge * unit for edge in EDGES if edge * unit >= least), least)
+    return next((edge * unit for edge in edges if edge * unit >= least), least)

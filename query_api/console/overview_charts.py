@@ -14,6 +14,10 @@ _PERCENTILES: Final[tuple[tuple[str, Color], ...]] = (
     ("p50", "agent"), ("p95", "generation"), ("p99", "tool"),
 )  # fmt: skip
 
+INPUT_AND_OUTPUT: Final = ("input", "output")
+_TYPES: Final[tuple[Color, ...]] = ("generation", "agent", "retriever", "tool", "warn")
+"""Colours of types of tokens; further types are combined."""
+
 
 def charts_of(view: View, found: Overview, listed: Callable[..., str]) -> Mapping[str, Chart]:
     """Return the charts by name; ``listed`` returns the address of the traces in a range."""
@@ -31,12 +35,6 @@ def charts_of(view: View, found: Overview, listed: Callable[..., str]) -> Mappin
     costs = [each.cost_pico / PICO_PER_USD for each in points]
     good = [each.observations - each.errors for each in points]
     errors = [each.errors for each in points]
-    tokens_in, tokens_out, others = ([each.tokens[side] for each in points] for side in range(3))
-    tokens = [
-        Series("input", tokens_in, "stacked", "generation"),
-        Series("output", tokens_out, "stacked", "agent"),
-        *([Series("other", others, "stacked", "span")] if any(others) else []),
-    ]
     return {
         "cost": Chart("usd", steps("totalCost.desc"), (Series("cost", costs, "bar"),), live="cost"),
         "observations": Chart(
@@ -56,5 +54,20 @@ def charts_of(view: View, found: Overview, listed: Callable[..., str]) -> Mappin
                 for name, color in _PERCENTILES
             ),
         ),
-        "tokens": Chart("number", steps(), tokens),
+        "tokens": Chart("number", steps(), _tokens(found)),
     }
+
+
+def _tokens(found: Overview) -> list[Series]:
+    """Return the tokens by type: those of the most frequent types, and the others together."""
+    counts = found.now.tokens_by_type
+    names = [*INPUT_AND_OUTPUT, *(each for each in counts if each not in INPUT_AND_OUTPUT)]
+    shown, others = names[: len(_TYPES)], names[len(_TYPES) :]
+    series = [
+        Series(name, [each.tokens.get(name, 0) for each in found.points], "stacked", color)
+        for name, color in zip(shown, _TYPES, strict=False)
+    ]
+    if others:
+        rest = [sum(each.tokens.get(name, 0) for name in others) for each in found.points]
+        series.append(Series("other", rest, "stacked", "span"))
+    return series

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from producers.token_sides import tokens_of
+from producers.token_sides import OTHER, side_of, tokens_of
 from query_api.console.dimension_filters import NO_FILTERS, Filters
 from query_api.console.query_rows import answered_rows
 from query_api.console.time_ranges import PRESETS, TimeRange
@@ -33,6 +34,10 @@ EXACT_US: Final = 3_600 * SECOND_US
 """In ranges up to this length, a bucket more at each end would change shares too much."""
 TOP: Final = 6
 """Models, users, names and prompts that are shown; the others are combined."""
+TYPES_MAX: Final = 20
+"""Types of tokens that are shown."""
+TOTAL: Final = "total"
+"""The usage type that repeats the others."""
 TOPS: Final = ("model", "user_id", "trace_name", "prompt_name")
 CALLS: Final = ("GENERATION", "EMBEDDING")
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
@@ -45,6 +50,7 @@ _SUMS: Final = (
 )  # fmt: skip
 _TIMES: Final = (
     "count", "latency_ms.p50", "latency_ms.p95", "latency_ms.p99", "ttft_ms.p50", "ttft_ms.p95",
+    "ttft_ms.p99",
 )  # fmt: skip
 _STEP_TIMES: Final = ("latency_ms.p50", "latency_ms.p95", "latency_ms.p99")
 _OF_SPEND: Final = frozenset({"user_id", "trace_name"})
@@ -71,6 +77,8 @@ class Totals:
     tokens_in: int
     tokens_out: int
     tokens: int
+    tokens_by_type: Mapping[str, int]
+    """Tokens by usage type, such as cached or reasoning ones, the largest first."""
     caches: Caches
     calls: int
     traces: int
@@ -99,8 +107,8 @@ class Point:
     cost_pico: int
     observations: int
     errors: int
-    tokens: tuple[int, int, int]
-    """Of the input, of the output, and others."""
+    tokens: Mapping[str, int]
+    """By usage type, as in ``Totals``."""
     latency_us: Mapping[str, float | None]
 
 
@@ -262,13 +270,22 @@ def _totals(
         sum(each[0] for each in sides),
         sum(each[1] for each in sides),
         sum(each[2] for each in sides),
+        _tokens_by_type(sums),
         caches.shown(),
         times.get("count") or 0,
         counts.get("count") or counts.get("traces") or 0,
         _micros(times, "latency_ms", ("p50", "p95", "p99")),
-        _micros(times, "ttft_ms", ("p50", "p95")),
+        _micros(times, "ttft_ms", ("p50", "p95", "p99")),
         of("unpriced"),
     )
+
+
+def _tokens_by_type(sums: Sequence[Mapping[str, Any]]) -> Mapping[str, int]:
+    found: Counter[str] = Counter()
+    for each in sums:
+        found.update(each.get("tokens") or {})
+    of_tokens = [(name, n) for name, n in found.items() if name != TOTAL and side_of(name) != OTHER]
+    return dict(sorted(of_tokens, key=lambda each: -each[1])[:TYPES_MAX])
 
 
 def _cache_amounts(values: Mapping[str, Any]) -> _CacheAmounts:
@@ -298,16 +315,11 @@ def _points(steps: Sequence[AnswerRow], times: Sequence[AnswerRow]) -> list[Poin
             pico_of(row.values["cost_usd"] or "0"),
             row.values["count"] or 0,
             row.values["errors"] or 0,
-            _by_side(row.values["tokens"] or {}),
+            row.values["tokens"] or {},
             _micros(by_start.get(row.start_s, {}), "latency_ms", ("p50", "p95", "p99")),
         )
         for row in steps
     ]
-
-
-def _by_side(usage: Mapping[str, int]) -> tuple[int, int, int]:
-    tokens_in, tokens_out, total = tokens_of(usage)
-    return tokens_in, tokens_out, total - tokens_in - tokens_out
 
 
 def _shares(rows: Sequence[AnswerRow], dimension: str, measure: str) -> list[Share]:

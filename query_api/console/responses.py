@@ -29,6 +29,8 @@ SECURITY_HEADERS: Final = {
     "cache-control": "no-store",
     "vary": "Accept, Accept-Encoding, Cookie, HX-Request",
 }
+PAGES: Final = ("/project/", "/trace/")
+"""Beginnings of the paths of pages."""
 FOLLOWED: Final = "followed"
 """Parameter of an address that was followed from a page of this server."""
 _COMPRESSED_FROM_BYTES: Final = 1_024
@@ -81,7 +83,7 @@ def local_path(path: str, project_id: str) -> str:
     So a sign-in never redirects to another server.
     """
     is_plain = path.isascii() and path.isprintable() and "\\" not in path
-    if is_plain and path.startswith("/project/"):
+    if is_plain and path.startswith(PAGES):
         return path
     return project_path(project_id)
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from producers.control.kinds.project import Project
 from producers.encoded_slashes import shown_path
@@ -37,6 +37,7 @@ from query_api.console.settings import ConsoleSettings
 from query_api.console.sign_in import SignIn
 from query_api.console.spent_tokens import SpentTokens
 from query_api.console.static_files import PREFIX, serve_static
+from query_api.console.trace_links import TRACE_LINK, path_of_trace
 from query_api.context import AppContext
 from query_api.errors import NotFoundError, QueryApiError, UnavailableError
 from query_api.responses import json_response
@@ -65,6 +66,7 @@ def console_of(context: AppContext, settings: ConsoleSettings) -> tuple[APIRoute
     add(f"{PREFIX}/{{name}}", "GET", serve_static)
     add(SIGN_IN, "GET", sign_in.show)
     add(SIGN_IN, "POST", sign_in.with_key)
+    add(TRACE_LINK, "GET", console.open_trace)
     for each in registered():
         add(path_of(each), "POST" if isinstance(each, Action) else "GET", console.endpoint(each))
     return router, ErrorPages(console)
@@ -133,6 +135,17 @@ class Console:
             return await self._answer(request, session, data)
 
         return endpoint
+
+    async def open_trace(self, request: Request) -> Response:
+        """Redirect a link to a trace without a project to its page; programs to the API."""
+        trace_id = request.path_params["trace_id"]
+        if not is_browser(request):
+            return RedirectResponse(f"/api/public/traces/{quote(trace_id, safe='')}")
+        sessions = self._sessions.all_of(request)
+        if not sessions:
+            return secured(request, _to_sign_in(request))
+        path = await path_of_trace(self._context.reader, sessions, trace_id)
+        return secured(request, see_other(path))
 
     async def _answer(
         self,

@@ -80,6 +80,7 @@ def rule_past(past: BacktestOut, threshold: str | None, unit: str, formats: Form
             for each in episodes[:EPISODES_SHOWN]
         ],
         step_s=_step_s(series),
+        of_seconds=unit == "s",
     )
     return RulePast(
         chart,

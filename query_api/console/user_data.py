@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from query_api.console.page import View
 from query_api.console.pages.budgets import BudgetRow, row_of
 from query_api.console.query_rows import answered_rows
 from query_api.console.time_ranges import PRESETS
-from query_api.console.user_budgets import applies, newest_first
+from query_api.console.user_budgets import applies, newest_first, tiers_of_users
 from query_api.money import PICO_PER_USD, pico_of
 from query_api.query.answers import AnswerRow
 from query_api.store.columns import TRACE_COLUMNS
@@ -78,20 +78,26 @@ async def read_user(view: View, user_id: str, preset: str, zone: str) -> UserDat
     steps, models, budgets, sessions, traces = await asyncio.gather(
         answered_rows(context, view.project_id, {**given, "step": RANGES[preset]}, at_us),
         answered_rows(context, view.project_id, by_model, at_us),
-        asyncio.gather(*(row_of(view, *each) for each in _budgets(view, user_id))),
+        _budget_rows(view, user_id),
         read_owners(reader, FindOwners(view.project_id, "session_id", of_sessions, limit=SESSIONS)),
         find_traces(reader, latest, TRACE_CORE),
     )
     return UserData(_chart(view, steps), _models(models), budgets, sessions, traces)
 
 
-def _budgets(view: View, user_id: str) -> list[tuple[Budget, str | None]]:
+async def _budget_rows(view: View, user_id: str) -> list[BudgetRow]:
+    tiers = await tiers_of_users(view, [user_id])
+    budgets = _budgets(view, user_id, tiers.get(user_id, ()))
+    return await asyncio.gather(*(row_of(view, *each) for each in budgets))
+
+
+def _budgets(view: View, user_id: str, tiers: Collection[str]) -> list[tuple[Budget, str | None]]:
     """Return the newest budgets that apply, with the group of the user.
 
     The group is None if the budget is not grouped by user alone.
     """
     group = group_text({USER: user_id})
-    found = [each for each in newest_first(view) if applies(each, user_id)]
+    found = [each for each in newest_first(view) if applies(each, user_id, tiers)]
     return [
         (each, group if tuple(each.group_by) == (USER,) else None) for each in found[:BUDGETS_MAX]
     ]

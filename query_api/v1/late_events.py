@@ -42,12 +42,14 @@ class LateEventParameters(KeysetParameters):
     )
 
     def range_us(self, at_us: int) -> tuple[int, int]:
-        """Return the range of starts.
+        """Return the range of starts, that of the first page on later ones.
 
         Raises:
             BadRequestError: the range is empty.
         """
-        return range_before(self.from_us, self.to_us, at_us=at_us, default_us=DEFAULT_RANGE_US)
+        return self.first_range_us() or range_before(
+            self.from_us, self.to_us, at_us=at_us, default_us=DEFAULT_RANGE_US
+        )
 
 
 class LateEvent(msgspec.Struct, kw_only=True, gc=False):
@@ -137,7 +139,9 @@ async def read_late_events(
         parameters.position(),
     )
     rows = await context.reader.rows(query, _Row)
-    page, meta = keyset_page(rows, parameters.limit, lambda row: (row.start_us, row.id))
+    page, meta = keyset_page(
+        rows, parameters.limit, lambda row: (row.start_us, row.id), (from_us, to_us)
+    )
     return LateEventList(
         [_shown(row) for row in page],
         LateEventsMeta(iso(from_us), iso(to_us), late_after_h, meta.has_more, meta.cursor),

@@ -28,7 +28,7 @@ from query_api.store.owner_reading import OwnerRow, read_owners, read_scores_of_
 from query_api.store.queries.owners import ORDERS, FindOwners
 from query_api.store.queries.totals import Owner
 from query_api.store.reader import Reader
-from query_api.times import RangeInstant
+from query_api.times import InstantUs, RangeInstant
 from query_api.v1.conversations import Conversation, ConversationParameters, read_turns
 from query_api.v1.owner_totals import SessionId, UserId
 from query_api.v1.parameters import Name, Names, NativeParameters, native_router
@@ -52,6 +52,9 @@ class _Position(msgspec.Struct):
     order_by: str
     value: str
     id: str
+    from_us: InstantUs | None = None
+    to_us: InstantUs | None = None
+    """The range of the first page, because durations before now would move."""
 
 
 class OwnerParameters(NativeParameters):
@@ -85,12 +88,13 @@ class OwnerParameters(NativeParameters):
     )
 
     def conditions(self) -> tuple[Condition, ...]:
-        """Return the conditions on traces."""
+        """Return the conditions on traces. Raises like ``position``."""
+        from_us, to_us = self.range_us()
         return tuple(
             Condition(TRACE_COLUMNS[column], operator, value)  # type: ignore[arg-type]
             for column, operator, value in (
-                ("timestamp", "ge", self.from_us),
-                ("timestamp", "lt", self.to_us),
+                ("timestamp", "ge", from_us),
+                ("timestamp", "lt", to_us),
                 ("environment", "in", tuple(self.environment)),
                 ("name", "eq", self.trace_name),
                 ("tags", "has_all", tuple(self.tag)),
@@ -104,7 +108,14 @@ class OwnerParameters(NativeParameters):
     def more(self) -> tuple[tuple[str, str, str | None], ...]:
         return ()
 
-    def after(self) -> tuple[str, str] | None:
+    def range_us(self) -> tuple[int | None, int | None]:
+        """Return the range of the first page. Raises like ``position``."""
+        position = self.position()
+        given = (self.from_us, self.to_us)
+        first = given if position is None else (position.from_us, position.to_us)
+        return given if first == (None, None) else first
+
+    def position(self) -> _Position | None:
         """Return the position of the cursor.
 
         Raises:
@@ -115,7 +126,7 @@ class OwnerParameters(NativeParameters):
         found = cursors.decode(self.cursor, _Position)
         if found.order_by != self.order_by or not _is_value_of(self.order_by, found.value):
             raise BadRequestError("cursor: not a cursor of this order", field="cursor")
-        return found.value, found.id
+        return found
 
 
 def _is_value_of(order: str, text: str) -> bool:
@@ -158,6 +169,7 @@ async def read_owner_page(
         BadRequestError: the cursor is not one of this order.
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
+    position = parameters.position()
     query = FindOwners(
         project_id,
         owner,
@@ -165,14 +177,16 @@ async def read_owner_page(
         order=parameters.order_by,
         descending=parameters.order == "desc",
         limit=parameters.limit + 1,
-        after=parameters.after(),
+        after=None if position is None else (position.value, position.id),
     )
     found = await read_owners(reader, query)
     rows = found[: parameters.limit]
     cursor = None
     if len(found) > len(rows):
         last = rows[-1]
-        cursor = cursors.encode(_Position(parameters.order_by, last.sort_text, last.owner_id))
+        cursor = cursors.encode(
+            _Position(parameters.order_by, last.sort_text, last.owner_id, *parameters.range_us())
+        )
     return rows, cursor
 
 

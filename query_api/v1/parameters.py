@@ -90,6 +90,9 @@ def range_before(
 class _Position(msgspec.Struct):
     at_us: InstantUs
     id: str
+    from_us: InstantUs | None = None
+    to_us: InstantUs | None = None
+    """The range of the first page, because durations before now would move."""
 
 
 class KeysetParameters(NativeParameters):
@@ -106,13 +109,28 @@ class KeysetParameters(NativeParameters):
         position = cursors.decode(self.cursor, _Position)
         return position.at_us, position.id
 
+    def first_range_us(self) -> tuple[int, int] | None:
+        """Return the range of the first page; None: this is it, or the list has no range."""
+        if self.cursor is None:
+            return None
+        position = cursors.decode(self.cursor, _Position)
+        if position.from_us is None or position.to_us is None:
+            return None
+        return position.from_us, position.to_us
+
 
 def keyset_page(
-    rows: Sequence[Item], limit: int, key: Callable[[Item], tuple[int, str]]
+    rows: Sequence[Item],
+    limit: int,
+    key: Callable[[Item], tuple[int, str]],
+    range_us: tuple[int, int] | tuple[None, None] = (None, None),
 ) -> tuple[Sequence[Item], NativeMeta]:
-    """Return the first ``limit`` rows and the cursor; one more row shows that there are more."""
+    """Return the first ``limit`` rows and the cursor; one more row shows that there are more.
+
+    The cursor keeps the range, which ``KeysetParameters.first_range_us`` returns.
+    """
     if len(rows) <= limit:
         return rows, NativeMeta(has_more=False, cursor=None)
     page = rows[:limit]
-    cursor = cursors.encode(_Position(*key(page[-1])))
+    cursor = cursors.encode(_Position(*key(page[-1]), *range_us))
     return page, NativeMeta(has_more=True, cursor=cursor)

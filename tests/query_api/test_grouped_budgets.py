@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clickhouse.rows import BudgetStateRow
+from clickhouse.rows import BudgetStateRow, SpendRow
 from producers.control.kinds.budget import Budget
 from producers.control.periods import period_bounds
 from tests.query_api.harness import NOON_US, PROJECT, Api
@@ -138,15 +138,23 @@ async def test_the_status_lists_the_groups_with_the_largest_shares(api: Api) -> 
         state("vip", 7 * 10**12, 7_500_000_000_000, "free", incomplete=1),
         state("b", 9 * 10**12, 5 * 10**12, "pro", period_start_us=start_us - 1),
         state("", 0, 0, "", group=""),
-    )
+        *(
+            SpendRow(
+                project_id=PROJECT, bucket_s=start_us // 1_000_000, user_id=user, model="m",
+                environment="e", total_cost_pico=0, unpriced_count=unpriced, row_version=1,
+            )
+            for user, unpriced in (("a", 2), ("b", 0), ("unlisted", 3))
+        ),
+    )  # fmt: skip
     path = f"/v1/budgets/{budget['id']}/status"
     status = (await api.client.get(path, params={"limit": 2})).json()
     assert [each["group"]["user_id"] for each in status["groups"]] == ["vip", "a"]
     assert (status["group_count"], status["spent_usd"]) == (3, "8.09")
     assert status["incomplete"] is True
+    assert (status["unpriced"], status["groups"][0]["unpriced"]) == (5, 0)
     assert status["groups"][1] == {
         "group": {"user_id": "a"}, "tier": "free", "spent_usd": "0.09", "limit_usd": "0.1",
-        "remaining_usd": "0.01", "share": 0.9, "crossed": [0.8], "incomplete": False,
+        "remaining_usd": "0.01", "share": 0.9, "crossed": [0.8], "incomplete": False, "unpriced": 2,
         "updated_at": "2026-11-21T12:00:00.000Z",
         "forecast": {"spend_usd": "0.18", "exceeds_limit": True,
                      "limit_reached_at": "2026-11-21T13:20:00.000Z", "method": "linear"},

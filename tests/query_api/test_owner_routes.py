@@ -152,6 +152,12 @@ async def test_filters_select_traces(owned: Api) -> None:
     assert await ids(owned, "/v1/sessions", to="2026-11-21T12:00:00Z") == []
 
 
+async def test_a_range_of_durations_stays_that_of_the_first_page(owned: Api) -> None:
+    first = await found(owned, "/v1/users", **{"from": "-36500d", "limit": 2})
+    later = {"from": "-1s", "limit": 2, "cursor": first["meta"]["cursor"]}
+    assert await ids(owned, "/v1/users", **later) == ["bob"]
+
+
 async def test_a_cursor_of_another_order_is_refused(owned: Api) -> None:
     page = await found(owned, "/v1/users", limit=1)
     params = {"cursor": page["meta"]["cursor"], "order_by": "cost"}

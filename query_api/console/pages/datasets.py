@@ -21,7 +21,7 @@ from query_api.console.dataset_forms import (
 from query_api.console.experiment_rows import preview_of
 from query_api.console.form_bodies import Faults
 from query_api.console.page import Page, View
-from query_api.console.pages.sdk_links import run_of_link
+from query_api.console.pages.sdk_links import page_of_link
 from query_api.console.record_lists import page_number
 from query_api.console.shown_values import ShownValue, shown_value
 from query_api.documents.document import Document
@@ -71,12 +71,12 @@ async def show_new(view: View) -> Response:
 
 
 async def show(view: View) -> Response:
-    """Show a dataset; a link to one of its runs, as SDKs print it, leads to the comparison."""
+    """Show a dataset; a link of Langfuse, which has its id, leads to the page it means."""
     name = view.request.path_params["name"]
     try:
         dataset = await dataset_named(view.context.documents, view.project_id, name)
     except NotFoundError:
-        linked = await run_of_link(view, name)
+        linked = await page_of_link(view, name)
         if linked is None:
             raise
         return linked

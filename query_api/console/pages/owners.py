@@ -123,7 +123,9 @@ async def _list(view: View, owner: Owner) -> Response:
         "owners.html",
         owner=owner,
         rows=[owner_shown(view, owner, each) for each in rows],
-        limits=limits_of(view, (each.owner_id for each in rows)) if owner == "user_id" else {},
+        limits=await limits_of(view, [each.owner_id for each in rows])
+        if owner == "user_id"
+        else {},
         range=time_range,
         presets=(*PRESETS, ALL),
         order=order,

@@ -33,6 +33,24 @@ function duration(micros) {
   return micros < 36e8 ? `${compact(micros / 6e7)} min` : `${compact(micros / 36e8)} h`;
 }
 
+// Steps of axes of durations in microseconds: decimal ones, or whole seconds, minutes, hours.
+const DURATION_STEPS = [
+  ...[1, 10, 100, 1e3, 1e4, 1e5].flatMap((unit) => [unit, 2 * unit, 5 * unit]),
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * 1e6),
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * 6e7),
+  ...[1, 2, 3, 6, 12, 24, 48, 120, 240, 480, 1200].map((count) => count * 36e8),
+];
+
+// Return a duration at a tick, in whole units: `1 min 30 s`, not `1.5 min`.
+function wholeDuration(micros) {
+  const seconds = Math.round(micros / 1e6);
+  if (seconds < 60) return duration(micros);
+  const parts = seconds < HOUR_S
+    ? [[Math.floor(seconds / 60), "min"], [seconds % 60, "s"]]
+    : [[Math.floor(seconds / HOUR_S), "h"], [Math.floor((seconds % HOUR_S) / 60), "min"]];
+  return parts.filter(([count]) => count).map(([count, unit]) => `${compact(count)} ${unit}`).join(" ");
+}
+
 const texts = {
   number: compact,
   usd: (value) => new Intl.NumberFormat(LOCALE, {
@@ -130,6 +148,8 @@ export class Chart {
       grid: { stroke: colorOf("line"), width: 1 },
       ticks: { show: false },
     };
+    const isDuration = this.figure.dataset.unit === "duration";
+    const tick = isDuration ? wholeDuration : this.text;
     const first = () => this.steps[0]?.from ?? 0;
     const last = () => this.steps.at(-1)?.to ?? 1;
     const series = this.series.map((each) => this.shape(each, colorOf(each.color))).reverse();
@@ -141,7 +161,7 @@ export class Chart {
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), ZONE),
       scales: {
         x: { time: this.isTime, range: () => [first(), last()] },
-        y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : this.figure.dataset.unit === "duration" ? 1e6 : 1] },
+        y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : isDuration ? 1e6 : 1] },
       },
       axes: [
         {
@@ -158,7 +178,8 @@ export class Chart {
           gap: 6,
           space: 36,
           size: (self, values) => 12 + 6.6 * Math.max(3, ...(values ?? []).map((text) => text.length)),
-          values: (_, splits) => splits.map((value) => this.text(value)),
+          ...(isDuration && { incrs: DURATION_STEPS }),
+          values: (_, splits) => splits.map(tick),
         },
       ],
       series: [{}, ...series],

@@ -37,6 +37,35 @@ class SumSpend(StoreQuery):
 
 
 @dataclass(frozen=True, slots=True)
+class UnpricedByGroup(StoreQuery):
+    """Select ``group``, the values of ``dimensions``, and ``unpriced``, its calls without a price.
+
+    ``scope`` is that of ``SumSpend``. Groups without such calls are left out; the ``limit`` groups
+    with most of them are selected.
+    """
+
+    name: ClassVar[str] = "unpriced_by_group"
+    from_s: int
+    to_s: int
+    dimensions: tuple[str, ...]
+    scope: tuple[tuple[str, str], ...] = ()
+    limit: int = 1_000
+
+    def write(self, binder: Binder) -> str:
+        conditions = [has_value_sql(name, binder.text(value)) for name, value in self.scope]
+        dimensions = ", ".join(self.dimensions)
+        return (
+            f"SELECT [{dimensions}] AS group, toInt64(sum(unpriced_count)) AS unpriced\n"
+            f"FROM spend FINAL\nWHERE {OF_PROJECT}"
+            f"\n  AND bucket_start >= toDateTime({binder.bind(self.from_s, 'Int64')}, 'UTC')"
+            f"\n  AND bucket_start < toDateTime({binder.bind(self.to_s, 'Int64')}, 'UTC')"
+            f"{''.join(f'{chr(10)}  AND {each}' for each in conditions)}\n"
+            f"GROUP BY {dimensions}\nHAVING unpriced > 0\nORDER BY unpriced DESC, {dimensions}\n"
+            f"LIMIT {binder.bind(self.limit, 'UInt32')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SpendOverPeriod(StoreQuery):
     """Select ``step``, its number from 0, and ``spent``, its exact sum as a decimal string.
 

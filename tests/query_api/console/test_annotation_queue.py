@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import unescape
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,22 @@ async def test_only_what_has_no_annotation_is_shown(
         _, form = await fields_of(client, f"{ANNOTATION}{older}")
         assert form["trace"] == "t3"
         assert "No trace is left" in (await client.get(f"{ANNOTATION}?unscored=1&q=id:t5")).text
+
+
+async def test_the_queue_goes_on_after_traces_that_are_deleted_meanwhile(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_us = now_us() - 60 * SECOND_US
+    await api.insert(*(trace(f"t{n}", at_us + n) for n in range(6)))
+    read, deleted = annotation_queue.read_traces, ["t5"]
+
+    async def without_deleted(*arguments: Any) -> Any:
+        found = await read(*arguments)
+        return {id_: each for id_, each in found.items() if id_ not in deleted}
+
+    monkeypatch.setattr(annotation_queue, "read_traces", without_deleted)
+    async with signed_in(api) as client:
+        _, form = await fields_of(client, ANNOTATION)
+        assert form["trace"] == "t4"
+        _, form = await fields_of(client, f"{ANNOTATION}{form['following']}")
+        assert form["trace"] == "t3"

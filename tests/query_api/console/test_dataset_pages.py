@@ -7,10 +7,17 @@ from html import unescape
 from typing import Any
 
 from query_api.console.dataset_forms import item_form_of
-from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
+from tests.query_api.console.browser import (
+    HOME,
+    SIGN_IN,
+    browser,
+    csrf_in,
+    signed_in,
+    text_of,
+)
 from tests.query_api.console.form_fields import fields_of
 from tests.query_api.console.test_two_tabs import STALE
-from tests.query_api.harness import NOON_US, Api, score, trace
+from tests.query_api.harness import NOON_US, OTHER, PROJECT, Api, score, trace
 
 BILLING = f"{HOME}/datasets/support%2Fbilling"
 MARKUP = "<script>alert(1)</script>"
@@ -230,7 +237,39 @@ async def test_links_that_sdks_print_lead_to_the_comparison(api: Api) -> None:
         opened = await client.get(link)
         assert opened.status_code == 303, opened.text
         assert "answer b-0" in text_of((await client.get(opened.headers["location"])).text)
-        assert (await client.get(f"{link}x")).status_code == 404
+        of_dataset = f"{HOME}/datasets/{run['datasetId']}"
+        compared = f"{of_dataset}/compare?runs={run['id']}&runs=absent"
+        for address, target in (
+            (of_dataset, BILLING),
+            (f"{of_dataset}/items", BILLING),
+            (f"{of_dataset}/items/a%2Fb", f"{BILLING}?item=a%2Fb"),
+            (f"{of_dataset}/runs", f"{BILLING}?tab=runs"),
+            (compared, opened.headers["location"]),
+        ):
+            assert (await client.get(address)).headers["location"] == target, address
+        for absent in (f"{link}x", f"{of_dataset}/compare", f"{of_dataset}/x", f"{of_dataset}x"):
+            assert (await client.get(absent)).status_code == 404, absent
+
+
+async def test_links_without_a_project_lead_to_the_project_that_has_the_trace(api: Api) -> None:
+    await api.insert(trace("ours/1", 10), trace("theirs", 10, project_id=OTHER))
+    link = "/trace/ours%2F1"
+    answer = await api.anonymous.get(link)
+    assert (answer.status_code, answer.headers["location"]) == (
+        307, "/api/public/traces/ours%2F1",
+    )  # fmt: skip
+    async with browser(api) as client:
+        answer = await client.get(link)
+        assert answer.headers["location"] == "/console/sign-in?next=%2Ftrace%2Fours%252F1"
+    async with signed_in(api) as client:
+        assert (await client.get(link)).headers["location"] == f"{HOME}/traces/ours%2F1"
+        for absent in ("theirs", "absent", ""):
+            assert (await client.get(f"/trace/{absent}")).status_code == 404
+        form = {"public_key": f"pk-{OTHER}", "secret_key": f"sk-{OTHER}", "next": link}
+        assert (await client.post(SIGN_IN, data=form)).headers["location"] == link
+        for trace_id, project in (("ours%2F1", PROJECT), ("theirs", OTHER)):
+            answer = await client.get(f"/trace/{trace_id}")
+            assert answer.headers["location"] == f"/project/{project}/traces/{trace_id}"
 
 
 async def test_a_run_is_deleted_and_its_traces_remain(api: Api) -> None:

@@ -27,7 +27,12 @@ def window(at_s: int, latency_us: float, **fields: Any) -> WindowRow:
 
 async def test_the_overview_compares_with_the_period_before(api: Api) -> None:
     await api.insert(
-        window(NOON_S, 2_000_000, total_cost_pico=30 * 10**11, usage={"input": 50, "output": 7}),
+        window(
+            NOON_S,
+            2_000_000,
+            total_cost_pico=30 * 10**11,
+            usage={"input": 40, "input_cached_tokens": 10, "output": 7},
+        ),
         window(NOON_S, 1_000_000, model=MARKUP, total_cost_pico=10**12, error_count=1),
         window(NOON_S + 7_200, 1_000, type="SPAN", model="", total_cost_pico=0),
         window(NOON_S - 86_400, 1_000_000, total_cost_pico=2 * 10**12),
@@ -41,9 +46,12 @@ async def test_the_overview_compares_with_the_period_before(api: Api) -> None:
         assert re.search(r"Traces 0", shown)
         assert "2 calls of models" in shown
         assert re.search(r"Tokens 57 50 in, 7 out", shown)
+        types = re.findall(r'data-color="(?:generation|agent|retriever)">([^<]+)</th>', page.text)
+        assert types[-3:] == ["Input", "Output", "input_cached_tokens"]
         assert "Error rate 33%" in shown
         assert "1 of 3 observations" in shown
         assert re.search(r"Latency p95 (. .? ?\d+% )?[\d.]+ m?s", shown)
+        assert re.search(r"First token p95 .*? p50 \S+ · p99 ", shown)
         assert "secret" not in page.text
         # The tables that the script draws have a row for each quarter of an hour.
         rows = re.findall(

@@ -92,21 +92,25 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
             SpendRow(
                 bucket_s=now_us() // (900 * SECOND_US) * 900, project_id=PROJECT, user_id=user_id,
                 model="m", environment="e", total_cost_pico=10**11, unpriced_count=unpriced,
-                row_version=1,
+                row_version=1, user_tier=tier,
             )
-            for user_id, unpriced in (("a/b", 1), ("other", 4))
+            for user_id, unpriced, tier in (("a/b", 1, "pro"), ("other", 4, "free"))
         ),
     )  # fmt: skip
     async with signed_in(api) as client:
         assert text_of((await client.get(f"{HOME}/users")).text).count("Set a limit") == 2
     created = await api.client.post("/v1/budgets", json=budget)
     assert created.status_code == 201, created.text
+    of_tier = {"name": "Of professionals", "scope": {"user_tier": "pro"}, "period": "month"}
+    of_tier |= {"group_by": ["user_id"], "limit_usd": "9"}
+    assert (await api.client.post("/v1/budgets", json=of_tier)).status_code == 201
     for name, user_id in (("Of this user", "a/b"), ("Of the other", "other")):
         scoped = {"name": name, "scope": {"user_id": user_id}, "period": "week", "limit_usd": "5"}
         assert (await api.client.post("/v1/budgets", json=scoped)).status_code == 201
     async with signed_in(api) as client:
         listed = await client.get(f"{HOME}/users")
-        assert text_of(listed.text).count("$5.00 per week and 1 more") == 2
+        for more in (1, 2):
+            assert text_of(listed.text).count(f"$5.00 per week and {more} more") == 1
         assert "Set a limit" not in text_of(listed.text)
         path = f"{HOME}/users/a%2Fb"
         assert f'class="open" href="{path}"' in listed.text
@@ -121,6 +125,9 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
         assert f"{HOME}/budgets/{created.json()['id']}" in page.text
         assert "of another user" not in shown
         assert "Of the other" not in shown
+        assert "Of professionals per month $0.10" in shown
+        other = text_of((await client.get(f"{HOME}/users/other")).text)
+        assert "Of professionals" not in other
         assert "<script>alert" not in page.text
         assert (await client.get(f"{path}?range=24h")).status_code == 200
         assert (await client.get(f"{path}?range=1y")).status_code == 400

@@ -2,7 +2,7 @@
 
 from query_api.store.conditions import Condition
 from query_api.store.levels import FindStale, Levels
-from query_api.store.queries.spend import SpendOverPeriod, SumSpend
+from query_api.store.queries.spend import SpendOverPeriod, SumSpend, UnpricedByGroup
 from query_api.store.queries.usual_spend import ReadUsualSpend
 from query_api.store.queries.windows import WINDOW_COLUMNS, ReadWindows
 from query_api.store.steps import Runs
@@ -220,6 +220,22 @@ WINDOWS: list[Example] = [
         ORDER BY step
         """,
         {"project_id": "acme", "p1": 900, "p2": 1800, "p3": "vip", "p4": NASTY, "p5": 9000},
+    ),
+    (
+        UnpricedByGroup("acme", 900, 1800, ("model", "user_id"), (("tags", "vip"),), 7),
+        """
+        SELECT [model, user_id] AS group, toInt64(sum(unpriced_count)) AS unpriced
+        FROM spend FINAL
+        WHERE project_id = {project_id:String}
+          AND bucket_start >= toDateTime({p2:Int64}, 'UTC')
+          AND bucket_start < toDateTime({p3:Int64}, 'UTC')
+          AND has(JSONExtract(tags, 'Array(String)'), {p1:String})
+        GROUP BY model, user_id
+        HAVING unpriced > 0
+        ORDER BY unpriced DESC, model, user_id
+        LIMIT {p4:UInt32}
+        """,
+        {"project_id": "acme", "p1": "vip", "p2": 900, "p3": 1800, "p4": 7},
     ),
     (
         ReadUsualSpend("acme", 10, 20, (("model", NASTY),)),
