@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -28,6 +29,8 @@ DAYS_CACHED = 1_000
 AXIS_OF_DAYS_S = 3 * 86_400
 AXIS_OF_SECONDS_S = 600
 """Axes of at least and of less than these spans have only days, and also seconds."""
+COLUMN_DIGITS_MAX = 6
+"""Maximum number of digits after the point that the amounts of a column share."""
 _COMPACT_FROM = 10_000
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,20 +74,25 @@ class Formats:
         pattern = "#,##0.0%" if 0 < abs(ratio) < 0.1 else "#,##0%"
         return format_percent(ratio, pattern, locale=self._locale)
 
-    def usd(self, pico: int | None) -> str:
-        """Return an amount with two digits, or two to three significant ones below a dollar."""
+    def usd(self, pico: int | None, digits: int | None = None) -> str:
+        """Return an amount with two digits, or two to three significant ones below a dollar.
+
+        ``digits`` are those of its column, from ``usd_digits``. An amount that is too small for
+        them has its own.
+        """
         if pico is None:
             return DASH
         amount = Decimal(pico) / PICO_PER_USD
-        digits = 2
-        if pico and abs(amount) < 1:
-            digits = min(12, max(2, 1 - amount.adjusted()))
-            # Without a third digit, rows such as 0.0125 would not add up to their total.
-            if digits < 12 and round(amount, digits + 1) != round(amount, digits):
-                digits += 1
+        if not pico or digits is None or not round(amount, digits):
+            digits = _digits_of(amount)
         before, after = _around_usd(self._locale)
         sign = "-" if amount < 0 else ""
         return f"{sign}{before}{_grouped(abs(amount), digits, self._locale)}{after}"
+
+    def usd_digits(self, picos: Iterable[int | None]) -> int:
+        """Return the digits with which amounts of a column stand below each other."""
+        amounts = [Decimal(pico) / PICO_PER_USD for pico in picos if pico]
+        return min(COLUMN_DIGITS_MAX, max(map(_digits_of, amounts), default=2))
 
     def usd_text(self, amount: str | None) -> str:
         """Return an amount that the API shows as a decimal string of dollars."""
@@ -147,6 +155,16 @@ class Formats:
     @property
     def _locale(self) -> str:
         return str(locale_of(self.preferences.locale))
+
+
+def _digits_of(amount: Decimal) -> int:
+    """Return the digits after the point with which an amount of dollars is shown."""
+    if not amount or abs(amount) >= 1:
+        return 2
+    digits = min(12, max(2, 1 - amount.adjusted()))
+    # Without a third digit, rows such as 0.0125 would not add up to their total.
+    is_exact = digits == 12 or round(amount, digits + 1) == round(amount, digits)
+    return digits if is_exact else digits + 1
 
 
 # Pages have thousands of numbers. Python formats them in a fiftieth of the time of Babel, with the

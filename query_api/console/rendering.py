@@ -15,6 +15,7 @@ from query_api.console.preferences import Preferences
 from query_api.console.search import term
 from query_api.console.static_files import static_path
 from query_api.console.translations import LOCALES, translations_of
+from query_api.money import pico_of
 
 EXTENSIONS: Final = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
 
@@ -60,7 +61,7 @@ def environment_of(locale: str) -> Environment:
         "kind": kind_of,
         "share": share,
     }
-    environment.filters["query_words"] = query_words
+    environment.filters |= {"query_words": query_words, "pico_of": pico_of}
     environment.install_gettext_translations(  # type: ignore[attr-defined]  # of the extension
         translations_of(locale), newstyle=True
     )

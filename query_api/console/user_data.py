@@ -9,7 +9,7 @@ from typing import Final
 
 from producers.budgets.groups import group_text
 from producers.control.kinds.budget import Budget
-from query_api.console.charts import Chart, Series, Step
+from query_api.console.charts import Chart, Color, Series, Step
 from query_api.console.page import View
 from query_api.console.pages.budgets import BudgetRow, row_of
 from query_api.console.query_rows import answered_rows
@@ -32,6 +32,9 @@ RANGES: Final[Mapping[str, str]] = {"24h": "1h", "7d": "1d", "30d": "1d"}
 """Ranges of the charts, with their steps."""
 MODELS: Final = 5
 """Models that are shown; the others are combined."""
+COLORS: Final[tuple[Color, ...]] = ("generation", "agent", "retriever", "tool", "accent")
+OTHERS: Final = "others"
+"""Name of the series of the other models; the template translates it."""
 SESSIONS: Final = 10
 TRACES: Final = 10
 BUDGETS_MAX: Final = 10
@@ -75,14 +78,18 @@ async def read_user(view: View, user_id: str, preset: str, zone: str) -> UserDat
     latest = FindTraces(view.project_id, of_user, limit=TRACES)
     of_sessions = (*of_user, Condition(TRACE_COLUMNS["sessionId"], "ne", ""))
     reader = context.reader
-    steps, models, budgets, sessions, traces = await asyncio.gather(
-        answered_rows(context, view.project_id, {**given, "step": RANGES[preset]}, at_us),
+    step = {"step": RANGES[preset]}
+    steps, parts, models, budgets, sessions, traces = await asyncio.gather(
+        answered_rows(context, view.project_id, given | step, at_us),
+        answered_rows(context, view.project_id, by_model | step, at_us),
         answered_rows(context, view.project_id, by_model, at_us),
         _budget_rows(view, user_id),
         read_owners(reader, FindOwners(view.project_id, "session_id", of_sessions, limit=SESSIONS)),
         find_traces(reader, latest, TRACE_CORE),
     )
-    return UserData(_chart(view, steps), _models(models), budgets, sessions, traces)
+    shares = _models(models)
+    chart = _chart(view, steps, parts, [each.name for each in shares if not each.is_other])
+    return UserData(chart, shares, budgets, sessions, traces)
 
 
 async def _budget_rows(view: View, user_id: str) -> list[BudgetRow]:
@@ -103,7 +110,10 @@ def _budgets(view: View, user_id: str, tiers: Collection[str]) -> list[tuple[Bud
     ]
 
 
-def _chart(view: View, rows: Sequence[AnswerRow]) -> Chart:
+def _chart(
+    view: View, rows: Sequence[AnswerRow], parts: Sequence[AnswerRow], models: Sequence[str]
+) -> Chart:
+    """Return the cost of each step, of the models together and of each."""
     steps = [
         Step(
             view.formats.time((row.start_s or 0) * SECOND_US),
@@ -112,8 +122,28 @@ def _chart(view: View, rows: Sequence[AnswerRow]) -> Chart:
         )
         for row in rows
     ]
-    costs = [pico_of(row.values["cost_usd"] or "0") / PICO_PER_USD for row in rows]
-    return Chart("usd", steps, (Series("cost", costs, "bar"),), has_zoom=False)
+    of_model: dict[tuple[int | None, str], int] = {}
+    for row in parts:
+        name = row.group.get("model", "")
+        if not row.is_other and name in models:
+            of_model[row.start_s, name] = pico_of(row.values["cost_usd"] or "0")
+    series = [
+        Series(name, [_usd(of_model.get((row.start_s, name), 0)) for row in rows], "stacked", color)
+        for name, color in zip(models, COLORS, strict=False)
+    ]
+    shown = [each.name for each in series]
+    rest = [
+        pico_of(row.values["cost_usd"] or "0")
+        - sum(of_model.get((row.start_s, name), 0) for name in shown)
+        for row in rows
+    ]
+    if any(rest) or not series:
+        series.append(Series(OTHERS, [_usd(max(0, each)) for each in rest], "stacked", "span"))
+    return Chart("usd", steps, series, has_zoom=False)
+
+
+def _usd(pico: int) -> float:
+    return pico / PICO_PER_USD
 
 
 def _models(rows: Sequence[AnswerRow]) -> list[ModelShare]:

@@ -69,6 +69,10 @@ async def show(view: View) -> Response:
         scores=sorted({name for run in comparison.runs for name in run.scores}),
         counts={name: len(selection.ids[name]) for name in FILTERS},
         worst=worst,
+        unpriced={
+            name: sum(e.runs[name].unpriced for e in comparison.items if name in e.runs)
+            for name in names
+        },
         results={each.item_id: each.runs for each in comparison.items},
         only=only,
         score=score,

@@ -35,6 +35,17 @@ def test_amounts_below_a_dollar_have_two_significant_digits(pico: int, shown: st
     assert formats("en").usd(pico) == shown
 
 
+def test_amounts_of_a_column_have_the_same_digits() -> None:
+    en = formats("en")
+    picos = (25 * 10**9, 7 * 10**8, 36_400_000 * 10, None, 0, 12 * 10**12)
+    digits = en.usd_digits(picos)
+    assert [en.usd(each, digits) for each in picos] == [
+        "$0.025000", "$0.000700", "$0.000364", "–", "$0.00", "$12.000000",
+    ]  # fmt: skip
+    assert en.usd_digits([]) == 2
+    assert en.usd(1, en.usd_digits([1])) == "$0.000000000001"
+
+
 @pytest.mark.parametrize(
     ("micros", "shown"),
     [(1_500, "1.5 ms"), (12_340, "12.3 ms"), (100_000, "100 ms"), (2_000_000, "2 s"),

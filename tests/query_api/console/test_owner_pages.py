@@ -122,6 +122,11 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
                      "Of this user per week $0.10 + 1 call without a price / $5.00 2.0%",
                      "Each user per day $0.00 + 1 call without a price / $2.00 0%"):  # fmt: skip
             assert text in shown, text
+        assert re.findall(r'data-kind="stacked"[^>]*>([^<]+)</th>', page.text)[0] == "m-1"
+        calls = f"{HOME}/observations?range=30d&amp;q=user%3Aa/b%20model%3Am-1"
+        assert f'href="{calls}">1</a>' in page.text
+        (traces,) = re.findall(r'href="([^"]+)">2</a></td>', listed.text)
+        assert "2 s" in text_of((await client.get(unescape(traces))).text)
         assert f"{HOME}/budgets/{created.json()['id']}" in page.text
         assert "of another user" not in shown
         assert "Of the other" not in shown
