@@ -38,12 +38,18 @@ from query_api.store.trace_reading import (
     read_observations,
     read_trace,
 )
+from query_api.times import SECOND_US
 from query_api.v1.tree import read_call_tree
+from tracemill.clock import now_us
 
 FRAGMENT: Final = "x-fragment"
 """Header of requests for the details only."""
 TEXTS: Final = ("input", "output", "metadata")
 SCORES_SHOWN: Final = 50
+RUNNING_US: Final = 600 * SECOND_US
+"""A trace is assumed to run until so long after its latest start or end."""
+UPDATE_S: Final = 3
+"""Seconds after which a browser asks for the totals of a running trace again."""
 SHOWN_IN_TREE: Final = (*OBSERVATION_IN_TREE, *OBSERVATION_TIMES)
 
 
@@ -62,6 +68,9 @@ async def show(view: View) -> Response:
     trace_id = view.request.path_params["trace_id"]
     observation_id = view.parameter("observation")
     trace = await read_trace(view.context.reader, view.project_id, trace_id, TRACE_DETAIL)
+    if view.is_part:
+        totals = _totals(trace)
+        return view.render("trace_totals.html", trace=trace, first_error="", **totals)
     details = await _details(view, trace, observation_id)
     if view.request.headers.get(FRAGMENT):
         return view.render("trace_details.html", trace=trace, **details)
@@ -75,14 +84,22 @@ async def show(view: View) -> Response:
         tree=rows,
         first_rows=rows.rows[: view.settings.tree_rows_max],
         rows_max=view.context.settings.trace_observations_max,
-        tokens=tokens_of(trace.usage),
-        duration_us=trace.end_us - trace.start_us if trace.end_us >= trace.start_us else None,
         scores=scores,
         selected=observation_id,
         first_error=next((row.id for row in rows.rows if row.level == "ERROR"), ""),
         data_path=_data_path(view, "tree", trace_id),
         **details,
+        **_totals(trace),
     )
+
+
+def _totals(trace: StoredTrace) -> dict[str, Any]:
+    return {
+        "tokens": tokens_of(trace.usage),
+        "duration_us": trace.end_us - trace.start_us if trace.end_us >= trace.start_us else None,
+        "is_running": now_us() - max(trace.start_us, trace.end_us) < RUNNING_US,
+        "update_s": UPDATE_S,
+    }
 
 
 async def read_tree(view: View) -> Response:

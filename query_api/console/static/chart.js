@@ -43,6 +43,7 @@ const DURATION_STEPS = [
 
 // Return a duration at a tick, in whole units: `1 min 30 s`, not `1.5 min`.
 function wholeDuration(micros) {
+  if (!micros) return "0";
   const seconds = Math.round(micros / 1e6);
   if (seconds < 60) return duration(micros);
   const parts = seconds < HOUR_S

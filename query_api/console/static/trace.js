@@ -6,7 +6,7 @@ const details = document.querySelector("[data-details]");
 const ROW = 28;
 const SPARE = 8;
 // Positions of the fields of a row.
-const [ID, DEPTH, BELOW, NAME, TYPE, LEVEL, MODEL, START, DURATION, , TTFT, COST, , CRITICAL, , UNPRICED] =
+const [ID, DEPTH, BELOW, NAME, TYPE, LEVEL, MODEL, START, DURATION, SELF, TTFT, COST, , CRITICAL, , UNPRICED] =
   Array(16).keys();
 const KINDS = new Set(
   ["generation", "span", "tool", "agent", "event", "retriever", "embedding", "chain", "evaluator"],
@@ -106,7 +106,8 @@ function rowElement(index) {
     more.title = tree.dataset.unpriced.replace("{count}", row[UNPRICED]);
     cost.append(more);
   }
-  element.append(label, bar, made("span", "number", durationText(row[DURATION])), cost);
+  const own = row[BELOW] && row[DURATION] !== null ? tree.dataset.self.replace("{time}", durationText(row[SELF])) : "";
+  element.append(label, bar, made("span", "number self", own), made("span", "number", durationText(row[DURATION])), cost);
   element.classList.toggle("critical", row[CRITICAL]);
   element.classList.toggle("failed", row[LEVEL] === "ERROR");
   element.classList.toggle("dimmed", matches !== null && !matches.has(index));
@@ -293,7 +294,36 @@ async function start() {
   document.addEventListener("keydown", onKey);
 }
 
-if (list.children.length) {
+// Read the rows of a running trace again when it has new ones.
+const REFRESHED_MAX = 3000;
+const isStarted = list.children.length > 0;
+async function refresh() {
+  if (!isStarted || all.length > REFRESHED_MAX) return;
+  const answer = await fetch(tree.dataset.src, { headers: { accept: "application/json" } });
+  if (!answer.ok) return;
+  const found = await answer.json();
+  const closedIds = new Set([...closed].map((index) => all[index][ID]));
+  all = found.rows;
+  length = Math.max(1, found.length_us);
+  closed.clear();
+  all.forEach((row, index) => closedIds.has(row[ID]) && closed.add(index));
+  list.style.height = `${Math.min(all.length * ROW, Math.max(280, window.innerHeight - 130))}px`;
+  search.hidden = all.length < 6;
+  const top = list.scrollTop;
+  find(search.value);
+  list.scrollTop = top;
+}
+
+let observations = document.getElementById("totals").dataset.observations;
+document.addEventListener("htmx:afterSettle", () => {
+  const now = document.getElementById("totals").dataset.observations;
+  if (now === observations) return;
+  observations = now;
+  if (isStarted) refresh();
+  else location.reload();
+});
+
+if (isStarted) {
   start().catch((error) => {
     const note = made("p", "hint", tree.dataset.failed);
     list.before(note);

@@ -94,6 +94,7 @@ async def test_only_what_has_no_annotation_is_shown(
 async def test_the_queue_goes_on_after_traces_that_are_deleted_meanwhile(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await config(api, name="helpful", dataType="BOOLEAN")
     at_us = now_us() - 60 * SECOND_US
     await api.insert(*(trace(f"t{n}", at_us + n) for n in range(6)))
     read, deleted = annotation_queue.read_traces, ["t5"]

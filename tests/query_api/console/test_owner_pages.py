@@ -130,7 +130,7 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
         assert f"{HOME}/budgets/{created.json()['id']}" in page.text
         assert "of another user" not in shown
         assert "Of the other" not in shown
-        assert "Of professionals per month $0.10" in shown
+        assert "Of professionals per month $0.00" in shown
         other = text_of((await client.get(f"{HOME}/users/other")).text)
         assert "Of professionals" not in other
         assert "<script>alert" not in page.text

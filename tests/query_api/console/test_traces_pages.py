@@ -122,6 +122,7 @@ async def test_a_trace_shows_its_tree_and_its_script_gets_all_rows(api: Api) -> 
         page = await client.get(path)
         assert page.status_code == 200
         assert "step 0" in page.text
+        assert re.search(r'class="number self">self \d', page.text)
         assert len(re.findall(r'<li class="row', page.text)) == rows_max
         source = re.search(r'data-src="([^"]+)"', page.text)
         assert source
@@ -135,6 +136,29 @@ async def test_a_trace_shows_its_tree_and_its_script_gets_all_rows(api: Api) -> 
         compressed = await client.get(path, headers={"accept-encoding": "gzip"})
         assert compressed.headers["content-encoding"] == "gzip"
         assert compressed.text == page.text
+
+
+async def test_the_totals_of_a_trace_are_renewed_while_it_runs(api: Api) -> None:
+    start_us = now_us() - 5_000_000
+    await api.insert(
+        trace("run", start_us, total_cost_pico=10**12, observation_count=1),
+        trace("past", start_us - 86_400_000_000, end_us=start_us - 86_300_000_000),
+    )
+    async with signed_in(api) as client:
+        page = await client.get(f"{HOME}/traces/run?format=plain")
+        (source,) = re.findall(r'id="totals"[^>]* hx-get="([^"]+)" hx-trigger="every', page.text)
+        await api.insert(
+            trace("run", start_us, total_cost_pico=3 * 10**12, error_count=2, row_version=9)
+        )
+        part = (await client.get(unescape(source), headers={"hx-request": "true"})).text
+        assert part.count("<dl") == 1
+        assert "<html" not in part
+        assert "Cost $3.00" in text_of(part)
+        assert "q=trace%3Arun%20level%3Aerror" in part
+        assert "hx-trigger" in part
+        for headers in ({}, {"hx-request": "true"}):
+            past = await client.get(f"{HOME}/traces/past", headers=headers)
+            assert "hx-trigger" not in past.text
 
 
 async def test_the_details_of_an_observation_are_part_of_the_page_and_alone(api: Api) -> None:
