@@ -31,6 +31,7 @@ from query_api.console.responses import (
     is_part,
     once_more,
     secured,
+    see_other,
 )
 from query_api.console.sessions import Session, Sessions
 from query_api.console.settings import ConsoleSettings

@@ -44,6 +44,8 @@ from tracemill.clock import now_us
 
 FRAGMENT: Final = "x-fragment"
 """Header of requests for the details only."""
+PEEK: Final = "peek"
+"""Value of this header for what a list shows beside it."""
 TEXTS: Final = ("input", "output", "metadata")
 SCORES_SHOWN: Final = 50
 RUNNING_US: Final = 600 * SECOND_US
@@ -72,6 +74,12 @@ async def show(view: View) -> Response:
         totals = _totals(trace)
         return view.render("trace_totals.html", trace=trace, first_error="", **totals)
     details = await _details(view, trace, observation_id)
+    if view.request.headers.get(FRAGMENT) == PEEK:
+        usage = (details["observation"] or trace).usage
+        path = view.path("traces", trace_id)
+        if observation_id:
+            path += f"?observation={quote(observation_id, safe='')}"
+        return view.render("peek.html", trace=trace, path=path, tokens=tokens_of(usage), **details)
     if view.request.headers.get(FRAGMENT):
         return view.render("trace_details.html", trace=trace, **details)
     (tree, truncated), scores = await asyncio.gather(

@@ -47,7 +47,7 @@ class UnpricedByGroup(StoreQuery):
     name: ClassVar[str] = "unpriced_by_group"
     from_s: int
     to_s: int
-    dimensions: tuple[str, ...]
+    dimensions: tuple[str, ...] = ("user_id",)
     scope: tuple[tuple[str, str], ...] = ()
     limit: int = 1_000
 
