@@ -138,6 +138,27 @@ async def test_a_trace_shows_its_tree_and_its_script_gets_all_rows(api: Api) -> 
         assert compressed.text == page.text
 
 
+async def test_a_row_is_previewed_beside_its_list(api: Api) -> None:
+    await api.insert(
+        trace("a/b", NOON_US, name="whole", input="question", end_us=NOON_US + SECOND_US),
+        observation("a/b", "o", NOON_US, name="part", type="GENERATION", output=MARKUP, model="m"),
+    )
+    async with signed_in(api) as client:
+        for path, name, text in (
+            (f"{HOME}/traces/a%2Fb", "whole", "question"),
+            (f"{HOME}/traces/a%2Fb?observation=o", "part", "{{7*7}}"),
+        ):
+            part = (await client.get(path, headers={"x-fragment": "peek"})).text
+            assert "<html" not in part
+            assert f'href="{path}">Open</a>' in part
+            assert name in text_of(part)
+            assert text in text_of(part)
+            assert "<script>alert" not in part
+        listed = await client.get(f"{HOME}/traces?range=all")
+        assert 'aria-label="Preview whole"' in listed.text
+        assert 'id="peek"' in listed.text
+
+
 async def test_the_totals_of_a_trace_are_renewed_while_it_runs(api: Api) -> None:
     start_us = now_us() - 5_000_000
     await api.insert(
