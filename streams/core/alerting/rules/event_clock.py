@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from streams.core.alerting.rules.panes import PANE_S
@@ -31,19 +30,6 @@ class EventClock:
         """Move to the pane of an event that arrived at ``now_us``."""
         self.current_s = pane_s
         self._arrived_us = now_us
-
-    def ends_s(self, to_s: int, settled_s: int) -> Iterator[int]:
-        """Yield the ends of panes up to ``to_s`` at which a state can change, and ``to_s``.
-
-        After ``settled_s`` without changes, nothing else changes.
-        """
-        if not self.current_s:
-            return
-        first_s = self.current_s + PANE_S
-        last_s = min(to_s, first_s + settled_s)
-        yield from range(first_s, last_s + 1, PANE_S)
-        if last_s < to_s:
-            yield to_s
 
     def idle_pane_s(self, now_us: int) -> int:
         """Return the pane that time alone has reached at ``now_us``."""

@@ -20,6 +20,7 @@ from streams.core.alerting.rules.rows import MergedRow, changes_of
 from streams.core.alerting.rules.rule import SECOND_US, Rule, rule_of
 from streams.core.alerting.rules.score_changes import ScoreDelta
 from streams.core.alerting.rules.series import Series, SeriesKey
+from streams.core.alerting.rules.skipped_panes import ends_s
 from streams.core.alerting.rules.states import RuleStates
 from streams.core.alerting.rules.window_evaluation import WindowEvaluation
 from streams.core.rollups.deltas import Delta
@@ -349,11 +350,10 @@ class ProjectRules:
     def _slide(self, to_s: int) -> None:
         """Move the current pane to ``to_s``; evaluate the windows that end on the way.
 
-        While a backlog is read, panes can be skipped. Their ends are evaluated as they would have
-        been without it: data leave windows, and conditions hold for a time.
+        While a backlog is read, panes can be skipped. Those at whose ends data leave windows, or a
+        condition has held for its time, are evaluated as they would have been without it.
         """
-        settled_s = max((rule.settles_in_s for rule in self.rules.values()), default=0)
-        for end_s in self._clock.ends_s(to_s, settled_s):
+        for end_s in ends_s(self._clock.current_s, to_s, self.series, self.rules):
             for series in self.series.values():
                 series.slide(end_s - PANE_S)
             for rule in tuple(self.rules.values()):

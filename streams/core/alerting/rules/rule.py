@@ -15,12 +15,14 @@ from streams.core.alerting.rules.calendar import CalendarWindow
 from streams.core.alerting.rules.earlier import Earlier
 from streams.core.alerting.rules.machine import (
     IDLE,
+    PENDING,
+    RECOVERING,
     Condition,
     GroupState,
     Timing,
 )
 from streams.core.alerting.rules.measures import Plan, Ratio, Threshold, decimal_of, plan_of
-from streams.core.alerting.rules.panes import PANE_S, Group, Pane
+from streams.core.alerting.rules.panes import Group, Pane
 from streams.core.alerting.rules.series import Series, SeriesKey
 
 SECOND_US: Final = 1_000_000
@@ -75,19 +77,16 @@ class Rule:
     def is_silence(self) -> bool:
         return self.metric.aggregate == "silence"
 
-    @property
-    def settles_in_s(self) -> int:
-        """Return after how many seconds without changes time alone changes no state any more.
-
-        It is at most a window, ``for`` and ``keep_firing_for``; it bounds the panes that are
-        evaluated one by one while a backlog is read.
-        """
-        has_panes = self.series is not None and self.series.has_panes
-        if self.is_silence or not (self.active or has_panes):
-            return 0
-        window_s = 0 if self.calendar is not None else self.record.window_s
-        times_s = self.record.for_s + self.record.keep_firing_for_s
-        return -(-(window_s + times_s) // PANE_S) * PANE_S
+    def next_timer_s(self) -> int | None:
+        """Return when the first duration of a state ends: ``for`` or ``keep_firing_for``."""
+        durations_us = {PENDING: self.timing.for_us, RECOVERING: self.timing.keep_us}
+        ends_us = (
+            state.since_us + durations_us[state.state]
+            for state in map(self.groups.__getitem__, self.active)
+            if state.state in durations_us
+        )
+        end_us = min(ends_us, default=None)
+        return None if end_us is None else -(-end_us // SECOND_US)
 
     def is_in_force(self, now_us: int) -> bool:
         """Return whether the rule existed in this form at a time of the log.

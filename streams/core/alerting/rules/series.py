@@ -7,7 +7,7 @@ current pane, which is the latest one that event time has reached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,10 +93,6 @@ class Series:
     @property
     def longest_s(self) -> int:
         return max((each.length_s for each in self.windows), default=0)
-
-    @property
-    def has_panes(self) -> bool:
-        return bool(self._by_start)
 
     def window(self, length_s: int) -> int:
         """Return the index of the window of a length, which is added if there is none."""
@@ -215,6 +211,19 @@ class Series:
             for group in self._by_start.pop(start_s):
                 del self.groups[group].panes[start_s]
                 self._quota.release(1)
+
+    def ends_of_changes_s(self, from_s: int, to_s: int) -> Iterator[int]:
+        """Yield ends of panes from ``from_s``, exclusive, to ``to_s`` at which data leave windows.
+
+        They come in no order, and more than once.
+        """
+        for each in self.windows:
+            for start_s in self._starts(from_s - each.length_s, to_s - each.length_s):
+                yield start_s + each.length_s + PANE_S
+        for calendar in self.calendars:
+            end_s = -(-calendar.end_s // PANE_S) * PANE_S + PANE_S
+            if from_s < end_s <= to_s:
+                yield end_s
 
     def sum_of(self, group: Group, start_s: int, length_s: int) -> Pane:
         """Return the sum of the panes of a group from ``start_s`` on."""

@@ -5,6 +5,8 @@ import random
 import pytest
 
 from producers.control.kinds.alert_rule import AlertRule
+from streams.core.alerting.rules.rule import Rule
+from streams.core.alerting.rules.window_evaluation import WindowEvaluation
 from tests.streams.alerting.rules.rule_book import Book, rule
 
 RULES = (
@@ -78,3 +80,27 @@ def played(seed: int, *, ticks: bool) -> Book:
 
 def rules() -> list[AlertRule]:
     return [rule(id=f"rule_{n}", **fields) for n, fields in enumerate(RULES)]
+
+
+def test_a_long_pause_in_a_backlog_takes_as_many_evaluations_as_a_short_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: dict[int, int] = {}
+    evaluate = WindowEvaluation.ended
+    for pause_s in (2 * 86_400, 300 * 86_400):
+        ends_s: list[int] = []
+
+        def ended(self: WindowEvaluation, of: Rule, end_s: int, ends_s: list[int] = ends_s) -> None:
+            ends_s.append(end_s)
+            evaluate(self, of, end_s)
+
+        monkeypatch.setattr(WindowEvaluation, "ended", ended)
+        book = Book()
+        book.put(rule(metric="count", threshold="3", window_s=86_400, for_s=3_600))
+        book.send(count=5)
+        book.now_s += pause_s
+        book.send()
+        assert book.events == ["firing", "resolved"]
+        taken[pause_s] = len(ends_s)
+    assert len({*taken.values()}) == 1
+    assert max(taken.values()) < 10
