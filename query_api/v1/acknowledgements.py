@@ -32,7 +32,12 @@ from tracemill.clock import now_us
 EPISODE_CHARS_MAX: Final = 300
 _PATH: Final = "/v1/alerts/{episode_id}/acknowledge"
 EpisodeId = Annotated[
-    str, Path(max_length=EPISODE_CHARS_MAX, examples=[ACKNOWLEDGEMENT_EXAMPLE["episode_id"]])
+    str,
+    Path(
+        max_length=EPISODE_CHARS_MAX,
+        description="Id of an episode, or of one of its alerts.",
+        examples=[ACKNOWLEDGEMENT_EXAMPLE["episode_id"]],
+    ),
 ]
 
 
@@ -80,17 +85,22 @@ def add_acknowledgements(router: APIRouter, context: AppContext) -> None:
 async def acknowledge_episode(
     context: AppContext, project_id: str, episode_id: str, body: AcknowledgementBody
 ) -> Acknowledgement:
-    """Acknowledge an episode of a project.
+    """Acknowledge an episode of a project, which is named by its id or that of an alert.
 
     Raises:
         NotFoundError: the project has no such episode.
         ControlError: the control log does not respond.
     """
+    try:
+        rule_id = await _rule_of(context, project_id, episode_id)
+    except NotFoundError:
+        episode_id = await episode_of(context, project_id, episode_id)
+        rule_id = await _rule_of(context, project_id, episode_id)
     record = Acknowledgement(
         id=_id_of(project_id, episode_id),
         project_id=project_id,
         episode_id=episode_id,
-        rule_id=await _rule_of(context, project_id, episode_id),
+        rule_id=rule_id,
         author=body.author,
         note=body.note,
         created_us=now_us(),
@@ -106,10 +116,23 @@ async def withdraw_acknowledgement(context: AppContext, project_id: str, episode
         NotFoundError: there is none.
         ControlError: the control log does not respond.
     """
+    held = context.control.view.in_project(Acknowledgement, project_id)
     record_id = _id_of(project_id, episode_id)
-    if record_id not in context.control.view.in_project(Acknowledgement, project_id):
+    if record_id not in held:
+        record_id = _id_of(project_id, await episode_of(context, project_id, episode_id))
+    if record_id not in held:
         raise NotFoundError(f"no acknowledgement of {episode_id!r}")
     await context.control.delete(Acknowledgement.kind, record_id)
+
+
+async def episode_of(context: AppContext, project_id: str, alert_id: str) -> str:
+    """Return the episode of an alert; if there is no such alert, ``alert_id``.
+
+    Raises:
+        TooCostlyError, UnavailableError: as ``Reader.rows``.
+    """
+    rows = await context.reader.rows(FindAlerts(project_id, 1, alert_id=alert_id), AlertRow)
+    return rows[0].episode if rows else alert_id
 
 
 def _id_of(project_id: str, episode_id: str) -> str:

@@ -32,7 +32,7 @@ from query_api.pages import NativeMeta
 from query_api.responses import json_response
 from query_api.store.queries.alert_states import FindAlertStates
 from query_api.store.queries.alerts import FindAlerts
-from query_api.v1.acknowledgements import EpisodeId, add_acknowledgements
+from query_api.v1.acknowledgements import EpisodeId, add_acknowledgements, episode_of
 from query_api.v1.parameters import KeysetParameters, Name, keyset_page, native_router
 from tracemill.clock import now_us
 
@@ -106,7 +106,12 @@ def alerts_router(context: AppContext) -> APIRouter:
     )
     async def get_episode(project_id: ProjectId, episode_id: EpisodeId) -> Response:
         """Return the state, the acknowledgement, the exemplars and all alerts of an episode."""
-        return json_response(await read_episode(context, project_id, episode_id))
+        try:
+            found = await read_episode(context, project_id, episode_id)
+        except NotFoundError:
+            episode = await episode_of(context, project_id, episode_id)
+            found = await read_episode(context, project_id, episode)
+        return json_response(found)
 
     add_acknowledgements(router, context)
     return router

@@ -147,6 +147,18 @@ async def test_groups_whose_alerts_are_withheld_are_listed_as_silenced(api: Api)
     assert {each["rule_id"] for each in both} == {"r1", "r2", "r4"}
 
 
+async def test_an_episode_is_also_named_by_one_of_its_alerts(api: Api) -> None:
+    await api.insert(state(), alert(0), alert(1))
+    episode = (await api.client.get("/v1/alerts/e1")).json()
+    for listed in (await api.client.get("/v1/alerts")).json()["data"]:
+        assert (await api.client.get(f"/v1/alerts/{listed['id']}")).json() == episode
+    path = "/v1/alerts/a0/acknowledge"
+    assert (await api.client.post(path)).json()["episode_id"] == "e1"
+    assert (await api.client.delete(path)).status_code == 204
+    assert (await api.client.delete(path)).status_code == 404
+    assert (await api.other.get("/v1/alerts/a0")).status_code == 404
+
+
 @pytest.mark.parametrize("name", ["burning", "", "firing,", "Firing"])
 async def test_an_unknown_state_is_refused_with_those_that_exist(api: Api, name: str) -> None:
     refused = await api.client.get("/v1/alerts", params={"state": name})

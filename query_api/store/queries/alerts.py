@@ -35,6 +35,7 @@ class FindAlerts(StoreQuery):
     budget_id: str = ""
     rule_id: str = ""
     episode: str = ""
+    alert_id: str = ""
 
     def write(self, binder: Binder) -> str:
         conditions = ""
@@ -46,6 +47,8 @@ class FindAlerts(StoreQuery):
             conditions += f"\n  AND rule_id = {binder.text(self.rule_id)}"
         if self.episode:
             conditions += f"\n  AND episode = {binder.text(self.episode)}"
+        if self.alert_id:
+            conditions += f"\n  AND id = {binder.text(self.alert_id)}"
         if self.below is not None:
             created_us, identifier = self.below
             conditions += (
