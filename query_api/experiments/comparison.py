@@ -18,7 +18,7 @@ TOKENS: Final = "tokens"
 SCORE: Final = "scores."
 """Prefix of the names of scores among the measures."""
 ROUNDING: Final = 1e-12
-"""Differences up to this fraction of the values are what rounding leaves, and count as 0."""
+"""Differences up to this fraction of the values are rounding errors, and count as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,9 @@ def differences(baseline: RunResults, run: RunResults) -> list[Difference]:
         old = before.measures()
         for measure, value in after.measures().items():
             if measure in old:
-                pairs.setdefault(measure, []).append(value - old[measure])
+                # Costs are whole picodollars, so their differences are exact.
+                is_equal = measure != COST and math.isclose(value, old[measure], rel_tol=ROUNDING)
+                pairs.setdefault(measure, []).append(0.0 if is_equal else value - old[measure])
                 values = (largest.get(measure, 0.0), abs(value), abs(old[measure]))
                 largest[measure] = max(values)
     found = []

@@ -116,3 +116,14 @@ def test_what_rounding_leaves_is_no_difference() -> None:
     (found,) = [each for each in differences(*runs) if each.measure == "scores.s"]
     assert found.mean == 0
     assert {each.item_id for each in score_changes(*runs)} == {"0", "1", "2"}
+
+
+def test_what_rounding_leaves_of_each_item_is_not_significant() -> None:
+    runs = [
+        RunResults(n, n, {str(i): ItemResult("t", USD + at, scores={"s": v}) for i in range(4)})
+        for at, (n, v) in enumerate((("a", 0.3), ("b", 0.1 + 0.2)))
+    ]
+    by_measure = {each.measure: each for each in differences(*runs)}
+    found = by_measure["scores.s"]
+    assert (found.mean, found.ci95, found.significant) == (0, (0, 0), False)
+    assert by_measure["cost_usd"].mean == "0.000000000001", "costs are exact"
