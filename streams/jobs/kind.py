@@ -38,7 +38,7 @@ class JobContext:
     store: Store | None = None
 
     def is_deleted(self, project_id: str) -> bool:
-        """Return whether a project is deleted, or is being deleted."""
+        """Return whether the record of a project says that it is deleted or being deleted."""
         project = self.control.view[Project].get(project_id)
         return project is not None and project.state != "active"
 

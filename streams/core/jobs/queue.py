@@ -15,8 +15,9 @@ answered one at a time."""
 
 
 class JobQueue:
-    """A queue of job ids, ordered by the time of the next attempt; of those that are due at once,
-    such as after an outage, the oldest is first.
+    """A queue of job ids, ordered by the time of the next attempt.
+
+    Of the jobs that are due at once, such as after an outage, the oldest is first.
 
     Targets are served round robin, and so are the flows of a target. An owner (a project) may
     start an attempt only while its running attempts are fewer than the free ones, so that it never

@@ -212,7 +212,8 @@ class ChannelDeliveries(JobKind[ChannelDelivery]):
         channel = self._control.view[Channel].get(job.target)
         is_deleted = self.context.is_deleted(job.project_id)
         if channel is None or channel.disabled or is_deleted:
-            return Dropped("the channel is deleted or disabled")
+            what = "project is deleted" if is_deleted else "channel is deleted or disabled"
+            return Dropped(f"the {what}")
         group = self._book.group_of(job.key)
         if job.test is not None:
             outcome = await self._send(job, channel, [job.test], f"{job.id}", None)
