@@ -1,7 +1,7 @@
 """Read the search of a list, such as `refund user:ada level:error cost>0.1`.
 
-A word without a field searches the inputs. Values with spaces are in double quotes; `field:""` are
-the rows without a value.
+A word without a field searches the inputs. Values with spaces are in double quotes; `field:""`
+selects the rows without a value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COMPARISONS: Final[Mapping[str, Operator]] = MappingProxyType(
     {":": "eq", "=": "eq", ">": "gt", ">=": "ge", "<": "lt", "<=": "le"}
 )
 _WITH_NONE: Final = frozenset({Kind.NUMBER, Kind.LIST})
-"""Kinds of columns in which the empty text is no value, but the lack of one."""
+"""Kinds of columns whose rows without a value are selected by an empty text."""
 _UNITS_S: Final = (("ms", 0.001), ("s", 1.0), ("m", 60.0))
 
 
@@ -95,7 +95,7 @@ class Search:
     def _condition(self, name: str, key: str, sign: str, value: str) -> Condition:
         field = self.fields[name]
         column = self.columns[field.column]
-        if not value and column.kind in _WITH_NONE:
+        if not value and sign in {":", "="} and column.kind in _WITH_NONE:
             return Condition(column, "unset")
         match column.kind:
             case Kind.NUMBER:

@@ -88,6 +88,8 @@ async def test_the_list_shows_searches_sorts_and_pages(api: Api) -> None:
         ("q=cost%3Emuch", "cost"),
         ("q=tokens%3E1e999", "is not a number"),
         ("q=name%3E1", "name is a text"),
+        ("q=latency%3E%22%22", "latency"),
+        ("q=tag%3E%22%22", "tag is a text"),
         ("q=metadata:1", "metadata.KEY:VALUE"),
         ("q=" + "a+" * 21, "at most 20 terms"),
         ("range=2h", "is not one of 1h"),
