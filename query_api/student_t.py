@@ -6,10 +6,16 @@ import math
 from functools import lru_cache
 from typing import Final
 
+_ALPHA: Final = 0.05
+"""Two-sided probability outside of an interval."""
 _QUANTILES_MAX: Final = 1024
+"""Quantiles that are kept."""
+_BISECTIONS: Final = 60
 _ITERATIONS_MAX: Final = 300
+"""Terms of the continued fraction."""
 _TINY: Final = 1e-300
 _SERIES_FROM: Final = 50.0
+"""From here on, an expansion of the gamma function is exact to all digits."""
 
 
 def t_p_value(statistic: float, df: float) -> float:
@@ -34,11 +40,11 @@ def t_p_value(statistic: float, df: float) -> float:
 def t_quantile(df: float) -> float:
     """Return the 97.5 % quantile, which two-sided 95 % confidence intervals use."""
     low, high = 0.0, 2.0
-    while t_p_value(high, df) > 0.05:
+    while t_p_value(high, df) > _ALPHA:
         high *= 2
-    for _ in range(60):
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if t_p_value(middle, df) > 0.05:
+        if t_p_value(middle, df) > _ALPHA:
             low = middle
         else:
             high = middle

@@ -79,7 +79,7 @@ def as_lists(filters: object) -> object:
     """Convert single values of filters to lists, and numbers such as versions to texts."""
     if not isinstance(filters, dict):
         return filters
-    return {_plural(name, filters): _texts(each) for name, each in filters.items()}
+    return {_dimension(name, filters): _texts(each) for name, each in filters.items()}
 
 
 def _texts(values: object) -> object:
@@ -93,7 +93,7 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _plural(name: object, names: Container[object]) -> object:
+def _dimension(name: object, names: Container[object]) -> object:
     """Return ``tags`` for ``tag``, unless both are given."""
     return _TAGS if name == _TAG and _TAGS not in names else name
 
@@ -102,7 +102,7 @@ def _dimensions(names: object) -> object:
     """Convert a single dimension to a list."""
     if isinstance(names, str):
         names = [names]
-    return [_plural(each, names) for each in names] if isinstance(names, list) else names
+    return [_dimension(each, names) for each in names] if isinstance(names, list) else names
 
 
 FilterValues = Annotated[

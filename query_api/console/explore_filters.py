@@ -85,8 +85,8 @@ _OF_LISTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "trace_id": "id",
         },
         "scores": {
-            # A score of a trace without a session has that of its trace, which the list does not.
-            **{f: name for name, f in TERMS["scores"].items() if f != "session_id"},
+            # Counts include the session of a score's trace; the list has that of the score alone.
+            **{field: name for name, field in TERMS["scores"].items() if field != "session_id"},
             "tag": "tag",
             "data_type": "type",
             "config_id": "config",

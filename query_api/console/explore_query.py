@@ -49,7 +49,7 @@ _FORM_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
 )  # fmt: skip
 _DAY: Final = TimeRange(DEFAULT_RANGE, None, None)
 BUCKET_STEP: Final = "15m"
-"""The step of the length of a bucket of spend."""
+"""The step that is as long as a bucket of spend."""
 assert STEP_S[BUCKET_STEP] == BUCKET_S
 _SHORTER_STEPS: Final = {name for name, length_s in STEP_S.items() if length_s < BUCKET_S}
 FORMULA: Final = "formula"

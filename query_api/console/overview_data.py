@@ -31,7 +31,7 @@ RANGE_MAX_S: Final = 92 * 86_400
 BUCKET_US: Final = 900 * SECOND_US
 """Spend by user is stored in buckets of this length."""
 EXACT_US: Final = 3_600 * SECOND_US
-"""In ranges up to this length, a bucket more at each end would change shares too much."""
+"""Ranges up to this length are exact: whole buckets at both ends would change shares too much."""
 TOP: Final = 6
 """Models, users, names and prompts that are shown; the others are combined."""
 TYPES_MAX: Final = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -27,11 +27,11 @@ def _upper(given: Any) -> Any:
     return given.upper() if isinstance(given, str) else given
 
 
+# Values of these parameters are accepted in any case.
 TypeOfObservation = Annotated[ObservationType, BeforeValidator(_upper)]
 LevelOfObservation = Annotated[Level, BeforeValidator(_upper)]
 SourceOfScore = Annotated[ScoreSource, BeforeValidator(_upper)]
 TypeOfScore = Annotated[ScoreDataType, BeforeValidator(_upper)]
-"""Values of these parameters are accepted in any case."""
 FilterText = Annotated[
     str,
     Field(
@@ -76,14 +76,18 @@ def chosen_values(field: str, text: str | None, values: tuple[str, ...]) -> tupl
     """Return the values in a comma-separated list, which may have any case.
 
     Raises:
-        BadRequestError: A value does not exist.
+        BadRequestError: a value does not exist.
     """
     chosen = parts_of((text or "").upper())
-    unknown = [each for each in chosen if each not in values]
-    if unknown:
-        message = f"{field}: {unknown[0][:64]!r} is not one of {', '.join(values)}"
-        raise BadRequestError(message, field=field, allowed=values)
+    _require_known(field, chosen, values)
     return chosen
+
+
+def _require_known(field: str, chosen: Iterable[str], allowed: tuple[str, ...]) -> None:
+    unknown = next((each for each in chosen if each not in allowed), None)
+    if unknown is not None:
+        message = f"{field}: {unknown[:64]!r} is not one of {', '.join(allowed)}"
+        raise BadRequestError(message, field=field, allowed=allowed)
 
 
 def chosen_groups(
@@ -97,10 +101,7 @@ def chosen_groups(
     if not fields:
         return default
     named = frozenset(parts_of(fields))
-    unknown = sorted(named - set(groups))
-    if unknown:
-        message = f"fields: {unknown[0][:64]!r} is not one of {', '.join(groups)}"
-        raise BadRequestError(message, field="fields", allowed=groups)
+    _require_known("fields", sorted(named), groups)
     return named
 
 

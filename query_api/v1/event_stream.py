@@ -26,7 +26,7 @@ class StreamParameters(NativeParameters):
     """Events to send. Filters apply to windows and traces."""
 
     events: Names = Field(
-        default=[",".join(KINDS)],
+        default=list(KINDS),
         description=f"Kinds of events, separated by commas or repeated: {', '.join(KINDS)}.",
     )
     last_event_id: str = Field(

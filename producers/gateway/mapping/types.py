@@ -139,7 +139,7 @@ TYPE_RULES: Final[tuple[Source, ...]] = (
     When(lambda dialect: dialect.untyped_generations, Present(GENERATION_KEYS, "GENERATION")),
     Choice("langfuse.observation.type", _LANGFUSE),
     Choice("openinference.span.kind", _OPENINFERENCE),
-    # Its SDK names retrievers "embeddings" in the operation.
+    # Before the operation, which is "embeddings" for retrievers of LangSmith's SDK.
     Choice("langsmith.span.kind", _LANGSMITH),
     Choice("gen_ai.operation.name", _OPERATIONS),
     Choice("genkit:metadata:subtype", _GENKIT),

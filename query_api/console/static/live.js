@@ -118,7 +118,7 @@ function connect() {
   });
 }
 
-// A part with the keyboard's focus is not replaced, nor is any while nobody sees the page.
+// Do not replace a part that has the keyboard's focus, and none while the page is hidden.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const isFocused = document.activeElement?.closest("#numbers, #slower, #firing, .tops");
   const isLive = event.target.matches("#live-parts, .tops > [hidden]");
