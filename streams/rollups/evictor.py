@@ -27,6 +27,7 @@ class Evictor:
         self._partition = partition
         self._context = context
         self._now_s = now_s
+        self._fold = fold
         self._tables = (
             (
                 "windows",
@@ -54,10 +55,15 @@ class Evictor:
     def _evict(self, stored: Mapping[TopicPartition, int]) -> None:
         context, partition = self._context, self._partition
         idle_before_s = self._now_s() - context.settings.resident_idle_s
+        bins_max = context.settings.window_bins_max
+        if self._fold.windows.count_bins() > bins_max:
+            metrics.LIMIT_REACHED.labels("window_bins_max").inc()
         for table, topic, groups, limit, cells_max in self._tables:
             if groups.cell_count > cells_max:
                 metrics.LIMIT_REACHED.labels(limit).inc()
             stored_to = stored[TopicPartition(topic, partition)]
-            evicted = groups.evict(stored_to, cells_max=cells_max, idle_before_s=idle_before_s)
+            evicted = groups.evict(
+                stored_to, cells_max=cells_max, idle_before_s=idle_before_s, bins_max=bins_max
+            )
             metrics.EVICTED.labels(table).inc(evicted)
             metrics.CELLS.labels(partition, table).set(groups.cell_count)

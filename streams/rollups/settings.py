@@ -39,9 +39,13 @@ class ProjectSettings(BaseSettings):
     read_back_groups_max: int = Field(1_000, ge=1)
     """Starts of windows, or quarter-hours of spend, that one query reads from the store. More are
     read by several queries."""
-    window_cells_max: int = Field(200_000, ge=1)
-    """Windows in memory, per partition. Above the limit, stored windows are evicted. They are read
-    from the store when they change again."""
+    window_cells_max: int = Field(100_000, ge=1)
+    """Windows in memory (2 KiB each), per partition. Above the limit, stored windows are evicted.
+    They are read from the store when they change again."""
+    window_bins_max: int = Field(2_000_000, ge=1)
+    """Bins of the sketches of windows in memory (about 100 bytes each), per partition. A window has
+    up to three bins per call, and at most some hundreds. Above the limit, stored windows are
+    evicted."""
     spend_cells_max: int = Field(500_000, ge=1)
     """Rows of spend per quarter of an hour in memory, per partition. Above the limit, stored ones
     are evicted. They are read from the store when they change again."""

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from streams.core.quarantine.quarantined import Entry, only_lines
-from streams.core.rollups.deltas import Delta
+from streams.core.rollups.delta_record import decode_delta
 
 PARTITIONS_MAX: Final = 1_024
 """Upper bound of ``KafkaSettings.event_partitions``."""
@@ -20,7 +20,6 @@ PARTITIONS_MAX: Final = 1_024
 REPLAYED: Final = 2**61
 """Lowest source partition of replayed deltas."""
 
-_decoder: Final = msgspec.json.Decoder(Delta)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -45,7 +44,7 @@ def replayed_value(entry: Entry, value: bytes) -> bytes:
     replayed = []
     for number in entry.lines or range(len(every)):
         if number < len(every) and every[number].strip():
-            delta = _decoder.decode(every[number])
+            delta = decode_delta(every[number])
             if delta.partition < REPLAYED:  # otherwise it is a replayed delta
                 delta.partition, delta.offset = replay_source(delta.partition, delta.offset), 0
             replayed.append(_encode(delta))

@@ -28,6 +28,8 @@ class Group(Generic[KeyT, CellT]):
     cells: dict[KeyT, CellT]
     dirty: set[KeyT] = field(default_factory=set)
     touched_s: int = 0
+    bins: int = 0
+    """Bins of the sketches of its cells when they were last counted."""
     written_to: int = 0
     """Output offset after the last row of the group; the store has the group when the sink has
     committed it."""
@@ -39,10 +41,20 @@ class Groups(Generic[KeyT, CellT]):
     Args:
         new_cell: creates an empty cell.
         horizon_s: the latest start of any project so far; None if unknown.
+        bins_of: returns the number of bins of a cell's sketches; None if cells have none.
     """
 
-    def __init__(self, new_cell: Callable[[], CellT], horizon_s: int | None) -> None:
+    def __init__(
+        self,
+        new_cell: Callable[[], CellT],
+        horizon_s: int | None,
+        bins_of: Callable[[CellT], int] | None = None,
+    ) -> None:
         self._new_cell = new_cell
+        self._bins_of = bins_of
+        self._uncounted: set[GroupKey] = set()
+        """Groups changed since their bins were counted."""
+        self.bin_count = 0
         self._start_horizon_s = horizon_s
         self._horizon_s: dict[str, int] = {}
         self._by_project: dict[str, dict[int, Group[KeyT, CellT]]] = {}
@@ -92,6 +104,17 @@ class Groups(Generic[KeyT, CellT]):
         self._dirty.add(key)
         return cell
 
+    def count_bins(self) -> int:
+        """Count the bins of groups that were changed or loaded; return the number of all bins."""
+        if self._bins_of is not None:
+            for key in self._uncounted | self._dirty | self._in_flight:
+                group = self._group(key)
+                self.bin_count -= group.bins
+                group.bins = sum(map(self._bins_of, group.cells.values()))
+                self.bin_count += group.bins
+        self._uncounted.clear()
+        return self.bin_count
+
     def begin(self) -> None:
         """Start to record created cells for ``drop_new``."""
         self._new.clear()
@@ -117,6 +140,7 @@ class Groups(Generic[KeyT, CellT]):
                 yield key, cell_key, group.cells[cell_key]
             group.dirty.clear()
         self._in_flight |= self._dirty
+        self._uncounted |= self._dirty
         self._dirty.clear()
 
     def written(self, output_offset: int) -> None:
@@ -125,26 +149,31 @@ class Groups(Generic[KeyT, CellT]):
             self._group(key).written_to = output_offset
         self._in_flight.clear()
 
-    def evict(self, stored_to: int, *, cells_max: int, idle_before_s: int) -> int:
-        """Evict groups that are idle or exceed the limit; return their number.
+    def evict(
+        self, stored_to: int, *, cells_max: int, idle_before_s: int, bins_max: int | None = None
+    ) -> int:
+        """Evict groups that are idle or exceed a limit; return their number.
 
         The least recently used groups are evicted first.
 
         Args:
             stored_to: output offset before which the store has all rows.
             cells_max: maximum number of cells.
+            bins_max: maximum number of bins; None if it is not limited.
             idle_before_s: groups not changed since this time are evicted even below the limit.
         """
         left = self.cell_count
+        bins_left = 0 if bins_max is None else self.count_bins() - bins_max
         leaving: list[GroupKey] = []
         for key in self._by_use:
             group = self._group(key)
-            if left <= cells_max and group.touched_s >= idle_before_s:
+            if left <= cells_max and bins_left <= 0 and group.touched_s >= idle_before_s:
                 break
             busy = key in self._dirty or key in self._in_flight
             if not busy and group.written_to <= stored_to:
                 leaving.append(key)
                 left -= len(group.cells)
+                bins_left -= group.bins
         for key in leaving:
             self._remove(key)
         return len(leaving)
@@ -161,6 +190,7 @@ class Groups(Generic[KeyT, CellT]):
         project_id, start_s = key
         self._by_project.setdefault(project_id, {})[start_s] = group
         self._by_use[key] = None
+        self._uncounted.add(key)
         self.cell_count += len(group.cells)
         if self._start_horizon_s is not None:
             horizon_s = self._horizon_s.get(project_id, self._start_horizon_s)
@@ -169,6 +199,8 @@ class Groups(Generic[KeyT, CellT]):
     def _remove(self, key: GroupKey) -> None:
         project_id, start_s = key
         self.cell_count -= len(self._group(key).cells)
+        self.bin_count -= self._group(key).bins
+        self._uncounted.discard(key)
         del self._by_use[key]
         del self._by_project[project_id][start_s]
         if not self._by_project[project_id]:

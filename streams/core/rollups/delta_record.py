@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from clickhouse.rows import DeadLetterRow
 from streams.core.dead_letters.set_aside import Source, dead_letter_of_error
 from streams.core.dead_letters.texts import owner_of_delta
-from streams.core.rollups.deltas import Delta
+from streams.core.dimensions.keys import MORE_OF_SPEND
+from streams.core.rollups.deltas import Delta, SpendDelta
 from streams.core.rollups.fold import FailedDelta
 
 STAGE: Final = "projects"
 
 _decoder = msgspec.json.Decoder(Delta)
+_UNPRICED: Final = SpendDelta.__struct_fields__.index("unpriced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,35 @@ class DeltaRecord:
     failed: list[FailedLine]
 
 
+def decode_delta(line: bytes) -> Delta:
+    """Decode a line, also of versions whose changes of spend have no ``unpriced``.
+
+    With dimensions of the installation's own, ``more`` was in its place.
+
+    Raises:
+        msgspec.DecodeError: it is not a delta.
+    """
+    try:
+        return _decoder.decode(line)
+    except msgspec.ValidationError:
+        fields = msgspec.json.decode(line)
+        if not (MORE_OF_SPEND and _insert_unpriced(fields)):
+            raise
+    return _decoder.decode(msgspec.json.encode(fields))
+
+
+def _insert_unpriced(fields: Any) -> bool:
+    """Insert what the changes of spend of earlier versions lack; return whether any did."""
+    changed = False
+    match fields:
+        case [_, _, _, _, [*changes], *_]:
+            for change in changes:
+                if len(change) == _UNPRICED + 1 and isinstance(change[_UNPRICED], dict):
+                    change.insert(_UNPRICED, 0)
+                    changed = True
+    return changed
+
+
 def read_deltas(value: bytes) -> DeltaRecord:
     """Decode a record; an invalid line does not affect the others."""
     try:
@@ -45,7 +76,7 @@ def read_deltas(value: bytes) -> DeltaRecord:
         if not line.strip():
             continue
         try:
-            record.deltas.append(_decoder.decode(line))
+            record.deltas.append(decode_delta(line))
         except Exception as error:  # noqa: BLE001  # the other lines are still decoded
             record.failed.append(FailedLine(line, error))
     return record

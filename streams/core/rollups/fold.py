@@ -174,7 +174,7 @@ class ProjectFold:
         row_bytes_max: int = 2**24,
     ) -> None:
         self.windows: Groups[WindowKey, WindowCell] = Groups(
-            WindowCell, checkpoint.windows_horizon_s
+            WindowCell, checkpoint.windows_horizon_s, WindowCell.bin_count
         )
         self.spend: Groups[SpendKey, SpendCell] = Groups(SpendCell, checkpoint.spend_horizon_s)
         self.input_offset = checkpoint.input_offset

@@ -54,6 +54,13 @@ class WindowCell:
         self.capped = False
         """Whether an amount of that row was capped, so that corrections may make it negative."""
 
+    def bin_count(self) -> int:
+        """Return the number of bins of its sketches."""
+        measures = self.measures
+        if measures is None:
+            return len(self.bins)
+        return len(self.bins) + len(measures.ttft_bins) + len(measures.rate_bins)
+
     def restore(self, numbers: tuple[int, int, int, int, dict[str, int]]) -> None:
         """Restore the values that ``apply`` recorded in ``undo``."""
         self.observations, self.errors, self.cost_pico, self.row_version, self.usage = numbers

@@ -245,16 +245,27 @@ def test_counts_of_zero_that_were_given_are_kept_and_add_nothing():
     assert last_trace(effects).usage == {"input": 10, "total": 10}
 
 
-def test_spend_is_reattributed_when_the_user_becomes_known():
+@pytest.mark.parametrize(
+    ("dimension", "attributes", "value"),
+    [
+        ("user_id", {"user_id": "ann"}, "ann"),
+        ("session_id", {"session_id": "s"}, "s"),
+        ("tags", {"tags": ["b", "a"]}, '["a","b"]'),
+        ("trace_name", {"name": "chat"}, "chat"),
+        ("user_tier", {"metadata": '{"user_tier":"pro"}'}, "pro"),
+    ],
+)
+def test_spend_is_reattributed_when_an_attribute_of_the_trace_becomes_known(
+    dimension, attributes, value
+):
     folding = Folding()
-    folding.fold(observation(start_us=NOW_US, model="m", usage={"input": 5}))
-    effects = folding.fold(
-        TraceUpdate(
-            project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(user_id="ann")
-        )
+    folding.fold(observation(start_us=NOW_US, model="m", usage={"input": 5}, name=None))
+    update = TraceUpdate(
+        project_id="p", trace_id="t", ts_us=NOW_US, trace=TraceAttributes(**attributes)
     )
-    moved = {cell.user_id: cell.cost_pico for cell in effects.deltas[0].spend}
-    assert moved == {"": -15, "ann": 15}
+    effects = folding.fold(update)
+    moved = {getattr(cell, dimension): cell.cost_pico for cell in effects.deltas[0].spend}
+    assert moved == {"": -15, value: 15}
     assert effects.deltas[0].windows == []
 
 

@@ -1,5 +1,7 @@
 """Windows and spend are folds of deltas, with cells loaded and evicted as needed."""
 
+from functools import partial
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -235,3 +237,24 @@ def test_groups_are_evicted_only_when_the_store_has_them():
     assert groups.evict(7, cells_max=9, idle_before_s=61) == 1, "idle"
     assert groups.missing([("p1", 0), ("p1", 60), ("p1", 120)]) == {("p1", 0), ("p1", 60)}
     assert groups.cell_count == 1
+
+
+def test_windows_are_evicted_when_their_sketches_have_too_many_bins():
+    fold = fold_of()
+    for start_s in (NOW_S, NOW_S + 10, NOW_S + 20):
+        latencies = dict.fromkeys(range(100), 1)
+        change = WindowDelta(
+            start_s, "prod", "m1", "chat", 100, 0, 5, {}, latencies, ttft_bins=latencies
+        )
+        apply(fold, start_s, [Delta("p1", 0, start_s, [change], [])])
+    groups = fold.windows
+    assert groups.count_bins() == 600
+    list(groups.take_dirty())
+    groups.written(1)
+    evict = partial(groups.evict, 1, cells_max=9, idle_before_s=0)
+    assert evict(bins_max=600) == 0
+    assert evict(bins_max=599) == 1
+    assert groups.count_bins() == 400
+    groups.cell(("p1", NOW_S + 20), next(iter(groups.of_project("p1")[NOW_S + 20].cells)), 0)
+    assert evict(bins_max=0) == 1, "the changed one is not written yet"
+    assert groups.count_bins() == groups.bin_count == 200
