@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
 
+from producers.budgets.groups import group_text
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.budget import Budget
 from query_api.context import AppContext
+from query_api.money import usd_number
 from query_api.prometheus.families import ProjectTotals
 from query_api.prometheus.queries import (
     BudgetGroup,
@@ -58,12 +62,36 @@ async def totals_of(context: AppContext, project_id: str, at_us: int) -> Project
         await reader.rows(models, ModelTotals),
         await reader.rows(FindRecentCalls(project_id, since_us), RecentCalls),
         CacheTotals.of(await reader.rows(_last_hour(project_id, to_s, at_us), _CacheRow)).shown(),
-        [
-            (budgets[each.budget_id].name, each)
-            for each in (await reader.rows(groups, BudgetGroup) if budgets else ())
-        ],
+        _named(
+            budgets,
+            await reader.rows(groups, BudgetGroup) if budgets else (),
+            settings.metrics_budget_groups_max,
+        ),
         [(rules[each.rule_id].name, each) for each in firing if each.rule_id in rules],
     )
+
+
+def _named(
+    budgets: Mapping[str, Budget], found: Sequence[BudgetGroup], groups_max: int
+) -> list[tuple[str, BudgetGroup]]:
+    """Return groups with the names of their budgets, and limits for which nothing was spent yet."""
+    with_spend = {(each.budget_id, each.limit_name) for each in found}
+    unspent = (
+        BudgetGroup(
+            budget_id=budget.id,
+            limit_name=limit.name,
+            period=limit.period,
+            group=group_text({}),
+            spent_usd=0.0,
+            limit_usd=usd_number(limit.limit_pico),
+        )
+        for budget in budgets.values()
+        if not budget.group_by
+        for limit in budget.all_limits()
+        if limit.limit_pico is not None and (budget.id, limit.name) not in with_spend
+    )
+    every = islice(chain(found, unspent), groups_max)
+    return [(budgets[each.budget_id].name, each) for each in every]
 
 
 def _last_hour(project_id: str, to_s: int, at_us: int) -> ReadWindows:

@@ -140,6 +140,8 @@ async def test_caches_budgets_and_alerts_are_gauges(api: Api) -> None:
         "name": "daily", "scope": {}, "period": "day", "limit_usd": "2", "thresholds": [1.0],
     }  # fmt: skip
     created = (await api.client.post("/v1/budgets", json=budget)).json()
+    unspent = {"name": "unspent", "limits": [{"period": "month", "limit_usd": "9"}]}
+    other = (await api.client.post("/v1/budgets", json=unspent)).json()
     rule = {
         "name": "slow", "metric": "avg_latency", "comparison": ">", "threshold": 5, "window": "1m",
     }  # fmt: skip
@@ -174,8 +176,9 @@ async def test_caches_budgets_and_alerts_are_gauges(api: Api) -> None:
     assert found.of("llm_cache_hit_ratio", type="exact") == 0.25
     assert found.of("llm_cache_hit_ratio", type="semantic") == 0
     labels = ("daily", created["id"], "{}", "", "day")
-    assert found.named("llm_budget_spend_usd") == {labels: 0.5}
-    assert found.named("llm_budget_limit_usd") == {labels: 2}
+    without_spend = ("unspent", other["id"], "{}", "month", "month")
+    assert found.named("llm_budget_spend_usd") == {labels: 0.5, without_spend: 0}
+    assert found.named("llm_budget_limit_usd") == {labels: 2, without_spend: 9}
     rule_id = made.json()["id"]
     assert found.of("llm_alerts_firing", rule_id=rule_id, rule="slow", severity="critical") == 1
 
