@@ -54,6 +54,8 @@ class Dimension:
     """A function that converts values in scopes of budgets to the form of stored values."""
     values: tuple[str, ...] = ()
     """The only values of events; empty: any. Filters of alert rules accept no others."""
+    aliases: tuple[str, ...] = ()
+    """Other names that scopes, filters and groups of requests may have."""
     place: int = 100
     """Sort key in lists and responses; dimensions with the same key are sorted by name."""
     filter_description: str = field(default="")

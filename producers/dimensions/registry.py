@@ -49,6 +49,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._dimensions: dict[str, Dimension] = {}
+        self._names: dict[str, str] = {}
         self._is_closed = False
 
     def register(self, dimension: Dimension) -> None:
@@ -62,11 +63,17 @@ class Registry:
             raise RuntimeError(f"{dimension.name}: register dimensions before they are read")
         if dimension.name in _RESERVED:
             raise ValueError(f"{dimension.name!r} is the name of another column or parameter")
-        if dimension.name in self._dimensions:
-            raise ValueError(f"two dimensions are named {dimension.name!r}")
+        for name in (dimension.name, *dimension.aliases):
+            if self.name_of(name) in self._dimensions:
+                raise ValueError(f"two dimensions are named {name!r}")
         if len(self._dimensions) >= DIMENSIONS_MAX:
             raise ValueError(f"more than {DIMENSIONS_MAX} dimensions")
         self._dimensions[dimension.name] = dimension
+        self._names |= dict.fromkeys(dimension.aliases, dimension.name)
+
+    def name_of(self, name: str) -> str:
+        """Return the name of the dimension that has an alias; other texts are returned as is."""
+        return self._names.get(name, name)
 
     def all(self) -> tuple[Dimension, ...]:
         """Return all dimensions in their order, and close the registry."""

@@ -99,7 +99,9 @@ class LimitBody(Body):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=LIMIT_NAME, description="Unique in the budget.")
+    name: str | None = Field(
+        None, pattern=LIMIT_NAME, description="Unique in the budget; by default, the period."
+    )
     period: Period = Field(description=f"One of {ALLOWED}.")
     limit_usd: Usd | None = None
     tiers: dict[TierName, Usd] = Field({}, max_length=TIERS_MAX, description=_TIERS)

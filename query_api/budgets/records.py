@@ -155,14 +155,14 @@ def _limits_of(body: BudgetBody, group_by: tuple[str, ...]) -> tuple[BudgetLimit
         if value:
             message = f"{field}: cannot be combined with limits; set it in each of limits"
             raise BadRequestError(message, field=field)
-    names = [limit.name for limit in body.limits]
-    for at, limit in enumerate(body.limits):
-        if limit.name in names[:at]:
+    names = [limit.name or limit.period for limit in body.limits]
+    for at, name in enumerate(names):
+        if name in names[:at]:
             path = f"limits.{at}.name"
-            raise BadRequestError(f"{path}: {limit.name!r} appears twice", field=path)
+            raise BadRequestError(f"{path}: {name!r} appears twice", field=path)
     return tuple(
-        BudgetLimit(name=each.name, **_limit(each, each.period, group_by, f"limits.{at}."))
-        for at, each in enumerate(body.limits)
+        BudgetLimit(name=name, **_limit(each, each.period, group_by, f"limits.{at}."))
+        for at, (name, each) in enumerate(zip(names, body.limits, strict=True))
     )
 
 
@@ -185,13 +185,14 @@ def _limit(
 
 def _checked_groups(group_by: list[str]) -> list[str]:
     allowed = tuple(each.name for each in REGISTRY.of_spend())
-    for at, name in enumerate(group_by):
+    named = [REGISTRY.name_of(name) for name in group_by]
+    for at, name in enumerate(named):
         if name not in allowed:
             message = f"group_by: {name[:64]!r} is not one of {', '.join(allowed)}"
             raise BadRequestError(message, field="group_by", allowed=allowed)
-        if name in group_by[:at]:
+        if name in named[:at]:
             raise BadRequestError(f"group_by: {name!r} appears twice", field="group_by")
-    return group_by
+    return named
 
 
 def _burn_rate(body: BurnRateBody | None) -> BurnRate | None:

@@ -15,17 +15,17 @@ from producers.budgets.forecast import Forecaster
 from producers.budgets.groups import group_text, limit_of_group
 from producers.control.kinds.budget import USER, Budget, BudgetLimit, has_end
 from producers.control.periods import FOREVER_US, QUARTER_US, period_bounds, rolling_us
+from producers.dimensions.registry import REGISTRY
+from query_api.budgets.group_states import read_groups, read_single
 from query_api.budgets.usual import forecaster
 from query_api.context import AppContext
 from query_api.errors import BadRequestError
 from query_api.money import pico_of, usd_text
 from query_api.store.queries.alerts import CrossedThresholds
-from query_api.store.queries.budget_states import CountGroups, FindGroups, GroupState, StateTotals
+from query_api.store.queries.budget_states import FindGroups, GroupState
 from query_api.store.queries.spend import SumSpend, UnpricedByGroup
 from query_api.times import SECOND_US, iso
 
-GROUPS_MAX: Final = 1_000
-"""Maximum number of groups in a response."""
 UNPRICED_GROUPS_MAX: Final = 10_000
 """Maximum number of groups, those with the most calls without a price, that are looked for."""
 
@@ -125,12 +125,22 @@ def group_of(budget: Budget, texts: list[str]) -> str | None:
     """
     if not texts:
         return None
-    pairs = dict(text.partition(":")[::2] for text in texts)
+    pairs = dict(_pair_of(budget, text) for text in texts)
     if sorted(pairs) != list(budget.group_by) or len(pairs) != len(texts):
         wanted = " and ".join(f"group={name}:…" for name in budget.group_by)
         message = f"group: must be {wanted}" if wanted else "group: the budget has no group_by"
         raise BadRequestError(message, field="group", allowed=budget.group_by)
     return group_text(pairs)
+
+
+def _pair_of(budget: Budget, text: str) -> tuple[str, str]:
+    """Return the dimension and the value; with one dimension, its name may be left out."""
+    name, separator, value = text.partition(":")
+    name = REGISTRY.name_of(name)
+    is_named = separator and any(name == each.name for each in REGISTRY.of_spend())
+    if len(budget.group_by) == 1 and not is_named:
+        return budget.group_by[0], text
+    return name, value
 
 
 async def status_of(
@@ -183,16 +193,14 @@ async def _limit_status(
         await _add_single(context, budget, limit, status, (start_us, end_us), now_us, usual)
         return status
     spend = _spend_of(budget, limit, (start_us, end_us), now_us)
-    totals, rows, spent = await asyncio.gather(
-        context.reader.row(
-            CountGroups(budget.project_id, budget.id, limit.name, start_us), StateTotals
-        ),
-        context.reader.rows(found, GroupState),
-        context.reader.row(spend, Spent),
+    (rows, totals), spent = await asyncio.gather(
+        read_groups(context, found, limit.period), context.reader.row(spend, Spent)
     )
     status.unpriced = spent.unpriced if spent else 0
     bounds_us = (start_us, end_us)
-    status.groups = [_group(context, budget, limit, row, bounds_us, now_us, usual) for row in rows]
+    groups = [_group(context, budget, limit, row, bounds_us, now_us, usual) for row in rows]
+    groups.sort(key=_largest_first)
+    status.groups = groups[:groups_max]
     if group is not None and not rows:
         none = GroupState(
             group=group, tier="", spent="0", limit_usd="0", crossed=[], incomplete=0, updated_us=0
@@ -252,7 +260,7 @@ async def _add_single(
     query = FindGroups(budget.project_id, budget.id, limit.name, start_us, 1, group_text({}))
     spend = _spend_of(budget, limit, bounds_us, now_us)
     state, spent, alerts = await asyncio.gather(
-        context.reader.row(query, GroupState),
+        read_single(context, query, limit.period),
         context.reader.row(spend, Spent),
         context.reader.rows(CrossedThresholds(budget.project_id, budget.id, start_us), Crossed),
     )
@@ -262,7 +270,9 @@ async def _add_single(
         spent_pico = pico_of(state.spent)
         alerted = {Decimal(threshold) for threshold in state.crossed}
     else:
-        spent_pico = pico_of(spent.spent) if spent else 0
+        spent_pico = max(
+            pico_of(spent.spent) if spent else 0, pico_of(state.spent) if state is not None else 0
+        )
         alerted = {Decimal(alert.threshold) for alert in alerts}
     reached = [
         threshold
@@ -275,6 +285,10 @@ async def _add_single(
     status.crossed = [float(threshold) for threshold in reached]
     if budget.forecast:
         status.forecast = _forecast(limit, spent_pico, limit_pico, bounds_us, now_us, usual)
+
+
+def _largest_first(group: GroupStatus) -> tuple[float, float, str]:
+    return -(group.share or 0.0), -float(group.spent_usd), group_text(group.group)
 
 
 def _spend_of(

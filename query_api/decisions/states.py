@@ -15,6 +15,8 @@ from query_api import metrics
 
 SWEPT_AT_ONCE: Final = 5_000
 """States that are checked before other tasks run, about a millisecond."""
+NO_GROUP: Final = group_text({})
+"""The group of budgets without ``group_by``."""
 NEW_BUDGET_READ_WITHIN_US: Final = 60_000_000
 """Time for which the states of an unknown budget are kept, because it may be a new one."""
 
@@ -32,6 +34,7 @@ class StateRecord(msgspec.Struct, gc=False):
     spent_pico: int = 0
     incomplete: int = 0
     evaluation: str = ""
+    crossed: tuple[str, ...] = ()
 
 
 class _Evaluation(msgspec.Struct, gc=False):
@@ -70,6 +73,8 @@ class State(msgspec.Struct, gc=False):
     incomplete: bool
     updated_us: int
     trace_tier: str = ""
+    crossed: tuple[str, ...] = ()
+    """Thresholds that are reached, if the budget has no groups."""
 
 
 RuleId = tuple[str, str]
@@ -126,6 +131,8 @@ class SpentStates:
         )
         if _TRACE_TIER in record.evaluation:
             state.trace_tier = intern(_decode_evaluation(record.evaluation).trace_tier)
+        if group == NO_GROUP:
+            state.crossed = record.crossed
         held = self._begun(rule_id, group, now_us)
         is_upcoming = state.start_us > now_us
         if is_upcoming:
@@ -147,6 +154,19 @@ class SpentStates:
         """Return the newest state of a group; None if it has none of this kind of period."""
         state = self._begun(rule_id, group, now_us)
         return state if state is not None and state.period == period else None
+
+    def groups_of(
+        self, rule_id: RuleId, period: str, start_us: int, groups_max: int
+    ) -> dict[str, State] | None:
+        """Return the states of all groups in a period; None if there are more than the maximum."""
+        states = self._of_rule.get(rule_id, {})
+        if len(states) > groups_max:
+            return None
+        return {
+            group: state
+            for group, state in states.items()
+            if state.period == period and state.start_us == start_us
+        }
 
     def _begun(self, rule_id: RuleId, group: str, now_us: int) -> State | None:
         """Return the newest state of a group whose period has begun."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ConfigDict, Field, ValidationInfo, create_model, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from producers.dimensions.dimension import Dimension, as_is
 from producers.dimensions.registry import REGISTRY
@@ -15,6 +22,17 @@ _DIMENSIONS: Final = {each.name: each for each in REGISTRY.all() if each.in_spen
 
 class _NormalScope(Body):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: object) -> object:
+        """Replace aliases of dimensions, and lists of one text for those with arrays."""
+        if not isinstance(given, dict):
+            return given
+        named = {REGISTRY.name_of(name): value for name, value in given.items()}
+        if len(named) < len(given):
+            return given  # the alias is refused as an unknown field
+        return {name: _only_text(name, value) for name, value in named.items()}
 
     @field_validator(*_DIMENSIONS, check_fields=False)
     @classmethod
@@ -29,6 +47,13 @@ class _NormalScope(Body):
             message = f"{value[:64]!r} is not a valid {noun}; events with it have {normal!r}"
             raise ValueError(message)
         return normal
+
+
+def _only_text(name: str, value: object) -> object:
+    """Return the text of a list with one text, if the values of the dimension are arrays."""
+    dimension = _DIMENSIONS.get(name)
+    is_list = dimension is not None and dimension.is_array and isinstance(value, list)
+    return value[0] if is_list and len(value) == 1 else value  # type: ignore[index, arg-type]
 
 
 def _key_of(dimension: Dimension) -> tuple[Any, Any]:

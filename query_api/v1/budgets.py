@@ -11,6 +11,7 @@ from starlette.responses import Response
 from producers.control.kinds.budget import Budget
 from query_api.budgets.bodies import BudgetBody, BudgetChange
 from query_api.budgets.burn_down import BurnDownList, burn_down_of
+from query_api.budgets.group_states import GROUPS_MAX
 from query_api.budgets.records import (
     BudgetOut,
     changed_budget,
@@ -18,7 +19,7 @@ from query_api.budgets.records import (
     replaced_budget,
     shown_budget,
 )
-from query_api.budgets.status import GROUPS_MAX, BudgetStatus, group_of, status_of
+from query_api.budgets.status import BudgetStatus, group_of, status_of
 from query_api.context import AppContext, ProjectId
 from query_api.numbers import Whole
 from query_api.openapi.v1_examples import BUDGET_EXAMPLE, BUDGET_STATUS_EXAMPLE, BURN_DOWN_EXAMPLE
@@ -37,7 +38,7 @@ class StatusParameters(NativeParameters):
         default=[],
         max_length=10,
         description="Only this group, as `dimension:value`, such as `user_id:u1`; once for each"
-        " dimension of `group_by`.",
+        " dimension of `group_by`. If there is one dimension, the value is sufficient.",
     )
     limit: Whole = Field(
         default=10,

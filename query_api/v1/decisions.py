@@ -73,7 +73,9 @@ def _field_of(dimension: Dimension) -> tuple[Any, Any]:
     return text, Field(default="")
 
 
-_FIELDS: Final[dict[str, Any]] = {each.name: _field_of(each) for each in _DIMENSIONS}
+_FIELDS: Final[dict[str, Any]] = {
+    name: _field_of(each) for each in _DIMENSIONS for name in (each.name, *each.aliases)
+}
 
 if TYPE_CHECKING:
     _CallParameters = NativeParameters
@@ -203,6 +205,8 @@ def _call(given: DecisionParameters | DecisionBody, public_key: str) -> Call:
     texts = {}
     for dimension in _DIMENSIONS:
         value = getattr(given, dimension.name)
+        for alias in dimension.aliases:
+            value = value or getattr(given, alias)
         if dimension.is_array:
             texts[dimension.name] = value
             value = array_of(frozenset(value))

@@ -36,6 +36,7 @@ from query_api.v1.window_reading import WindowRequest, read_windows
 from tracemill.clock import now_us
 
 DAYS_MAX: Final = 92
+DEFAULT_DAYS: Final = 7
 MEASURES: Final = ("count", "cost_usd", "tokens")
 DIMENSIONS: Final = ("model", "service_tier")
 _DAY_S: Final = 86_400
@@ -51,7 +52,13 @@ class WhatIfBody(Body):
         json_schema_extra={"examples": [WHAT_IF_REQUEST_EXAMPLE]},
     )
 
-    from_us: RecordRangeInstant = Field(alias="from", description="Inclusive, rounded to minutes.")
+    from_us: Annotated[
+        RecordRangeInstant | None,
+        Field(
+            alias="from",
+            description="Inclusive, rounded to minutes; by default, seven days before `to`.",
+        ),
+    ] = None
     to_us: Annotated[
         RecordRangeInstant | None, Field(alias="to", description="By default, now.")
     ] = None
@@ -167,7 +174,8 @@ def what_if_router(context: AppContext) -> APIRouter:
 
 def _request(project_id: str, body: WhatIfBody) -> WindowRequest:
     to_us = now_us() if body.to_us is None else body.to_us
-    from_s = body.from_us // SECOND_US // _MINUTE_S * _MINUTE_S
+    from_us = to_us - DEFAULT_DAYS * _DAY_S * SECOND_US if body.from_us is None else body.from_us
+    from_s = from_us // SECOND_US // _MINUTE_S * _MINUTE_S
     to_s = -(-to_us // SECOND_US // _MINUTE_S) * _MINUTE_S
     if from_s >= to_s:
         raise BadRequestError("from: must be before `to`", field="from")

@@ -142,6 +142,7 @@ async def test_tags_match_if_one_of_them_is_that_of_the_scope(api: Api) -> None:
     budget(api, "both", "2", scope={"tags": "batch", "model": "m"})
     spend(api, "batch", "1")
     assert (await asked(api, tags=["a", "batch"]))["budget_id"] == "batch"
+    assert (await asked(api, tag=["batch"]))["budget_id"] == "batch"
     assert (await asked(api, tags=["a"]))["reason"] == "no_budget"
     assert (await asked(api))["reason"] == "no_budget"
     spend(api, "batch", "0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from clickhouse.rows import BudgetStateRow, SpendRow
@@ -51,6 +52,30 @@ async def test_a_budget_has_several_limits(api: Api) -> None:
         ("hourly", "0"), ("week", "0"), ("ever", "0"),
     ]  # fmt: skip
     assert status["limits"][2]["period_end"] is None
+
+
+async def test_limits_without_names_have_those_of_their_periods(api: Api) -> None:
+    limits = [{"period": "day", "limit_usd": "1"}, {"period": "rolling_7d", "limit_usd": "5"}]
+    budget = await created(api, name="several", limits=limits)
+    assert [each["name"] for each in budget["limits"]] == ["day", "rolling_7d"]
+    body = {"name": "twice", "limits": [*limits, {"name": "day", "period": "hour", "limit_usd": 1}]}
+    refused = await api.client.post("/v1/budgets", json=body)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (422, "limits.2.name")
+
+
+async def test_tags_may_be_named_tag(api: Api) -> None:
+    fields = {"name": "n", "period": "day", "limit_usd": "1"}
+    budget = await created(api, **fields, scope={"tag": "beta"}, group_by=["user_id", "tag"])
+    assert (budget["scope"], budget["group_by"]) == ({"tags": "beta"}, ["tags", "user_id"])
+    listed = await created(api, **fields, scope={"tags": ["beta"]})
+    assert listed["scope"] == {"tags": "beta"}
+    for scope, field in (
+        ({"tag": "a", "tags": "b"}, "scope.tag"),
+        ({"tags": ["a", "b"]}, "scope.tags"),
+        ({"user_id": ["u"]}, "scope.user_id"),
+    ):
+        refused = await api.client.post("/v1/budgets", json=fields | {"scope": scope})
+        assert (refused.status_code, refused.json()["error"]["field"]) == (422, field)
 
 
 async def test_a_budget_is_changed_in_part_and_replaced_as_a_whole(api: Api) -> None:
@@ -165,7 +190,45 @@ async def test_the_status_lists_the_groups_with_the_largest_shares(api: Api) -> 
     over = (await api.client.get(path, params={"group": "user_id:over"})).json()["groups"]
     assert over[0]["forecast"]["exceeds_limit"] is True
     assert over[0]["forecast"]["limit_reached_at"] is None  # it was in the past
+    by_value = (await api.client.get(path, params={"group": "over"})).json()["groups"]
+    assert by_value == over
     unknown = (await api.client.get(path, params={"group": "user_id:z:1"})).json()["groups"]
     assert (unknown[0]["group"], unknown[0]["spent_usd"]) == ({"user_id": "z:1"}, "0")
     refused = await api.client.get(path, params={"group": "model:m"})
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "group")
+
+
+@pytest.mark.usefixtures("at_noon")
+async def test_the_status_includes_states_that_are_not_stored_yet(api: Api) -> None:
+    grouped = await created(api, **TIERED)
+    single = await created(api, name="all", period="day", limit_usd="1", thresholds=[0.5])
+    start_us, end_us = period_bounds("day", "UTC", NOON_US)
+
+    def state(budget: dict[str, Any], group: str, pico: int, at_us: int) -> BudgetStateRow:
+        return BudgetStateRow(
+            project_id=PROJECT, budget_id=budget["id"], period="day", period_start_us=start_us,
+            period_end_us=end_us, group=group, spent_pico=pico, updated_us=NOON_US + at_us,
+            limit_pico=10**11, row_version=at_us, crossed=("0.5",) if group == "{}" else (),
+        )  # fmt: skip
+
+    def processed(*rows: BudgetStateRow) -> None:
+        for row in rows:
+            api.decisions.states.apply(msgspec.json.encode(row), NOON_US)
+
+    async def spent(budget: dict[str, Any], **parameters: object) -> dict[str, Any]:
+        path = f"/v1/budgets/{budget['id']}/status"
+        answer = (await api.client.get(path, params=parameters)).json()
+        groups = [each["group"]["user_id"] for each in answer.get("groups", [])]
+        return {"spent": answer["spent_usd"], "groups": groups, "crossed": answer.get("crossed")}
+
+    a, b, c = ('{"user_id":"a"}', '{"user_id":"b"}', '{"user_id":"c"}')
+    await api.insert(state(grouped, a, 5 * 10**10, 9), state(grouped, b, 10**10, 2))
+    assert await spent(grouped) == {"spent": "0.06", "groups": ["a", "b"], "crossed": None}
+    processed(
+        state(grouped, a, 10**10, 8), state(grouped, b, 9 * 10**10, 3), state(grouped, c, 10**9, 4)
+    )
+    assert await spent(grouped) == {"spent": "0.141", "groups": ["b", "a", "c"], "crossed": None}
+    assert (await spent(grouped, limit=1))["groups"] == ["b"]
+    assert (await spent(grouped, group="c"))["groups"] == ["c"]
+    processed(state(single, "{}", 6 * 10**11, 5))
+    assert await spent(single) == {"spent": "0.6", "groups": [], "crossed": [0.5]}

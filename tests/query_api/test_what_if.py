@@ -64,6 +64,13 @@ async def test_the_same_traffic_is_priced_at_another_price(api: Api) -> None:
     assert [(each["model"], each["what_if_usd"]) for each in found["data"]] == [("gpt-4o", "1.2")]
 
 
+async def test_the_last_seven_days_are_priced_by_default(api: Api) -> None:
+    answer = await api.client.post(PATH, json={"to": at(DAY_S), "model": "gpt-4o-mini"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["from"] == "2026-11-15T12:00:00.000Z"
+    assert answer.json()["data"] == []
+
+
 async def test_the_traffic_of_a_user_is_priced(api: Api) -> None:
     usage = {"input": 1_000_000, "output": 100_000, "total": 1_100_000}
     await api.insert(

@@ -11,6 +11,7 @@ DIMENSION: Final = Dimension(
     name="tags",
     trace_field="tags",
     value_of=array_of,
+    aliases=("tag",),
     is_array=True,
     in_spend=True,
     chars_max=ARRAY_CHARS_MAX,
