@@ -74,6 +74,7 @@ QUERY_EXAMPLE: Final[dict[str, Any]] = {
         "rows_read": 8192,
         "bytes_read": 1048576,
         "percentile_relative_error": 0.01,
+        "warnings": [],
         "has_more": False,
         "cursor": None,
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from query_api.openapi.query_examples import EXPLAIN_EXAMPLE, QUERY_EXAMPLE
 from query_api.query.answers import Answer, AnswerRow, answer_of
 from query_api.query.engine import BYTES_UNIT, ROWS_UNIT, rounded_up
 from query_api.query.explaining import Explanation, TableEstimate, explanation_of
+from query_api.query.native_fields import TOKENS
 from query_api.query.planned_query import PlannedQuery, percentile_error
 from query_api.responses import json_response
 from query_api.times import SECOND_US, iso
@@ -67,6 +69,8 @@ class QueryMeta(_Meta, kw_only=True):
     """Rows that the store read, rounded up to multiples of 8,192."""
     bytes_read: int
     """Bytes that the store read, rounded up to MiB."""
+    warnings: list[str]
+    """Name measures of tokens without a value in any row: their type may be misspelled."""
     has_more: bool
     cursor: str | None
 
@@ -138,10 +142,20 @@ def _list_of(answer: Answer) -> QueryList:
         sources=answer.sources,
         rows_read=rounded_up(answer.statistics.rows_read, ROWS_UNIT),
         bytes_read=rounded_up(answer.statistics.bytes_read, BYTES_UNIT),
+        warnings=_warnings_of(answer.rows),
         has_more=answer.cursor is not None,
         cursor=answer.cursor,
     )
     return QueryList([_row_of(row) for row in answer.rows], meta)
+
+
+def _warnings_of(rows: Sequence[AnswerRow]) -> list[str]:
+    names = [name for name in (rows[0].values if rows else ()) if name.startswith(TOKENS)]
+    return [
+        f"{name} has no value in any row: no call that was read has tokens of this type"
+        for name in names
+        if not any(row.values[name] for row in rows)
+    ]
 
 
 def _row_of(row: AnswerRow) -> QueryRow:

@@ -33,6 +33,21 @@ async def test_cached_tokens_are_added_up_whatever_their_names(api: Api, view: s
     assert answer.json()["data"][0]["values"] == {
         "tokens.cache_read": 75, "tokens.cache_write": 7_000, "tokens.input_cached_tokens": 10,
     }  # fmt: skip
+    assert answer.json()["meta"]["warnings"] == []
+
+
+async def test_a_type_of_tokens_that_no_call_has_is_named(api: Api) -> None:
+    await api.insert(observation("t1", "o1", usage={"input": 8}))
+    body = {
+        "measures": ["tokens.input", "tokens.inptu", "tokens.inptu.avg"],
+        "group_by": ["trace_id"],
+        "from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z",
+    }  # fmt: skip
+    answer = (await api.client.post("/v1/query", json=body)).json()
+    assert answer["meta"]["warnings"] == [
+        f"{name} has no value in any row: no call that was read has tokens of this type"
+        for name in ("tokens.inptu", "tokens.inptu.avg")
+    ]
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
