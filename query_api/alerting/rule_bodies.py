@@ -30,6 +30,7 @@ from producers.control.kinds.alert_rule import (
     NoData,
     Severity,
 )
+from producers.dimensions.registry import REGISTRY
 from query_api.body import Body, of_changes
 from query_api.decimals import DecimalNumber
 from query_api.durations import duration_field, duration_s, duration_text
@@ -71,10 +72,6 @@ WindowText = Annotated[
 ]
 
 
-_TAG: Final = "tag"
-_TAGS: Final = "tags"
-
-
 def as_lists(filters: object) -> object:
     """Convert single values of filters to lists, and numbers such as versions to texts."""
     if not isinstance(filters, dict):
@@ -94,8 +91,9 @@ def _text(value: object) -> object:
 
 
 def _dimension(name: object, names: Container[object]) -> object:
-    """Return ``tags`` for ``tag``, unless both are given."""
-    return _TAGS if name == _TAG and _TAGS not in names else name
+    """Return the name of the dimension that has an alias, unless both are given."""
+    known = REGISTRY.name_of(name) if isinstance(name, str) else name
+    return name if known in names else known
 
 
 def _dimensions(names: object) -> object:

@@ -287,8 +287,8 @@ async def _add_single(
         status.forecast = _forecast(limit, spent_pico, limit_pico, bounds_us, now_us, usual)
 
 
-def _largest_first(group: GroupStatus) -> tuple[float, float, str]:
-    return -(group.share or 0.0), -float(group.spent_usd), group_text(group.group)
+def _largest_first(group: GroupStatus) -> tuple[float, int, str]:
+    return -(group.share or 0.0), -pico_of(group.spent_usd), group_text(group.group)
 
 
 def _spend_of(

@@ -16,6 +16,7 @@ from tracemill.clock import now_us
 
 TIER: Final = "user_tier"
 TIERS_US: Final = 30 * 86_400 * SECOND_US
+"""Time in which traces of users are looked at for their tiers."""
 TIERS_MAX: Final = 100
 """Maximum number of tiers of the users of a page, those with the most spend."""
 

@@ -23,6 +23,8 @@ from query_api.store.trace_reading import read_traces
 Position = tuple[int, str, str]
 """The start (µs) of an item, its trace and its id; linked items have the creation and no trace."""
 LINKS_AT_ONCE: Final = 100
+RECORDED_MAX: Final = 10 * LINKS_AT_ONCE
+"""Recorded items of the traces of so many links that are looked at."""
 LINKS_READ_MAX: Final = 1_000
 """Links that one page reads to find those that meet the conditions."""
 _TRACE: Final = Column("trace_id", Kind.TEXT)
@@ -85,10 +87,12 @@ async def page_of_items(
         context, project_id, [each for _, each in page if isinstance(each, Document)]
     )
     items = [
-        _recorded(position, each) if isinstance(each, RecordedItem) else linked[each.id]
+        _recorded(position, each) if isinstance(each, RecordedItem) else linked.get(each.id)
         for position, each in page
     ]
-    return items, page[-1][0] if len(found) > limit else complete_to
+    # The run of a link may have been deleted meanwhile.
+    kept = [each for each in items if each is not None]
+    return kept, page[-1][0] if len(found) > limit else complete_to
 
 
 def _position(link: Document[DatasetRunItem]) -> Position:
@@ -204,7 +208,7 @@ async def _without_recorded(
     )
     since_us = max(0, min(each.created_us for each in links) - SKEW_US)
     where = ExperimentConditions(conditions=of_links, since_us=since_us)
-    rows, _ = await read_items(context, project_id, where, 10 * LINKS_AT_ONCE)
+    rows, _ = await read_items(context, project_id, where, RECORDED_MAX)
     recorded = {
         (each.experiment_id, attributes_of(each.metadata).item_id, each.trace_id) for each in rows
     }

@@ -126,13 +126,13 @@ async def withdraw_acknowledgement(context: AppContext, project_id: str, episode
 
 
 async def episode_of(context: AppContext, project_id: str, alert_id: str) -> str:
-    """Return the episode of an alert; if there is no such alert, ``alert_id``.
+    """Return the episode of an alert of a rule; if there is no such alert, ``alert_id``.
 
     Raises:
         TooCostlyError, UnavailableError: as ``Reader.rows``.
     """
     rows = await context.reader.rows(FindAlerts(project_id, 1, alert_id=alert_id), AlertRow)
-    return rows[0].episode if rows else alert_id
+    return rows[0].episode if rows and rows[0].rule_id and rows[0].episode else alert_id
 
 
 def _id_of(project_id: str, episode_id: str) -> str:

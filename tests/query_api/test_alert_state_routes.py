@@ -159,6 +159,12 @@ async def test_an_episode_is_also_named_by_one_of_its_alerts(api: Api) -> None:
     assert (await api.other.get("/v1/alerts/a0")).status_code == 404
 
 
+async def test_an_alert_without_a_rule_names_no_episode(api: Api) -> None:
+    await api.insert(state(), alert(0), alert(5, rule_id="", episode=""))
+    assert (await api.client.get("/v1/alerts/a5")).status_code == 404
+    assert (await api.client.post("/v1/alerts/a5/acknowledge")).status_code == 404
+
+
 @pytest.mark.parametrize("name", ["burning", "", "firing,", "Firing"])
 async def test_an_unknown_state_is_refused_with_those_that_exist(api: Api, name: str) -> None:
     refused = await api.client.get("/v1/alerts", params={"state": name})

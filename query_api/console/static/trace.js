@@ -294,7 +294,7 @@ async function start() {
   document.addEventListener("keydown", onKey);
 }
 
-// Read the rows of a running trace again when it has new ones.
+// Read the rows of a running trace again when it has new ones, unless it has too many.
 const REFRESHED_MAX = 3000;
 const isStarted = list.children.length > 0;
 async function refresh() {
