@@ -47,6 +47,7 @@ class Bundle:
         read: returns the measures of a row.
         bins_at: index of the mapping of a row with the sketch; None if there is none.
         numerators: indices of the measures whose increase makes a trace an exemplar.
+        raised: bits of the numbers of a row that are these measures; None if there are others.
     """
 
     tests: list[Test]
@@ -54,6 +55,7 @@ class Bundle:
     read: Callable[[MergedRow], list[int]]
     bins_at: int | None
     numerators: tuple[int, ...]
+    raised: int | None
     series: list[Series] = field(default_factory=list)
     _gathered: dict[tuple[int, Group], Gathered] = field(default_factory=dict)
 
@@ -76,7 +78,10 @@ class Bundle:
             self.bins_at is None and any(sums[index] > 0 for index in self.numerators)
         )
         if is_example and row.traces:
-            found.traces += row.traces
+            wanted = None if bins else self.raised
+            found.traces += [
+                trace_id for trace_id, raised in row.traces if wanted is None or raised & wanted
+            ]
 
     def take(self) -> dict[tuple[int, Group], Gathered]:
         """Return what was gathered."""
@@ -119,6 +124,7 @@ class SeriesIndex:
             self._merger.reader(key.measures),
             self._merger.mappings.index(key.bins) if key.bins else None,
             numerators,
+            self._merger.raised_by(key.measures[index] for index in numerators),
         )
         names = tuple(indexed)
         shape = self._shapes.get(names)

@@ -17,6 +17,9 @@ from streams.core.dimensions.sources import SPEND_DIMENSIONS, WINDOW_DIMENSIONS
 from streams.core.rollups.deltas import Delta, SpendDelta, WindowDelta
 
 EXEMPLARS_MAX: Final = 10
+"""Traces that are kept for a group of a rule."""
+TRACES_MAX: Final = 50
+"""Traces that are kept for a cell while its changes are merged, whatever they have raised."""
 MAPPINGS: Final = frozenset(
     {"usage", "error_types", "latency_bins", "ttft_bins", "rate_bins", "score_values"}
 )
@@ -39,14 +42,15 @@ class MergedRow:
         key: values of the dimensions.
         numbers: sums of the numeric fields, in the order of ``Merger.numbers``.
         mappings: sums of the other fields, in the order of ``Merger.mappings``.
-        traces: the last traces of the changes, oldest first.
+        traces: the last traces of the changes, oldest first, each with the numbers that it has
+            raised: bit n stands for the one at index n.
         append_us: latest append time of the changes.
     """
 
     key: CellKey
     numbers: list[int]
     mappings: list[dict[Any, int]]
-    traces: list[str]
+    traces: list[tuple[str, int]]
     append_us: int = 0
 
 
@@ -81,16 +85,18 @@ class Merger:
             row = MergedRow(key, [0] * len(self.numbers), [{} for _ in self.mappings], [])
             self._rows[start_s, key] = row
         row.append_us = max(row.append_us, append_us)
-        numbers = row.numbers
+        numbers, raised = row.numbers, 0
         for index, number in enumerate(self._numbers_of(change)):
             numbers[index] += number
+            if number > 0:
+                raised |= 1 << index
         for name, total in zip(self.mappings, row.mappings, strict=True):
             for part, number in getattr(change, name, _NOTHING).items():
                 total[part] = total.get(part, 0) + number
         trace_id = getattr(change, "trace_id", "")
-        if trace_id and (not row.traces or row.traces[-1] != trace_id):
-            row.traces.append(trace_id)
-            if len(row.traces) > EXEMPLARS_MAX:
+        if trace_id and (not row.traces or row.traces[-1] != (trace_id, raised)):
+            row.traces.append((trace_id, raised))
+            if len(row.traces) > TRACES_MAX:
                 del row.traces[0]
 
     def take(self) -> list[tuple[int, MergedRow]]:
@@ -106,6 +112,15 @@ class Merger:
             return [reader(row) for reader in readers]
 
         return read
+
+    def raised_by(self, measures: Iterable[Measure]) -> int | None:
+        """Return the bits of the numbers that are the measures; None if one is in a mapping."""
+        bits = 0
+        for name, _ in measures:
+            if name not in self.numbers:
+                return None
+            bits |= 1 << self.numbers.index(name)
+        return bits
 
     def _reader(self, measure: Measure) -> Callable[[MergedRow], int]:
         name, keys = measure

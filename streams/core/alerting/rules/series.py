@@ -24,7 +24,8 @@ class GroupSums:
 
     panes: dict[int, Pane] = field(default_factory=dict)
     windows: list[Pane] = field(default_factory=list)
-    exemplars: list[str] = field(default_factory=list)
+    exemplars: dict[str, int] = field(default_factory=dict)
+    """The last traces that raised the value, with the starts of their panes; the latest is last."""
     last_us: int = 0
     """Append time of the last change that added observations."""
 
@@ -141,10 +142,10 @@ class Series:
         if change.sums[0] > 0:
             mine.last_us = max(mine.last_us, append_us)
         for trace_id in traces[-EXEMPLARS_MAX:]:
-            if trace_id in mine.exemplars:
-                mine.exemplars.remove(trace_id)
-            mine.exemplars.append(trace_id)
-        del mine.exemplars[:-EXEMPLARS_MAX]
+            mine.exemplars.pop(trace_id, None)
+            mine.exemplars[trace_id] = start_s
+        for trace_id in list(mine.exemplars)[:-EXEMPLARS_MAX]:
+            del mine.exemplars[trace_id]
 
     def _group(self, group: Group, start_s: int) -> GroupSums | None:
         """Return the sums of a group, which are added unless the change is too late or the limit is
@@ -234,6 +235,14 @@ class Series:
             if start_s <= pane_s < start_s + length_s:
                 total.add(pane.sums, pane.bins)
         return total
+
+    def exemplars(self, group: Group, start_s: int, end_s: int) -> tuple[str, ...]:
+        """Return the last traces of a group in a window that raised the value, the latest first."""
+        mine = self.groups.get(group)
+        found = {} if mine is None else mine.exemplars
+        return tuple(
+            trace_id for trace_id, at_s in reversed(found.items()) if start_s <= at_s < end_s
+        )
 
     def sums(self, group: Group, window: int) -> Pane:
         """Return the sums of a group in a window that ends with the current pane."""

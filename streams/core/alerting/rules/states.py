@@ -147,8 +147,10 @@ class RuleStates:
             state.is_announced, state.notified_us = True, self.now_us
         state.suppressed_by = "" if suppression is None else suppression.by or suppression.reason
         state.sequence += 1
-        if rule.series is not None and group in rule.series.groups:
-            state.exemplars = tuple(reversed(rule.series.groups[group].exemplars))
+        if rule.series is not None and event != "alert.resolved":
+            start_us, end_us = state.window_us
+            window_s = (start_us // SECOND_US, end_us // SECOND_US)
+            state.exemplars = rule.series.exemplars(group, *window_s)
         self.alerts.append(alert_of(record, state, event, values, suppression, self.now_us))
         if event == "alert.resolved":
             state.is_announced = False

@@ -93,6 +93,26 @@ def test_exemplars_are_the_last_traces_that_contributed(book: Book) -> None:
     assert book.change().exemplars == tuple(f"t{number}" for number in range(11, 1, -1))
 
 
+def test_exemplars_of_calls_that_arrive_together_are_those_that_failed(book: Book) -> None:
+    book.put(rule(metric="error_rate", threshold="0.2"))
+    for number in range(12):
+        book.send(errors=number % 4 == 0, trace_id=f"t{number}", collect=False)
+    book.pass_s(11)
+    assert book.change(0).exemplars == ("t8", "t4", "t0")
+
+
+def test_exemplars_are_of_the_window_and_remain_when_the_alert_is_resolved(book: Book) -> None:
+    book.put(rule(metric="error_rate", threshold="0.2", window_s=60))
+    book.send(errors=1, trace_id="before")
+    book.pass_s(120)
+    book.send(errors=1, trace_id="now")
+    book.pass_s(90)
+    assert book.events == ["firing", "resolved", "firing", "resolved"]
+    assert [book.change(index).exemplars for index in range(4)] == [
+        ("before",), ("before",), ("now",), ("now",),
+    ]  # fmt: skip
+
+
 def test_groups_above_the_limit_are_counted_and_make_the_rule_incomplete() -> None:
     book = Book(AlertingSettings(rule_groups_max=2))
     book.put(rule(metric="count", threshold="1", comparison=">=", group_by=("model",)))
