@@ -32,14 +32,12 @@ def otlp_grpc_port(host: str, *, print_line: Callable[[str], None]) -> int:
     port = settings.port
     if not port or "port" in settings.model_fields_set:
         return port
+    fault = f"port {port} is in use"
     try:
-        require_free(port, purpose="OTLP over gRPC", host=host)
+        require_free(port, host=host)
+        if reserve(port):  # else another process has reserved it, but does not listen yet
+            return port
     except PortInUseError as error:
-        print_line(f"{error}: it is not served; set {VARIABLE} to another port")
-        return 0
-    if not reserve(port):  # another process has reserved it, but does not listen yet
-        print_line(
-            f"port {port} is in use: OTLP over gRPC is not served; set {VARIABLE} to another port"
-        )
-        return 0
-    return port
+        fault = str(error)
+    print_line(f"OTLP over gRPC is not served: {fault}; set {VARIABLE} to another port")
+    return 0

@@ -86,8 +86,9 @@ def is_free(port: int) -> bool:
     return True
 
 
-def require_free(port: int, *, purpose: str, host: str = LOOPBACK) -> None:
+def require_free(port: int, *, purpose: str = "", host: str = LOOPBACK) -> None:
     """Raise PortInUseError with port and purpose if a server could not listen on the port now."""
+    need = f": {purpose} needs it" if purpose else ""
     with socket.socket() as probe:
         # The same option as that of servers, so that connections in TIME_WAIT do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -95,7 +96,7 @@ def require_free(port: int, *, purpose: str, host: str = LOOPBACK) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise PortInUseError(f"port {port} is in use: {purpose} needs it") from error
+                raise PortInUseError(f"port {port} is in use{need}") from error
             raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 

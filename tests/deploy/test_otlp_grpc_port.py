@@ -47,9 +47,9 @@ def test_if_the_default_port_is_in_use_up_starts_without_it_and_prints_a_line(
         finally:
             monkeypatch.undo()
             OtlpGrpcSettings.model_rebuild(force=True)
-    assert len(lines) == 1
-    assert f"port {port} is in use" in lines[0]
-    assert VARIABLE in lines[0]
+    assert lines == [
+        f"OTLP over gRPC is not served: port {port} is in use; set {VARIABLE} to another port"
+    ]
 
 
 def test_zero_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
