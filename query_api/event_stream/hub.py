@@ -223,7 +223,7 @@ def id_of(positions: Mapping[str, int]) -> str:
     return "_".join(f"{source}.{offset}" for source, offset in positions.items())
 
 
-def positions_of(event_id: str) -> dict[str, int] | None:
+def positions_of(event_id: str, field: str = "Last-Event-ID") -> dict[str, int] | None:
     """Return the next offsets of an id; None if it is empty.
 
     Raises:
@@ -233,7 +233,7 @@ def positions_of(event_id: str) -> dict[str, int] | None:
         return None
     parts = [_PART.fullmatch(each) for each in event_id.split("_")]
     if len(event_id) > ID_CHARS_MAX or None in parts:
-        raise BadRequestError("Last-Event-ID: is not the id of an event", field="Last-Event-ID")
+        raise BadRequestError(f"{field}: is not the id of an event", field=field)
     return {found[1]: int(found[2]) for found in parts if found is not None}
 
 

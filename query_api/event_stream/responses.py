@@ -14,7 +14,7 @@ from producers.head_requests import IS_HEAD
 from query_api.context import AppContext
 from query_api.errors import UnavailableError
 from query_api.event_stream.events import Kind
-from query_api.event_stream.hub import UNAUTHORIZED, EndOut
+from query_api.event_stream.hub import UNAUTHORIZED, EndOut, positions_of
 from query_api.event_stream.subscription import Subscription, event_text
 from query_api.settings import QuerySettings
 from query_api.streaming import ReleasingResponse
@@ -48,8 +48,10 @@ async def stream_response(
         raise UnavailableError("this process does not follow events")
     if request.scope.get(IS_HEAD):
         return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
-    last_id = request.headers.get(LAST_EVENT_ID) or last_id
-    subscription = await hub.subscribe(project_id, kinds, filters, last_id)
+    header = request.headers.get(LAST_EVENT_ID, "")
+    if not header:
+        positions_of(last_id, "last_event_id")
+    subscription = await hub.subscribe(project_id, kinds, filters, header or last_id)
     return ReleasingResponse(
         _texts(subscription, context.settings, is_valid),
         partial(hub.unsubscribe, project_id, subscription),

@@ -67,7 +67,7 @@ async def test_a_stream_continues_after_the_id_in_the_query_string(refusing_api:
                 assert not task.done(), task.result().text
                 await asyncio.sleep(0)
         wrong = await refusing_api.client.get("/v1/stream?last_event_id=none")
-        assert wrong.json()["error"]["field"] == "Last-Event-ID"
+        assert wrong.json()["error"]["field"] == "last_event_id"
         await hub.close()
         events = parsed((await task).text)
         assert [data.get("model") for _, _, data in events] == ["m-2", "m-3", None]
