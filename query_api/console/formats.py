@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
+from typing import Final
 
 from babel import Locale
 from babel.dates import format_datetime, format_skeleton
@@ -31,6 +32,11 @@ AXIS_OF_SECONDS_S = 600
 """Axes of at least and of less than these spans have only days, and also seconds."""
 COLUMN_DIGITS_MAX = 6
 """Maximum number of digits after the point that the amounts of a column share."""
+DURATION_UNITS: Final[Mapping[str, tuple[str, str, str, str]]] = {
+    "en": ("ms", "s", "min", "h"),
+    "zh_CN": ("毫秒", "秒", "分", "小时"),
+}
+"""Milliseconds, seconds, minutes and hours by locale."""
 _COMPACT_FROM = 10_000
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,6 +104,12 @@ class Formats:
         """Return an amount that the API shows as a decimal string of dollars."""
         return self.usd(None if amount is None else pico_of(amount))
 
+    def price_text(self, amount: str) -> str:
+        """Return a price, which the API shows as a decimal string, with all its digits."""
+        pico = pico_of(amount)
+        exponent = (Decimal(pico) / PICO_PER_USD).normalize().as_tuple().exponent
+        return self.usd(pico, max(2, -int(exponent)))
+
     def time_text(self, text: str | None) -> str:
         """Return a time that the API shows as ISO 8601."""
         return DASH if text is None else self.time(instant_us(text))
@@ -111,15 +123,21 @@ class Formats:
         """Return a duration in the unit that fits, with three significant digits."""
         if micros is None or micros < 0:
             return DASH
+        ms, s, minutes, h = self.duration_units
         if micros < 1_000_000:
-            return f"{self._rounded(micros / 1_000)} ms"
+            return f"{self._rounded(micros / 1_000)} {ms}"
         seconds = micros / 1_000_000
         if seconds < 60:
-            return f"{self._rounded(seconds)} s"
+            return f"{self._rounded(seconds)} {s}"
         whole = round(seconds)
         if whole < 3_600:
-            return f"{whole // 60} min {whole % 60:02} s"
-        return f"{self.number(whole // 3_600)} h {whole % 3_600 // 60:02} min"
+            return f"{whole // 60} {minutes} {whole % 60:02} {s}"
+        return f"{self.number(whole // 3_600)} {h} {whole % 3_600 // 60:02} {minutes}"
+
+    @property
+    def duration_units(self) -> tuple[str, str, str, str]:
+        """Return the names of milliseconds, seconds, minutes and hours; scripts use them, too."""
+        return DURATION_UNITS[self.preferences.locale]
 
     def time(self, micros: int) -> str:
         """Return the day and the time to the second."""

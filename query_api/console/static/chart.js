@@ -2,6 +2,7 @@
 const PADDING = [8, 18, 0, 0];
 const LOCALE = document.documentElement.lang;
 const ZONE = document.body.dataset.zone || "UTC";
+const [MS, S, MIN, H] = document.body.dataset.durationUnits.split(" ");
 const HOUR_S = 3600;
 const DAY_S = 86400;
 const probe = document.createElement("span");
@@ -28,9 +29,9 @@ function isolated(chart, number) {
 }
 
 function duration(micros) {
-  if (micros < 1e6) return `${compact(micros / 1e3)} ms`;
-  if (micros < 6e7) return `${compact(micros / 1e6)} s`;
-  return micros < 36e8 ? `${compact(micros / 6e7)} min` : `${compact(micros / 36e8)} h`;
+  if (micros < 1e6) return `${compact(micros / 1e3)} ${MS}`;
+  if (micros < 6e7) return `${compact(micros / 1e6)} ${S}`;
+  return micros < 36e8 ? `${compact(micros / 6e7)} ${MIN}` : `${compact(micros / 36e8)} ${H}`;
 }
 
 // Steps of axes of durations in microseconds: decimal ones, or whole seconds, minutes, hours.
@@ -47,8 +48,8 @@ function wholeDuration(micros) {
   const seconds = Math.round(micros / 1e6);
   if (seconds < 60) return duration(micros);
   const parts = seconds < HOUR_S
-    ? [[Math.floor(seconds / 60), "min"], [seconds % 60, "s"]]
-    : [[Math.floor(seconds / HOUR_S), "h"], [Math.floor((seconds % HOUR_S) / 60), "min"]];
+    ? [[Math.floor(seconds / 60), MIN], [seconds % 60, S]]
+    : [[Math.floor(seconds / HOUR_S), H], [Math.floor((seconds % HOUR_S) / 60), MIN]];
   return parts.filter(([count]) => count).map(([count, unit]) => `${compact(count)} ${unit}`).join(" ");
 }
 

@@ -93,7 +93,7 @@ function draw() {
     figure(name)?.chart?.set(steps.map((step) => ({ ...step })), series);
   }
   if (fresh && lastEvent) {
-    const age = `${((Date.now() - lastEvent) / 1000).toFixed(1)} s`;
+    const age = `${((Date.now() - lastEvent) / 1000).toFixed(1)} ${document.body.dataset.durationUnits.split(" ")[1]}`;
     fresh.textContent = place.dataset.age.replace("{age}", age);
   }
 }

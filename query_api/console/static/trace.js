@@ -13,6 +13,7 @@ const KINDS = new Set(
 );
 const SVG = "http://www.w3.org/2000/svg";
 const locale = tree.dataset.locale;
+const [MS, S, MIN, H] = document.body.dataset.durationUnits.split(" ");
 const number = (digits) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits });
 const DIGITS = [number(0), number(1), number(2)];
 
@@ -31,12 +32,12 @@ function rounded(value) {
 
 function durationText(micros) {
   if (micros === null || micros < 0) return "–";
-  if (micros < 1e6) return `${rounded(micros / 1e3)} ms`;
+  if (micros < 1e6) return `${rounded(micros / 1e3)} ${MS}`;
   const seconds = micros / 1e6;
-  if (seconds < 60) return `${rounded(seconds)} s`;
+  if (seconds < 60) return `${rounded(seconds)} ${S}`;
   const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
-  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} ${MIN} ${String(whole % 60).padStart(2, "0")} ${S}`;
+  return `${Math.floor(whole / 3600)} ${H} ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} ${MIN}`;
 }
 
 const money = new Map();

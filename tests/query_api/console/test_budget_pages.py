@@ -67,6 +67,9 @@ async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
     listed = await client.get(BUDGETS)
     assert MARKUP not in listed.text
     assert made.headers["location"] in listed.text
+    for page in (shown, listed):
+        assert re.search(r"<title>Threshold: \d+%</title>", page.text)
+        assert re.search(r"<title>[\d.]+% of the period has passed</title>", page.text)
     budget_id = made.headers["location"].rpartition("/")[2]
     budget = filled_api.control.view.in_project(Budget, PROJECT)[budget_id]
     assert (budget.scope, budget.limit_pico, budget.thresholds) == (

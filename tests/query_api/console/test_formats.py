@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from babel.numbers import format_currency, format_decimal
 
-from query_api.console.formats import Formats
+from query_api.console.formats import DURATION_UNITS, Formats
 from query_api.console.preferences import Preferences
 from query_api.console.translations import LOCALES
 
@@ -53,6 +53,29 @@ def test_amounts_of_a_column_have_the_same_digits() -> None:
 )  # fmt: skip
 def test_durations_have_three_significant_digits(micros: int, shown: str) -> None:
     assert formats("en").duration(micros) == shown
+
+
+@pytest.mark.parametrize(
+    ("micros", "shown"),
+    [(1_500, "1.5 毫秒"), (2_000_000, "2 秒"), (768_000_000, "12 分 48 秒"),
+     (7_500_000_000, "2 小时 05 分")],
+)  # fmt: skip
+def test_durations_are_in_the_language_of_the_viewer(micros: int, shown: str) -> None:
+    assert formats("zh_CN").duration(micros) == shown
+
+
+def test_every_locale_has_units_of_durations() -> None:
+    assert set(DURATION_UNITS) == set(LOCALES)
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [("0.15", "$0.15"), ("3", "$3.00"), ("1.125", "$1.125"), ("0.07525", "$0.07525"),
+     ("0", "$0.00")],
+)  # fmt: skip
+def test_prices_have_all_their_digits(amount: str, shown: str) -> None:
+    assert formats("en").price_text(amount) == shown
+    assert formats("zh_CN").price_text(amount) == shown.replace("$", "US$")
 
 
 def test_times_name_the_day_in_the_language_of_the_viewer() -> None:
