@@ -119,8 +119,10 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
         shown = text_of(page.text)
         for text in ("Traces 2", "Errors 3", "Cost $1.20", "Tokens 1,200", "m-1 1 $1.00",
                      "first 2 s $1.00", "talk 1 $1.00",
-                     "Of this user per week $0.10 + 1 call without a price / $5.00 2.0%",
-                     "Each user per day $0.00 + 1 call without a price / $2.00 0%"):  # fmt: skip
+                     "passed $0.10 + 1 call without a price / $5.00 2.0%",
+                     "passed $0.00 + 1 call without a price / $2.00 0%"):  # fmt: skip
+            assert text in shown, text
+        for text in ("Of this user per week Threshold: 80%", "Each user per day Threshold: 80%"):
             assert text in shown, text
         assert re.findall(r'data-kind="stacked"[^>]*>([^<]+)</th>', page.text)[0] == "m-1"
         calls = f"{HOME}/observations?range=30d&amp;q=user%3Aa/b%20model%3Am-1"
@@ -130,7 +132,7 @@ async def test_a_user_is_shown_with_spend_budgets_sessions_and_traces(api: Api) 
         assert f"{HOME}/budgets/{created.json()['id']}" in page.text
         assert "of another user" not in shown
         assert "Of the other" not in shown
-        assert "Of professionals per month $0.00" in shown
+        assert "Of professionals per month Threshold: 80%" in shown
         other = text_of((await client.get(f"{HOME}/users/other")).text)
         assert "Of professionals" not in other
         assert "<script>alert" not in page.text
