@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from deploy.record_output import print_record, print_records
 from producers.csv_cells import csv_cell
 
 OTHER: Final = "(others)"
+UTC: Final = "UTC"
 _DIGITS: Final = 6
 
 Row = Mapping[str, Any]
@@ -21,12 +24,14 @@ def print_table(rows: Sequence[Row], meta: Row) -> None:
     columns, records = _records(rows, meta)
     shown = [{name: _shown(value) for name, value in each.items()} for each in records]
     print_records(shown, False, columns, always=columns)
-    about = [f"from {meta['from']} to {meta['to']}", f"sources: {', '.join(meta['sources'])}"]
+    begin, end = _in_zone(meta["from"], meta), _in_zone(meta["to"], meta)
+    about = [f"from {begin} to {end}", f"sources: {', '.join(meta['sources'])}"]
     if meta.get("fresh_until"):
-        about.append(f"complete until {meta['fresh_until']}")
+        about.append(f"complete until {_in_zone(meta['fresh_until'], meta)}")
     if meta.get("has_more"):
         about.append("there are more rows (--limit)")
     print("; ".join(about), file=sys.stderr)
+    _print_warnings(meta)
 
 
 def print_csv(rows: Sequence[Row], meta: Row) -> None:
@@ -36,6 +41,7 @@ def print_csv(rows: Sequence[Row], meta: Row) -> None:
     writer.writerow(columns)
     for each in records:
         writer.writerow([csv_cell(each.get(name)) for name in columns])
+    _print_warnings(meta)
 
 
 def print_explanation(found: Row, *, as_json: bool) -> None:
@@ -72,7 +78,7 @@ def _records(rows: Sequence[Row], meta: Row) -> tuple[list[str], list[dict[str, 
 
 def _columns_of(row: Row, meta: Row) -> Iterator[tuple[str, Any]]:
     if row["start"] is not None:
-        yield "start", row["start"]
+        yield "start", _in_zone(row["start"], meta)
     for at, name in enumerate(meta["group_by"]):
         yield name, (OTHER if at == 0 else "") if row["is_other"] else row["group"][name]
     previous, change = row.get("previous") or {}, row.get("change") or {}
@@ -82,6 +88,19 @@ def _columns_of(row: Row, meta: Row) -> Iterator[tuple[str, Any]]:
             yield f"{name} before", previous[name]
         if name in change:
             yield f"{name} change", change[name]
+
+
+def _in_zone(time: str, meta: Row) -> str:
+    """Return a time of the API in the zone of the query."""
+    zone = meta.get("time_zone", UTC)
+    if zone == UTC:
+        return time
+    return datetime.fromisoformat(time).astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+
+
+def _print_warnings(meta: Row) -> None:
+    for each in meta.get("warnings", ()):
+        print(f"warning: {each}", file=sys.stderr)
 
 
 def _shown(value: Any) -> Any:

@@ -67,7 +67,10 @@ def measures(  # options of the command
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="End, exclusive.")] = None,
     step: Annotated[str | None, typer.Option(help="Length of steps, such as 1h or 1d.")] = None,
     time_zone: Annotated[
-        str | None, typer.Option(help="Zone of days, weeks and months, such as Europe/Berlin.")
+        str | None,
+        typer.Option(
+            help="Zone of days, weeks and months, and of printed times, such as Europe/Berlin."
+        ),
     ] = None,
     compare_with: Annotated[
         str | None,

@@ -101,10 +101,13 @@ def read_entries(path: Path) -> list[PromptEntry]:
     return list(_in_order({name: _entry_of(name, value) for name, value in content.items()}))
 
 
-def diff_lines(entry: PromptEntry, current: Mapping[str, Any] | None) -> list[str]:
-    """Return the differences of a prompt of the server and of the file, in the unified format."""
+def diff_lines(entry: PromptEntry, current: Mapping[str, Any] | None, label: str) -> list[str]:
+    """Return the differences of a prompt of the server and of the file, in the unified format.
+
+    ``current`` is the server's version with the label; None if there is none.
+    """
     before = [] if current is None else _lines(current["prompt"], current["config"])
-    title = "absent" if current is None else f"version {current['version']}"
+    title = f"no {label} version" if current is None else f"{label}, version {current['version']}"
     return list(
         difflib.unified_diff(
             before,

@@ -128,23 +128,31 @@ def import_prompts(
 @prompts.command("diff")
 def diff_prompts(
     file: Source,
-    label: Label = PRODUCTION,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Label of the versions.",
+            show_default="production, if the file gives it to the prompt; else the first label of"
+            " the file, or latest",
+        ),
+    ] = None,
     url: Url = None,
     public_key: PublicKey = None,
     secret_key: SecretKey = None,
 ) -> None:
     """Print how the prompts of a file differ from the versions with a label.
 
-    The label is that of `export` and `rollback`: `production`, if it is not given. The exit code is
-    1 if there is a difference.
+    Without --label, a prompt is compared with the version that `import` of the file would label,
+    so a file does not differ after its import. The exit code is 1 if there is a difference.
     """
     from deploy.prompt_files import diff_lines, read_entries
 
     client = api_of_project(url, public_key, secret_key)
     is_different = False
     for entry in read_entries(file):
-        current = _version(client, entry.name, label=label, resolve="false")
-        for line in diff_lines(entry, current):
+        compared = label or _label_of(entry)
+        current = _version(client, entry.name, label=compared, resolve="false")
+        for line in diff_lines(entry, current, compared):
             is_different = True
             print(printable(line))
     if is_different:
@@ -186,6 +194,13 @@ def roll_back_prompt(
     moved = _move(client, name, to, (label,))
     change = "unchanged" if current is not None and current["version"] == to else "rolled back"
     print_record(_change(name, change, to, moved["labels"]), as_json, _CHANGE)
+
+
+def _label_of(entry: PromptEntry) -> str:
+    """Return the label with whose version a prompt of a file is compared."""
+    if not entry.labels:
+        return LATEST
+    return PRODUCTION if PRODUCTION in entry.labels else entry.labels[0]
 
 
 def _imported(

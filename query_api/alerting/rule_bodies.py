@@ -240,6 +240,12 @@ class AlertRuleBody(Body):
     anomaly: AnomalyBody | None = None
 
 
+class AlertRuleTrialBody(AlertRuleBody):
+    """A rule that is only tried out, which needs no name."""
+
+    name: RecordName = "backtest"
+
+
 class AlertRuleChange(AlertRuleBody):
     """Fields of the rule; those that are absent do not change."""
 

@@ -180,6 +180,12 @@ class BudgetBody(Body):
         return sorted(thresholds, key=Decimal)
 
 
+class BudgetTrialBody(BudgetBody):
+    """A budget that is only tried out, which needs no name."""
+
+    name: RecordName = "backtest"
+
+
 class BudgetChange(BudgetBody):
     """The fields to change; the others stay as they are."""
 

@@ -14,7 +14,7 @@ from producers.alerting.annotations import rendered, sample_values
 from producers.alerting.trial_alerts import trial_alert_id
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
-from query_api.alerting.rule_bodies import AlertRuleBody
+from query_api.alerting.rule_bodies import AlertRuleBody, AlertRuleTrialBody
 from query_api.alerting.rule_records import new_rule
 from query_api.body import Body
 from query_api.context import AppContext, ProjectId, ReadingProject
@@ -74,7 +74,7 @@ def add_trials(router: APIRouter, context: AppContext) -> None:
             )
         },
     )
-    async def preview(project_id: ReadingProject, body: AlertRuleBody) -> Response:
+    async def preview(project_id: ReadingProject, body: AlertRuleTrialBody) -> Response:
         """Validate a rule and render its annotations, without creating it."""
         return json_response(AnnotationsOut(annotations_of(project_id, body)))
 

@@ -16,7 +16,7 @@ from query_api import metrics
 from query_api.alerting.backtests import PastRange
 from query_api.body import Body
 from query_api.budgets.backtests import QUARTER_S, PastBudget, SpendPane
-from query_api.budgets.bodies import BudgetBody
+from query_api.budgets.bodies import BudgetTrialBody
 from query_api.budgets.records import new_budget
 from query_api.budgets.usual import forecaster
 from query_api.context import AppContext, ReadingProject
@@ -49,7 +49,7 @@ class BudgetBacktestBody(Body):
         json_schema_extra={"examples": [BUDGET_BACKTEST_REQUEST_EXAMPLE]},
     )
 
-    budget: BudgetBody | None = Field(
+    budget: BudgetTrialBody | None = Field(
         None, description="A budget; its fields can also stand beside `from` and `to`."
     )
     budget_id: str | None = Field(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from query_api.alerting.backtests import PastEvaluation, PastRange
-from query_api.alerting.rule_bodies import AlertRuleBody
+from query_api.alerting.rule_bodies import AlertRuleTrialBody
 from query_api.alerting.rule_records import new_rule
 from query_api.body import Body
 from query_api.context import AppContext, ReadingProject
@@ -39,7 +39,7 @@ class BacktestBody(Body):
         json_schema_extra={"examples": [BACKTEST_REQUEST_EXAMPLE]},
     )
 
-    rule: AlertRuleBody | None = Field(
+    rule: AlertRuleTrialBody | None = Field(
         None, description="A rule; its fields can also stand beside `from` and `to`."
     )
     rule_id: str | None = Field(

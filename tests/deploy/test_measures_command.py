@@ -93,6 +93,22 @@ def test_csv_has_a_column_for_each_value_and_no_formulas() -> None:
     assert rows[0]["latency_ms.p95 before"] == ""
 
 
+def test_steps_are_printed_in_the_zone_asked_for_and_warnings_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meta = QUERY_EXAMPLE["meta"] | {
+        "group_by": [], "cursor": None, "has_more": False, "time_zone": "Europe/Berlin",
+        "from": "2026-11-28T23:00:00.000Z", "warnings": ["tokens.inptu has no value"],
+    }  # fmt: skip
+    row = ROW | {"start": "2026-11-28T23:00:00.000Z", "group": {}}
+    mock_api(monkeypatch, lambda _: httpx.Response(200, json={"data": [row], "meta": meta}))
+    for output in ("table", "csv"):
+        ended = run("cost_usd", "--step", "1d", "--format", output)
+        assert ended.stdout.splitlines()[1].startswith("2026-11-29T00:00:00+01:00"), output
+        assert "warning: tokens.inptu has no value" in ended.stderr
+    assert "from 2026-11-29T00:00:00+01:00 to " in run("cost_usd").stderr
+
+
 @pytest.mark.usefixtures("sent")
 def test_json_has_the_rows_and_where_they_are_from() -> None:
     found = json.loads(run("cost_usd", "--format", "json").stdout)

@@ -136,10 +136,21 @@ def test_differences_are_printed_and_set_the_exit_status(server: Server, tmp_pat
     run("import", str(file), "--label", "production")
     file.write_text(json.dumps({"a": "one\nthree", "b": "new"}))
     run("import", str(file))  # gets the label `latest` only
-    assert run("diff", str(file), "--label", "latest") == ""
-    printed = run("diff", str(file), code=1)
+    printed = run("diff", str(file), "--label", "production", code=1)
+    assert "a (production, version 1)" in printed
     assert "-two\n+three" in printed
-    assert "b (absent)" in printed
+    assert "b (no production version)" in printed
+
+
+@pytest.mark.parametrize("labels", [[], ["staging"], ["staging", "production"]])
+@pytest.mark.usefixtures("server")
+def test_a_file_does_not_differ_after_its_import(labels: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "prompts.json"
+    file.write_text(json.dumps({"a": {"prompt": "one", "labels": labels}}))
+    run("import", str(file))
+    assert run("diff", str(file)) == ""
+    file.write_text(json.dumps({"a": {"prompt": "two", "labels": labels}}))
+    assert f"a ({labels[-1] if labels else 'latest'}, version 1)" in run("diff", str(file), code=1)
 
 
 def test_a_label_is_rolled_back_to_the_version_before(server: Server, tmp_path: Path) -> None:

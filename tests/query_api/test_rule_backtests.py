@@ -144,9 +144,10 @@ async def test_an_existing_rule_is_named_by_its_id(api: Api) -> None:
     assert (refused.status_code, refused.json()["error"]["field"]) == (422, "rule")
 
 
-async def test_the_fields_of_a_rule_can_stand_beside_the_range(api: Api) -> None:
+async def test_the_fields_of_a_rule_without_a_name_can_stand_beside_the_range(api: Api) -> None:
     await api.insert(*(window(n, 30) for n in range(0, 120, 10)))
-    beside = (await api.client.post(PATH, json=RULE | {"from": at(0), "to": at(600)})).json()
+    unnamed = {name: each for name, each in RULE.items() if name != "name"}
+    beside = (await api.client.post(PATH, json=unnamed | {"from": at(0), "to": at(600)})).json()
     within = await past(api, {}, 0, 600)
     assert beside["episodes"] == within["episodes"] != []
 
