@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -23,6 +23,10 @@ from producers.dimensions.dimension import Dimension, as_is
 from producers.dimensions.registry import REGISTRY
 
 RowT = TypeVar("RowT", bound=type[msgspec.Struct])
+ROOT_OF_TRACE: Final = 1
+"""An observation with a parent that is the root of an application: its trace takes its texts."""
+ENTRY: Final = 2
+"""An observation with a parent that is the first span that an SDK exports: a root without that."""
 
 
 def _with_columns(dimensions: Sequence[Dimension]) -> Callable[[RowT], RowT]:
@@ -120,6 +124,7 @@ class ObservationRow(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False)
     scope_name: str = ""
     scope_version: str = ""
     app_root: int = 0
+    """0, ``ROOT_OF_TRACE`` or ``ENTRY``."""
     api_key: str = ""
     """Public key of the API key that sent it."""
     user_id: str = ""

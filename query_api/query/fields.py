@@ -100,7 +100,7 @@ OBSERVATION_DIMENSIONS: Final[Mapping[str, Dimension]] = MappingProxyType(
         "traceRelease": Dimension("t_release", "traces"),
         "traceVersion": Dimension("t_version", "traces"),
         "release": Dimension("t_release", "traces"),
-        "isRootObservation": Dimension("toBool(parent_id = '' OR app_root = 1)"),
+        "isRootObservation": Dimension("toBool(parent_id = '' OR app_root > 0)"),
         "startTimeMonth": Dimension("formatDateTime(start_time, '%Y-%m')"),
         **experiment_dimensions("experiments"),
         **EXPLODED_DIMENSIONS,

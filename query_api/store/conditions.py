@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from query_api.store.joins import Join
-from query_api.store.rows import IS_DECLARED, IS_ROOT
+from query_api.store.rows import GIVES_TEXTS, IS_DECLARED
 from query_api.store.sql import OF_PROJECT, Binder
 from query_api.store.text_search import spellings
 from query_api.store.trace_aggregates import (
@@ -192,7 +192,7 @@ def _text(condition: Condition, binder: Binder) -> str:
     own = _text_sql(column.sql, condition, binder)
     roots = (
         "(id, root_observation_id) IN (SELECT trace_id, id FROM observations FINAL"
-        f" WHERE {OF_PROJECT} AND {IS_ROOT} AND {own})"
+        f" WHERE {OF_PROJECT} AND {GIVES_TEXTS} AND {own})"
     )
     return f"if({column.sql} != '' OR {IS_DECLARED}, {own}, {roots})"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from clickhouse.rows import DeadLetterRow, ObservationRow, ScoreRow, TraceRow
+from clickhouse.rows import ROOT_OF_TRACE, DeadLetterRow, ObservationRow, ScoreRow, TraceRow
 
 
 class StoredObservation(ObservationRow, kw_only=True, gc=False):
@@ -164,7 +164,9 @@ OBSERVATION_IN_TREE: Final = (
     "app_root",
 )
 OBSERVATION_ROOTNESS: Final = ("parent_id", "app_root")
-IS_ROOT: Final = "(parent_id = '' OR app_root = 1)"
+IS_ROOT: Final = "(parent_id = '' OR app_root > 0)"
+GIVES_TEXTS: Final = f"(parent_id = '' OR app_root = {ROOT_OF_TRACE})"
+"""Whether the trace takes the texts of this observation, if it has none."""
 OBSERVATION_METADATA: Final = ("metadata",)
 OBSERVATION_WHOLE: Final = (
     *OBSERVATION_NUMBERS,

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from clickhouse.rows import ROOT_OF_TRACE
 from query_api import metrics
 from query_api.errors import NotFoundError, TooManyError
 from query_api.store.queries.observations import ListObservationIds, ReadObservations
@@ -183,7 +184,7 @@ async def fill_io_from_root_observation(
         roots.update(await _roots_of(reader, unread, columns))
     for trace in incomplete:
         root = roots.get((trace.id, trace.root_observation_id))
-        if root is not None and (not root.parent_id or root.app_root):
+        if root is not None and (not root.parent_id or root.app_root == ROOT_OF_TRACE):
             trace.input = trace.input or root.input
             trace.output = trace.output or root.output
             trace.metadata = trace.metadata or root.metadata

@@ -118,6 +118,7 @@ _observations = st.builds(
     partial=st.booleans(), type=st.none() | st.sampled_from(get_args(ObservationType)),
     name=_texts, level=st.none() | st.sampled_from(get_args(Level)), usage=_counts, cost=_counts,
     input=_texts, output=_texts, metadata=_texts, app_root=st.booleans(),
+    app_entry=st.booleans(),
     prompt_version=st.none() | st.integers(0, 10), trace=st.none() | _attributes,
 )  # fmt: skip
 _updates = st.builds(

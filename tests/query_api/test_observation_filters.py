@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from clickhouse.rows import ENTRY
 from query_api.times import iso
 from tests.query_api.harness import NOON_US, Api, Kept, observation, opened, trace
 from tracemill.clock import now_us
@@ -32,7 +33,7 @@ def stored_traces(kept: Kept) -> str:
                 metadata='{"tier":"gold"}', prompt_name="p", prompt_version=2,
                 status_message="it broke",
             ),
-            observation("b", "r2", NOON_US + 5 * SECOND_US, parent_id="elsewhere", app_root=1,
+            observation("b", "r2", NOON_US + 5 * SECOND_US, parent_id="elsewhere", app_root=ENTRY,
                 type="AGENT", name="agent"),
         ]
     )  # fmt: skip

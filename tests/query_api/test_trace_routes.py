@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from clickhouse.rows import ENTRY, ROOT_OF_TRACE
 from query_api.settings import QuerySettings
 from tests.query_api.counting import reached
 from tests.query_api.harness import (
@@ -225,8 +226,14 @@ async def test_a_trace_that_an_event_created_shows_no_texts_of_its_root_observat
 
 @pytest.mark.parametrize(
     ("rootness", "inherits"),
-    [({}, True), ({"parent_id": "o9"}, False), ({"parent_id": "o9", "app_root": 1}, True)],
-    ids=["root", "orphan", "root of an application"],
+    [
+        ({}, True),
+        ({"parent_id": "o9"}, False),
+        ({"parent_id": "o9", "app_root": ROOT_OF_TRACE}, True),
+        ({"parent_id": "o9", "app_root": ENTRY}, False),
+        ({"app_root": ENTRY}, True),
+    ],
+    ids=["root", "orphan", "root of an application", "first span", "first span, a root"],
 )
 async def test_a_trace_takes_texts_of_a_root_and_not_of_an_observation_whose_parent_is_elsewhere(
     api: Api, rootness: dict[str, Any], inherits: bool

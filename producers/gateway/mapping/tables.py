@@ -168,10 +168,8 @@ OBSERVATION_FIELDS: Final[dict[str, tuple[Source, ...]]] = {
     ),
     "cost": COST,
     "app_cache": (CacheMark(),),
-    "app_root": (
-        Attribute("langfuse.internal.is_app_root", true_or_none),
-        Attribute("langfuse.internal.as_root", true_or_none),
-    ),
+    "app_root": (Attribute("langfuse.internal.as_root", true_or_none),),
+    "app_entry": (Attribute("langfuse.internal.is_app_root", true_or_none),),
 }
 
 DESCRIPTIVE_FIELDS: Final = frozenset(

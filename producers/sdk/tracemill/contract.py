@@ -99,7 +99,9 @@ class Observation(
         cost: Picodollars by usage type, at most ``COST_MAX_PICO``. It takes precedence over the
             cost that tracemill computes.
         app_root: Whether this is the root span of an application that continues the trace of
-            another one.
+            another one; its input, output and metadata are those of the trace.
+        app_entry: Whether this is the first span that an SDK exports, although its parent is
+            elsewhere. It is a root, but the trace does not take its texts.
         api_key: Public key of the API key that sent the event. The gateway sets it.
     """
 
@@ -137,6 +139,7 @@ class Observation(
     scope_name: str | None = None
     scope_version: str | None = None
     app_root: bool = False
+    app_entry: bool = False
     api_key: str | None = None
     trace: TraceAttributes | None = None
 

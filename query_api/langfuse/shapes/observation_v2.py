@@ -137,7 +137,7 @@ def _basic(row: StoredObservation, trace: StoredTrace | None) -> dict[str, Any]:
         "public": bool(trace.public) if trace else False,
         "user_id": (trace.user_id if trace else row.user_id) or None,
         "session_id": (trace.session_id if trace else row.session_id) or None,
-        "is_root_observation": not row.parent_id or row.app_root == 1,
+        "is_root_observation": not row.parent_id or row.app_root > 0,
     }
 
 

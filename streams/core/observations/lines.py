@@ -106,6 +106,7 @@ class ObservationLine(msgspec.Struct, kw_only=True, gc=False, tag_field="kind", 
     scope_name: Id | None = None
     scope_version: Id | None = None
     app_root: bool = False
+    app_entry: bool = False
     api_key: Id | None = None
     trace: AttributesLine | None = None
 

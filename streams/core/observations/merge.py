@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from clickhouse.rows import ObservationRow
+from clickhouse.rows import ENTRY, ROOT_OF_TRACE, ObservationRow
 from streams.core.observations.bounding import Bounds
 from streams.core.observations.first_token import first_token_within
 from streams.core.observations.lines import ObservationLine, decoded_row_text, decoded_text
@@ -53,11 +53,14 @@ LATEST: Final[dict[str, str]] = {
     "scope_name": "scope_name",
     "scope_version": "scope_version",
     "app_root": "app_root",
+    "app_entry": "app_root",
     "api_key": "api_key",
     "user_id": "user_id",
     "session_id": "session_id",
 }
 """Fields of which the latest value wins → the row's field with the same value."""
+ROOTS: Final = frozenset({"app_root", "app_entry"})
+"""Flags that share the field ``app_root`` of the row; once sent, they stay."""
 
 _OF_TRACE: Final = ("user_id", "session_id")
 """Fields that an event carries in the attributes of its trace."""
@@ -250,7 +253,9 @@ def write_fields(merged: Merged, row: ObservationRow) -> None:
     """Set the fields that totals depend on, at a cost independent of texts and metadata."""
     for field, (_, value) in merged.latest.items():
         setattr(row, LATEST[field], value)
-    row.app_root = int("app_root" in merged.latest)
+    row.app_root = 0
+    if not ROOTS.isdisjoint(merged.latest):
+        row.app_root = ROOT_OF_TRACE if "app_root" in merged.latest else ENTRY
     row.start_us = merged.start_us
     row.end_us = max(row.end_us, row.start_us) if row.end_us else 0
     if row.completion_start_us:
@@ -309,8 +314,8 @@ def restore_merged(row: ObservationRow) -> Merged:
     sent_us = row.sent_completion_start_us or state.completion_start_us
     if sent_us:
         latest["completion_start_us"] = (state.logical_times["completion_start_us"], sent_us)
-    if "app_root" in latest:
-        latest["app_root"] = (state.logical_times["app_root"], True)
+    for field in ROOTS & latest.keys():
+        latest[field] = (state.logical_times[field], True)
     if "usage_uncertain" in latest:
         logical_ts, uncertain = latest["usage_uncertain"]
         latest["usage_uncertain"] = logical_ts, without_tier_note(uncertain)
@@ -341,8 +346,10 @@ def merged_of_whole_row(row: ObservationRow, rank: str, bounds: Bounds) -> Merge
             text = bounds.text(decoded_row_text(values.pop(field)[1]))
             if text:
                 values[field] = (logical_ts, text)
-    if "app_root" in values:
-        values["app_root"] = (logical_ts, True)
+    for field in ROOTS & values.keys():
+        del values[field]
+    if row.app_root:
+        values["app_root" if row.app_root == ROOT_OF_TRACE else "app_entry"] = (logical_ts, True)
     metadata = Metadata()
     metadata.cover(logical_ts)
     metadata_text = decoded_row_text(row.metadata)

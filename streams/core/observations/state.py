@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from clickhouse.rows import ObservationRow
+from clickhouse.rows import ENTRY, ROOT_OF_TRACE, ObservationRow
 from streams.core.dimensions.sources import OF_OBSERVATIONS, more_of_row
 from streams.core.observations.lines import NO_TEXT, ObservationLine
 from streams.core.observations.merge import Merged, set_first_token
@@ -177,8 +177,8 @@ def whole_row(line: ObservationLine) -> ObservationRow:  # noqa: C901, PLR0912, 
         row.scope_name = line.scope_name
     if line.scope_version:
         row.scope_version = line.scope_version
-    if line.app_root:
-        row.app_root = 1
+    if line.app_root or line.app_entry:
+        row.app_root = ROOT_OF_TRACE if line.app_root else ENTRY
     if line.api_key:
         row.api_key = line.api_key
     attributes = line.trace

@@ -140,6 +140,7 @@ class HostileEvents:
             scope_name=self._maybe(self._name),
             scope_version=self._maybe(self._name),
             app_root=chance.random() < 0.1,
+            app_entry=chance.random() < 0.1,
             trace=self._maybe(self._attributes),
         )
 

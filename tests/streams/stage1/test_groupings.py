@@ -123,6 +123,7 @@ events = st.builds(
             "scope_name": st.just("lib"),
             "scope_version": st.just("1"),
             "app_root": st.booleans(),
+            "app_entry": st.booleans(),
             "trace": attributes,
         },
     ),

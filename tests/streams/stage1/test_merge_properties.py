@@ -129,6 +129,7 @@ parts = st.builds(
             "input": st.sampled_from(["", "i", "j"]),
             "metadata": objects.map(json.dumps),
             "app_root": st.booleans(),
+            "app_entry": st.booleans(),
         },
     ),
 )

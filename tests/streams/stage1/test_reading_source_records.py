@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from clickhouse.rows import DeadLetterRow
+from clickhouse.rows import ENTRY, DeadLetterRow
 from streams.core.dead_letters.ids import InputIds
 from streams.core.dead_letters.limit import (
     DeadLetterGuard,
@@ -174,13 +174,14 @@ def test_every_field_of_an_event_reaches_its_row():
     }
     event = observation(**said, usage={"input": 2}, cost={"input": 8})
     assert msgspec.structs.asdict(event).keys() == said.keys() | {
-        "project_id", "trace_id", "id", "ts_us", "partial", "usage", "cost", "trace",
+        "project_id", "trace_id", "id", "ts_us", "partial", "usage", "cost", "trace", "app_entry",
     }  # fmt: skip
     row = last_row(Folding().fold(event))
     for field, value in said.items():
         assert getattr(row, field) == value, field
     assert (row.provided_usage, row.provided_cost_pico) == ({"input": 2}, {"input": 8})
     assert row.event_us == NOW_US
+    assert last_row(Folding().fold(observation(app_entry=True))).app_root == ENTRY
 
 
 def test_a_topic_that_is_mostly_unreadable_stops_the_stage_with_a_reason():

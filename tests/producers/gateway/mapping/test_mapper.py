@@ -323,6 +323,10 @@ def test_the_metadata_of_a_root_is_that_of_its_trace_unless_the_trace_has_its_ow
     trace = one(as_root, parent_id=PARENT_ID).trace
     assert trace is not None
     assert json.loads(trace.metadata or "") == of_root
+    entry = {**attributes, "langfuse.internal.is_app_root": "true"}
+    trace = one(entry, parent_id=PARENT_ID).trace
+    assert trace is not None
+    assert json.loads(trace.metadata or "") == of_child
 
 
 def test_no_more_tags_than_there_may_be_are_kept() -> None:
