@@ -149,8 +149,8 @@ class RuleStates:
         state.sequence += 1
         if rule.series is not None and event != "alert.resolved":
             start_us, end_us = state.window_us
-            window_s = (start_us // SECOND_US, end_us // SECOND_US)
-            state.exemplars = rule.series.exemplars(group, *window_s)
+            start_s = 0 if rule.is_silence else start_us // SECOND_US  # the last ones before it
+            state.exemplars = rule.series.exemplars(group, start_s, end_us // SECOND_US + 1)
         self.alerts.append(alert_of(record, state, event, values, suppression, self.now_us))
         if event == "alert.resolved":
             state.is_announced = False

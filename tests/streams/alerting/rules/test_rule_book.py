@@ -179,11 +179,12 @@ def test_an_acknowledged_episode_is_not_announced_again(book: Book) -> None:
 
 def test_silence_fires_without_any_event(book: Book) -> None:
     book.put(rule(metric="silence", threshold="300", comparison=">=", window_s=300))
-    book.send()
+    book.send(trace_id="the last one")
     book.pass_s(299)
     assert not book.alerts
     book.pass_s(2)
     assert book.events == ["firing"]
+    assert book.change().exemplars == ("the last one",)
     assert re.fullmatch(r"silence is 30\d(\.\d{1,3})? s: >= 300 s", book.change().reason)
     book.send()
     book.pass_s(1)
