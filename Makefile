@@ -33,7 +33,7 @@ up: setup ## Start everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/tracemill up
 
 test: setup ## Run all tests
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations=30
 
 lint: setup ## Check style, types and the imports between packages
 	$(BIN)/ruff check .
