@@ -7,6 +7,7 @@ from typing import Any
 from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from query_api.console.formats import DASH, Formats
+from query_api.console.optional import Optional
 from query_api.money import PICO_PER_USD
 
 DECIMALS = 4
@@ -37,3 +38,10 @@ def shown_amount(formats: Formats, unit: str, value: Any) -> str:
             return formats.usd(round(number * PICO_PER_USD))
         case _:
             return formats.number(round(number, DECIMALS))
+
+
+def amount_of_alert(formats: Formats, each: Optional, name: str) -> str:
+    """Return the ``value`` or the ``threshold`` of an alert in the unit of its metric."""
+    if each["budget_id"] is not None:
+        return formats.usd_text(each["spent_usd" if name == "value" else "limit_usd"])
+    return shown_amount(formats, unit_of(each["metric"] or ""), each[name])

@@ -9,14 +9,16 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from query_api.console.form_bodies import body_of
-from query_api.console.metric_values import shown_amount, unit_of
-from query_api.console.optional import Optional, optional
+from query_api.console.metric_values import amount_of_alert
+from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.pages.alert_rules import ACTIVE
 from query_api.console.record_lists import following_of, parameters_of
 from query_api.console.responses import see_other
 from query_api.console.silence_forms import matchers_of
 from query_api.errors import BadRequestError
+from query_api.store.rows import TRACE_CORE
+from query_api.store.trace_reading import read_traces
 from query_api.v1.acknowledgements import (
     EPISODE_CHARS_MAX,
     AcknowledgementBody,
@@ -46,21 +48,25 @@ async def show_list(view: View) -> Response:
         rows=sorted(shown, key=lambda each: ACTIVE.index(each["state"])) if is_now else shown,
         following=following_of(meta, show=tab),
         is_first=not view.parameter("cursor"),
-        amount=lambda each, name: _amount(view, each, name),
+        amount=lambda each, name: amount_of_alert(view.formats, each, name),
         matchers=_matchers,
     )
 
 
 async def show_episode(view: View) -> Response:
     """Show an episode: its state, its traces, what was reported, and who handles it."""
-    episode = optional(await read_episode(view.context, view.project_id, _episode_id(view)))
+    found = await read_episode(view.context, view.project_id, _episode_id(view))
+    reader = view.context.reader
+    traces = await read_traces(reader, view.project_id, found.exemplars, TRACE_CORE)
+    episode = optional(found)
     last = episode["current"] or episode["history"][-1]
     return view.render(
         "alert_episode.html",
         episode=episode,
         last=last,
+        traces=traces,
         path=view.path("alerts", episode["episode_id"]),
-        amount=lambda each, name: _amount(view, each, name),
+        amount=lambda each, name: amount_of_alert(view.formats, each, name),
         matchers=_matchers(last),
         is_budget=last["budget_id"] is not None,
         author=view.session.principal.public_key,
@@ -81,14 +87,6 @@ async def withdraw(view: View) -> Response:
     episode_id = _episode_id(view)
     await withdraw_acknowledgement(view.context, view.project_id, episode_id)
     return see_other(view.path("alerts", episode_id))
-
-
-def _amount(view: View, each: Optional, name: str) -> str:
-    """Return the value or the threshold of an alert in the unit of its metric."""
-    if each["budget_id"] is not None:
-        is_value = name == "value"
-        return view.formats.usd_text(each["spent_usd" if is_value else "limit_usd"])
-    return shown_amount(view.formats, unit_of(each["metric"] or ""), each[name])
 
 
 def _matchers(each: Mapping[str, Any]) -> str:

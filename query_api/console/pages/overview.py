@@ -16,6 +16,8 @@ from query_api.console.dimension_filters import (
     list_address,
     query_text,
 )
+from query_api.console.metric_values import amount_of_alert
+from query_api.console.optional import optional
 from query_api.console.overview_charts import charts_of
 from query_api.console.overview_data import (
     MEASURES,
@@ -69,7 +71,8 @@ async def show(view: View) -> Response:
         listed=listed,
         url=lambda **changed: _url(query, **changed),
         names=NAMES,
-        firing=firing,
+        firing=[optional(each) for each in firing],
+        amount=lambda each, name: amount_of_alert(view.formats, each, name),
         can_be_live=_can_be_live(view, query),
         stream=_stream(view, query),
         at_us=now_us(),

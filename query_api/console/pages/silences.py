@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.silence import WEEKDAYS
 from query_api.alerting.silence_warnings import known_labels, warnings_about
 from query_api.console import silence_forms
@@ -32,9 +33,11 @@ async def show_list(view: View) -> Response:
         for each in page.records
         if shown_silence(each).state != "expired"
     }
+    rules = view.context.control.view.in_project(AlertRule, view.project_id)
+    names = {each.id: each.name for each in rules.values()}
     order = ("active", "pending", "expired")
     rows.sort(key=lambda each: order.index(each["state"]))
-    return view.render("silences.html", rows=rows, page=page, warnings=warnings)
+    return view.render("silences.html", rows=rows, page=page, warnings=warnings, names=names)
 
 
 async def show_new(view: View) -> Response:
