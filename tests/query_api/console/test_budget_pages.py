@@ -11,6 +11,10 @@ import pytest
 
 from clickhouse.rows import SpendRow
 from producers.control.kinds.budget import Budget
+from query_api.console.formats import Formats
+from query_api.console.optional import Optional
+from query_api.console.preferences import Preferences
+from query_api.console.rendering import environment_of
 from query_api.v1.backtests import one_at_a_time
 from tests.query_api.console.browser import HOME, csrf_in, signed_in, text_of
 from tests.query_api.console.form_fields import faults_of, fields_of
@@ -80,6 +84,23 @@ async def test_a_budget_is_made_from_a_link_with_its_scope_and_seen(
     assert deleted.headers["location"] == BUDGETS
     assert (await client.get(made.headers["location"])).status_code == 404
     assert budget_id not in (await client.get(BUDGETS)).text
+
+
+@pytest.mark.parametrize(
+    ("share", "exceeds", "colour"),
+    [(0.5, False, ""), (0.5, True, "spent-near"), (0.9, False, "spent-near"),
+     (1.2, True, "spent-over")],
+)  # fmt: skip
+async def test_a_bar_warns_when_the_forecast_is_above_the_limit(
+    share: float, exceeds: bool, colour: str
+) -> None:
+    bar = environment_of("en").get_template("budget_parts.html").module.spent_bar
+    part = Optional(forecast=Optional(exceeds_limit=exceeds))
+    formats = Formats(Preferences("en", "", "auto"))
+    shown = str(bar(formats, share, Optional(), part, ("0.5", "0.8", "1"), "spent"))
+    assert f'class="spent-part {colour}"' in shown
+    assert re.findall(r"<title>(.*?)</title>", shown) == ["Threshold: 50%", "Threshold: 80%"]
+    assert ("Forecast above the limit" in shown) == exceeds
 
 
 async def test_without_budgets_the_list_says_how_to_make_one(filled_api: Api) -> None:
