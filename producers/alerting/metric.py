@@ -46,6 +46,8 @@ class Metric:
     """A metric of alert rules."""
 
     name: str
+    label: str
+    """English name for people; the console translates it."""
     about: str
     """Description for the API."""
     unit: Unit

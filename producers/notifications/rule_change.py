@@ -11,7 +11,8 @@ import msgspec
 from producers.alerting.registry import METRICS
 from producers.notifications.alert import Alert
 from producers.notifications.event_type import EventType, iso_time
-from producers.notifications.wording import amount_text, comparison_text, duration_text
+from producers.notifications.rule_texts import condition_sentence, label_of
+from producers.notifications.wording import duration_text
 
 
 class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,20 +121,27 @@ class RuleEvent(EventType[RuleChange]):
         }
 
     def sentence(self, alert: Alert, payload: RuleChange) -> str:
-        """Return the state, and the value with its unit, threshold and window."""
+        """Return the state, and a sentence with the value, its unit, threshold and window."""
+        state = f"{alert.state.replace('_', ' ')}: "
+        if payload.reason.startswith(f"{label_of(payload.metric)} "):
+            return state + payload.reason
         known = METRICS.get(payload.metric)
-        unit = unit_of(payload.metric, payload.compared_as) or ""
-        text = f"{alert.state.replace('_', ' ')}: {payload.metric}"
-        text += "" if alert.value is None else f" {amount_text(alert.value, unit)}"
+        window = ""
         if known is None or known.aggregate not in ("each", "silence"):
             seconds = (payload.window_end_us - payload.window_start_us) // 1_000_000
-            text += f" in {duration_text(seconds)}" if seconds > 0 else ""
-        if alert.limit is not None:
-            limit = amount_text(alert.limit, unit)
-            text += f" (threshold: {comparison_text(payload.comparison)} {limit})"
-        # Other reasons only repeat the value and the threshold.
+            window = duration_text(seconds) if seconds > 0 else ""
+        text = condition_sentence(
+            payload.metric,
+            alert.value,
+            payload.comparison,
+            alert.limit,
+            unit=unit_of(payload.metric, payload.compared_as) or "",
+            window=window,
+            is_ended=alert.state == "resolved",
+        )
+        # Reasons of earlier versions begin with the metric, and repeat value and threshold.
         is_told = not payload.reason or payload.reason.startswith(payload.metric)
-        return text if is_told else f"{text}; {payload.reason}"
+        return f"{state}{text}" if is_told else f"{state}{text}; {payload.reason}"
 
     def shown(self, alert: Alert) -> RuleAlertOut:
         """Return the alert as ``/v1/alerts`` lists it."""

@@ -13,12 +13,6 @@ TIMES: Final = "times"
 """Unit of a value as a factor of an earlier one."""
 DEVIATIONS: Final = "deviations"
 """Unit of the difference from earlier values."""
-_COMPARISONS: Final[Mapping[str, str]] = {
-    ">": "more than",
-    ">=": "at least",
-    "<": "less than",
-    "<=": "at most",
-}
 _SUFFIXES: Final[Mapping[str, str]] = {
     "s": " s",
     "ratio": " %",
@@ -31,6 +25,8 @@ _SUFFIXES: Final[Mapping[str, str]] = {
 }
 _DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _DIGITS: Final = 6
+_SHARE_DIGITS: Final = 3
+_FULL_DIGITS: Final = 15
 
 
 def unit_compared(compare_with: object, anomaly: object) -> str:
@@ -40,20 +36,21 @@ def unit_compared(compare_with: object, anomaly: object) -> str:
     return TIMES if compare_with else ""
 
 
-def amount_text(value: Decimal, unit: str) -> str:
-    """Return a value with its unit: US dollars exactly, others with six digits, shares in %."""
+def amount_text(value: Decimal, unit: str, *, is_full: bool = False) -> str:
+    """Return a value with its unit: US dollars exactly, others with six digits.
+
+    Shares are in percent, with three digits or at least two after the point, such as ``7.69 %``.
+    ``is_full`` shows 15 digits of both.
+    """
     if unit != "USD":
-        value = value * 100 if unit == "ratio" else value
-        places = max(0, _DIGITS - 1 - value.adjusted()) if value else 0
-        value = round(value, places)
+        is_share = unit == "ratio"
+        value = value * 100 if is_share else value
+        digits = _FULL_DIGITS if is_full else _SHARE_DIGITS if is_share else _DIGITS
+        least = _SHARE_DIGITS - 1 if is_share else 0
+        value = round(value, max(least, digits - 1 - value.adjusted()) if value else 0)
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{text}{_SUFFIXES.get(unit, '')}"
-
-
-def comparison_text(comparison: str) -> str:
-    """Return a comparison in words, such as ``more than``."""
-    return _COMPARISONS.get(comparison, comparison)
 
 
 def percent_text(part: int | Decimal, whole: int) -> str:

@@ -80,6 +80,12 @@ class Formats:
         pattern = "#,##0.0%" if 0 < abs(ratio) < 0.1 else "#,##0%"
         return format_percent(ratio, pattern, locale=self._locale)
 
+    def exact_percent(self, ratio: float) -> str:
+        """Return percent with up to two digits after the point, or three significant ones."""
+        places = max(2, -Decimal(ratio).adjusted()) if ratio else 2
+        pattern = f"#,##0.{'#' * min(places, COLUMN_DIGITS_MAX)}%"
+        return format_percent(ratio, pattern, locale=self._locale)
+
     def usd(self, pico: int | None, digits: int | None = None) -> str:
         """Return an amount with two digits, or two to three significant ones below a dollar.
 

@@ -34,7 +34,7 @@ def sample_message(
         window_end_us=_AT_US,
         exemplars=("0af7651916cd43dd8448eb211c80319c",),
         annotations={"summary": "p95 latency is high"},
-        reason="p95_latency is 7.2 in 60 s: > 5",
+        reason="Latency (p95) is 7.2 s in 1 min, above 5 s",
         sequence=1,
     )
     alert = Alert(

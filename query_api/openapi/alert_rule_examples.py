@@ -75,7 +75,7 @@ BACKTEST_EXAMPLE: Final[dict[str, Any]] = {
             "fired_at": "2026-11-21T12:02:09.999999Z",
             "resolved_at": "2026-11-21T12:09:39.999999Z",
             "value": 5.4,
-            "reason": "avg_latency is 5.4 in 300 s: > 5",
+            "reason": "Latency (mean) is 5.4 s in 5 min, above 5 s",
         }
     ],
     "alerts": [],

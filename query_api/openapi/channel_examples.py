@@ -25,8 +25,8 @@ CHANNEL_EXAMPLE: Final[dict[str, Any]] = {
 PREVIEW_EXAMPLE: Final[dict[str, Any]] = {
     "title": "[FIRING] p95 latency of answers",
     "text": (
-        "p95 latency of answers (critical): firing: p95_latency 7.2 s in 1 min "
-        "(threshold: more than 5 s), model=gpt-4o, team=support"
+        "p95 latency of answers (critical): firing: Latency (p95) is 7.2 s in 1 min, "
+        "above 5 s, model=gpt-4o, team=support"
     ),
     "url": "…",
     "body": {"text": "[FIRING] p95 latency of answers"},

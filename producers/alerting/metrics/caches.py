@@ -10,6 +10,7 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="cache_hit_ratio",
+        label="Cache hit ratio",
         about="Share of look-ups that an application's exact or semantic cache answered, from 0 to"
         " 1.",
         unit="ratio",
@@ -20,6 +21,7 @@ METRICS: Final = (
     ),
     Metric(
         name="prompt_cache_hit_ratio",
+        label="Prompt cache hit ratio",
         about="Share of input tokens that providers read from their caches, from 0 to 1.",
         unit="ratio",
         aggregate="share",

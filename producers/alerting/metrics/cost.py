@@ -9,6 +9,7 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="cost",
+        label="Cost",
         about="Cost of the window. A window of `1d` is the calendar day of `time_zone`.",
         unit="USD",
         aggregate="sum",
@@ -19,6 +20,7 @@ METRICS: Final = (
     ),
     Metric(
         name="trace_cost",
+        label="Cost of a trace",
         about="Cost of a single trace. It has no window.",
         unit="USD",
         aggregate="each",
@@ -28,6 +30,7 @@ METRICS: Final = (
     ),
     Metric(
         name="session_cost",
+        label="Cost of a session",
         about="Cost of a single session in the window.",
         unit="USD",
         aggregate="sum",

@@ -10,6 +10,7 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="error_rate",
+        label="Error rate",
         about="Share of observations with an error, from 0 to 1.",
         unit="ratio",
         aggregate="share",
@@ -20,6 +21,7 @@ METRICS: Final = (
     ),
     Metric(
         name="error_count",
+        label="Number of errors",
         about="Number of observations with an error; `error_type` selects types.",
         unit="count",
         aggregate="sum",

@@ -6,4 +6,6 @@ from typing import Final
 
 from producers.alerting.distributions import distribution
 
-METRICS: Final = distribution("ttft", "time to the first token", "s", "ttft_bins")
+METRICS: Final = distribution(
+    "ttft", "Time to first token", "time to the first token", "s", "ttft_bins"
+)

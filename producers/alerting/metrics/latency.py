@@ -6,4 +6,4 @@ from typing import Final
 
 from producers.alerting.distributions import distribution
 
-METRICS: Final = distribution("latency", "latency of observations", "s", "latency_bins")
+METRICS: Final = distribution("latency", "Latency", "latency of observations", "s", "latency_bins")

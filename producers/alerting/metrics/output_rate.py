@@ -7,5 +7,9 @@ from typing import Final
 from producers.alerting.distributions import distribution
 
 METRICS: Final = distribution(
-    "tokens_per_s", "output tokens per second of calls", "tokens_per_s", "rate_bins"
+    "tokens_per_s",
+    "Output tokens per second",
+    "output tokens per second of calls",
+    "tokens_per_s",
+    "rate_bins",
 )

@@ -10,6 +10,7 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="score_mean",
+        label="Mean score",
         about="Mean of numeric and boolean scores (true is 1); `score_name` selects scores.",
         unit="score",
         aggregate="average",
@@ -20,6 +21,7 @@ METRICS: Final = (
     ),
     Metric(
         name="score_share",
+        label="Share of scores with a value",
         about="Share of scores with a value of the filter `score_value`, from 0 to 1: `true`, a"
         " category, a number, or a bound such as `>= 0.8`.",
         unit="ratio",

@@ -11,6 +11,7 @@ SILENCE: Final = "silence"
 METRICS: Final = (
     Metric(
         name=SILENCE,
+        label="Time without observations",
         about="Seconds since the last observation. The threshold is by default the window.",
         unit="s",
         aggregate="silence",

@@ -9,6 +9,7 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="tokens",
+        label="Number of tokens",
         about="Number of tokens; `usage_type` selects types, such as `input`.",
         unit="tokens",
         aggregate="sum",
@@ -20,6 +21,7 @@ METRICS: Final = (
     ),
     Metric(
         name="call_tokens",
+        label="Number of tokens of a call",
         about="Tokens of a single call; `usage_type` selects types. It has no window.",
         unit="tokens",
         aggregate="each",

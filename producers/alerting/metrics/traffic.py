@@ -9,6 +9,7 @@ from producers.alerting.metric import Metric
 METRICS: Final = (
     Metric(
         name="rate",
+        label="Observations per second",
         about="Observations per second.",
         unit="per_s",
         aggregate="rate",
@@ -18,6 +19,7 @@ METRICS: Final = (
     ),
     Metric(
         name="count",
+        label="Number of observations",
         about="Number of observations.",
         unit="count",
         aggregate="sum",

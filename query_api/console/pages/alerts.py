@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from query_api.console.form_bodies import body_of
-from query_api.console.metric_values import amount_of_alert
+from query_api.console.metric_values import amount_of_alert, told_of, window_of
 from query_api.console.optional import optional
 from query_api.console.page import Action, Page, View
 from query_api.console.pages.alert_rules import ACTIVE
@@ -65,6 +65,8 @@ async def show_episode(view: View) -> Response:
         episode=episode,
         last=last,
         traces=traces,
+        told=told_of,
+        window=lambda each: window_of(view.formats, each),
         path=view.path("alerts", episode["episode_id"]),
         amount=lambda each, name: amount_of_alert(view.formats, each, name),
         matchers=_matchers(last),

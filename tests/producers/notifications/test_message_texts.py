@@ -112,7 +112,7 @@ def test_a_rule_tells_value_threshold_window_group_annotations_and_a_link() -> N
     )
 
     assert text == (
-        "Bob total (warning): firing: p95_latency 7.2 s in 5 min (threshold: more than 5 s), "
+        "Bob total (warning): firing: Latency (p95) is 7.2 s in 5 min, above 5 s, "
         "model=m1\nAnswers are slow\nCall Ann\nTrace: https://mill.test/project/p/traces/t%2F1"
     )
 
@@ -120,8 +120,11 @@ def test_a_rule_tells_value_threshold_window_group_annotations_and_a_link() -> N
 @pytest.mark.parametrize(
     ("metric", "value", "limit", "expected"),
     [
-        ("error_rate", "0.125", "0.1", "error_rate 12.5 % in 5 min (threshold: more than 10 %)"),
-        ("trace_cost", "0.075", "0.05", "trace_cost 0.075 USD (threshold: more than 0.05 USD)"),
+        ("error_rate", "0.125", "0.1", "Error rate is 12.5 % in 5 min, above 10 %"),
+        ("error_rate", "0.0769230769", "0.05", "Error rate is 7.69 % in 5 min, above 5 %"),
+        ("error_rate", "0.00012345", "0.0001", "Error rate is 0.0123 % in 5 min, above 0.01 %"),
+        ("error_rate", "0.0500001", "0.05", "Error rate is 5.00001 % in 5 min, above 5 %"),
+        ("trace_cost", "0.075", "0.05", "Cost of a trace is 0.075 USD, above 0.05 USD"),
     ],
 )
 def test_values_have_the_unit_of_the_metric(
@@ -132,13 +135,38 @@ def test_values_have_the_unit_of_the_metric(
     assert text_of("alert.firing", change(metric), **fields).endswith(expected)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("comparison", "state", "expected"),
+    [
+        (">", "firing", "above 10 %"), (">=", "firing", "at least 10 %"),
+        ("<", "firing", "below 10 %"), ("<=", "firing", "at most 10 %"),
+        (">", "resolved", "no longer above 10 %"),
+    ],
+)  # fmt: skip
+def test_a_comparison_is_told_in_words(comparison: str, state: str, expected: str) -> None:
+    payload = change("error_rate", comparison=comparison)
+    fields = {"value": Decimal("0.1"), "limit": Decimal("0.1"), "state": state}
+
+    text = text_of(f"alert.{state}", payload, **fields)  # type: ignore[arg-type]
+
+    assert text.endswith(f"{state}: Error rate is 10 % in 5 min, {expected}")
+
+
+def test_a_reason_is_told_as_it_was_when_the_alert_was_created() -> None:
+    reason = "Cost is 12 USD in the current day, above 10 USD"
+
+    text = text_of("alert.firing", change("cost", reason=reason), value=Decimal(12))
+
+    assert text == f"Bob total (warning): firing: {reason}"
+
+
 def test_values_that_are_compared_with_earlier_ones_have_another_unit() -> None:
     fields = {"value": Decimal("2.5"), "limit": Decimal(2)}
     doubled = change("p95_ttft", compared_as="times")
 
     text = text_of("alert.firing", doubled, **fields)  # type: ignore[arg-type]
 
-    assert text.endswith("p95_ttft 2.5 times in 5 min (threshold: more than 2 times)")
+    assert text.endswith("Time to first token (p95) is 2.5 times in 5 min, above 2 times")
 
 
 def test_a_resolved_alert_tells_a_reason_that_is_not_the_value() -> None:
@@ -146,10 +174,12 @@ def test_a_resolved_alert_tells_a_reason_that_is_not_the_value() -> None:
 
     text = text_of("alert.resolved", payload, state="resolved", value=Decimal(1))
 
-    assert text.endswith("resolved: trace_cost 1 USD; resolved because the rule was deleted")
+    assert text.endswith(
+        "resolved: Cost of a trace is 1 USD; resolved because the rule was deleted"
+    )
 
 
 def test_a_rule_without_data_says_so() -> None:
     text = text_of("alert.no_data", change("p95_latency"), state="no_data", limit=Decimal(5))
 
-    assert "no data: p95_latency in 5 min" in text
+    assert "no data: Latency (p95) has no data in 5 min" in text

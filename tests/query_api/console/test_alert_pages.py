@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ import pytest
 
 from clickhouse.alert_rows import row_of_alert
 from clickhouse.rows import ControlLogRow, WindowRow
+from producers.alerting.registry import METRICS
 from producers.control.kinds.acknowledgement import Acknowledgement
 from producers.control.kinds.alert_rule import AlertRule
 from producers.control.kinds.alert_test import AlertTest
@@ -19,6 +21,7 @@ from producers.control.kinds.silence import Silence
 from producers.notifications.alert import Alert
 from producers.notifications.event_types.budget_threshold_crossed import ThresholdCrossed
 from producers.notifications.registry import EVENT_TYPES
+from producers.notifications.rule_change import RuleChange
 from tests.query_api.console.browser import HOME, csrf_in, text_of
 from tests.query_api.console.form_fields import faults_of, fields_of
 from tests.query_api.harness import OTHER, PROJECT, Api, Kept, trace
@@ -133,7 +136,7 @@ async def test_a_rule_is_written_seen_switched_tested_and_deleted(
     assert "test alert" in text_of((await client.get(sent.headers["location"])).text)
     assert len(filled_api.control.view.in_project(AlertTest, PROJECT)) == 1
     listed = text_of((await client.get(RULES)).text)
-    assert "Latency, p95 > 4 s" in listed
+    assert "Latency (p95) > 4 s" in listed
     assert "Disabled" in listed
     assert (await client.post(f"{path}/delete", data=csrf)).headers["location"] == RULES
     assert (await client.get(path)).status_code == 404
@@ -333,7 +336,7 @@ async def test_a_firing_rule_is_named_with_its_value_and_its_traces(
         trace("t9", NOW_US, name="checkout", user_id="ada"),
     )
     overview = text_of((await client.get(HOME)).text)
-    assert "Latency, mean: 5.5 s (Threshold > 5 s)" in overview
+    assert "Latency (mean): 5.5 s (Threshold > 5 s)" in overview
     path = f"{ALERTS}/e9"
     page = await client.get(path)
     assert "checkout ada" in text_of(page.text)
@@ -345,3 +348,26 @@ async def test_a_firing_rule_is_named_with_its_value_and_its_traces(
     answer = await client.post(f"{SILENCES}/new", data=silence)
     assert answer.status_code == 303, faults_of(answer.text)
     assert "Rule = Watched" in text_of((await client.get(SILENCES)).text)
+
+
+async def test_what_happened_is_told_in_the_language_of_the_viewer(
+    client: httpx.AsyncClient, filled_api: Api
+) -> None:
+    change = RuleChange(
+        metric="error_rate", comparison=">", window_start_us=NOW_US - 60 * 10**6,
+        window_end_us=NOW_US, reason="Error rate is 12.5 % in 1 min, above 10 %",
+    )  # fmt: skip
+    payload = msgspec.Raw(msgspec.json.encode(change))
+    told = {"episode": "e7", "value": Decimal("0.125"), "limit": Decimal("0.1")}
+    await filled_api.insert(alert(70, payload=payload, **told))
+    english = text_of((await client.get(f"{ALERTS}/e7")).text)
+    chinese = await client.get(f"{ALERTS}/e7", headers={"accept-language": "zh-CN"})
+    assert "Error rate is 12.5% in 1 min, above 10%" in english
+    assert "1 分内错误率为 12.5%，高于 10%" in text_of(chinese.text)
+
+
+async def test_the_form_of_a_rule_has_the_names_of_metrics_that_texts_have(
+    client: httpx.AsyncClient,
+) -> None:
+    form = text_of((await client.get(f"{RULES}/new")).text)
+    assert [each.label for each in METRICS.values() if each.label not in form] == []

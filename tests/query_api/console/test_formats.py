@@ -35,6 +35,15 @@ def test_amounts_below_a_dollar_have_two_significant_digits(pico: int, shown: st
     assert formats("en").usd(pico) == shown
 
 
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [(0, "0%"), (1, "100%"), (0.125, "12.5%"), (1 / 13, "7.69%"), (0.00012345, "0.0123%"),
+     (0.9997, "99.97%"), (1e-9, "0%")],
+)  # fmt: skip
+def test_shares_of_alerts_have_three_digits(ratio: float, shown: str) -> None:
+    assert formats("en").exact_percent(ratio) == shown
+
+
 def test_amounts_of_a_column_have_the_same_digits() -> None:
     en = formats("en")
     picos = (25 * 10**9, 7 * 10**8, 36_400_000 * 10, None, 0, 12 * 10**12)

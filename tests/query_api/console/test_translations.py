@@ -10,6 +10,7 @@ from babel.messages.extract import extract_from_dir
 
 import query_api.console
 from producers import dead_letter_replays
+from producers.notifications import rule_texts
 from query_api.alerting import silence_warnings
 from query_api.console.page import GROUPS, Page, registered
 from query_api.console.translations import ENGLISH, LOCALES, catalog_of, preferred_locale
@@ -30,6 +31,7 @@ def messages() -> set[str | tuple[str, ...]]:
     pages = [each for each in registered() if isinstance(each, Page) and each.place is not None]
     titles = {page.title for page in pages} | set(filter(None, GROUPS.values()))
     sentences = {*dead_letter_replays.TEMPLATES, *silence_warnings.TEMPLATES, *routes.TEMPLATES}
+    sentences |= set(rule_texts.TEMPLATES)
     return {text for _, _, text, _, _ in found} | titles | sentences
 
 

@@ -15,7 +15,8 @@ from producers.alerting.registry import METRICS
 from producers.control.kinds.alert_rule import AlertRule
 from producers.notifications.alert import Alert
 from producers.notifications.rule_change import RuleChange
-from producers.notifications.wording import amount_text, duration_text
+from producers.notifications.rule_texts import condition_sentence
+from producers.notifications.wording import duration_text
 from streams.core.alerting.rules.machine import Event, GroupState, alert_id
 from streams.core.alerting.rules.suppression import Suppression
 
@@ -168,23 +169,20 @@ def reason_of(
     of_row: bool = False,
     is_lower_bound: bool = False,
 ) -> str:
-    """Return why a state was entered, in plain words; ``of_row``: it is about a single row.
-
-    Values have the unit of the metric, unless they are compared with earlier ones.
-    """
-    unit = "" if compared_as(record) else METRICS[record.metric].unit
-    condition = f"{record.comparison} {amount_text(record.threshold_value, unit)}"
-    if value is not None and of_row:
-        return f"{record.metric} is {amount_text(value, unit)}: {condition}"
-    window = f" in {duration_text(record.window_s)}"
+    """Return why a state was entered, in plain words; ``of_row``: it is about a single row."""
+    window = duration_text(record.window_s)
     if record.calendar:
-        window = f" in the current {record.calendar}"
-    elif record.metric == SILENCE:
+        window = f"the current {record.calendar}"
+    elif of_row or record.metric == SILENCE:
         window = ""
-    if event == "alert.no_data" or value is None:
-        return f"{record.metric}: no data{window}"
-    shown = f"{amount_text(value, unit)}{window}"
-    if event == "alert.resolved":
-        return f"{record.metric} is {shown}, no longer {condition}"
-    bound = "at least " if is_lower_bound else ""
-    return f"{record.metric} is {bound}{shown}: {condition}"
+    sentence = condition_sentence(
+        record.metric,
+        None if event == "alert.no_data" else value,
+        record.comparison,
+        record.threshold_value,
+        unit=compared_as(record) or METRICS[record.metric].unit,
+        window=window,
+        is_ended=event == "alert.resolved",
+        is_lower_bound=is_lower_bound,
+    )
+    return str(sentence)

@@ -185,7 +185,9 @@ def test_silence_fires_without_any_event(book: Book) -> None:
     book.pass_s(2)
     assert book.events == ["firing"]
     assert book.change().exemplars == ("the last one",)
-    assert re.fullmatch(r"silence is 30\d(\.\d{1,3})? s: >= 300 s", book.change().reason)
+    assert re.fullmatch(
+        r"Time without observations is 30\d(\.\d{1,3})? s, at least 300 s", book.change().reason
+    )
     book.send()
     book.pass_s(1)
     assert book.events == ["firing", "resolved"]
@@ -195,19 +197,22 @@ def test_silence_since_before_the_memory_is_a_lower_bound(book: Book) -> None:
     book.put(rule(metric="silence", threshold="300", comparison=">=", window_s=300))
     book.pass_s(302)
     assert book.events == ["firing"]
-    assert book.change().reason.startswith("silence is at least ")
+    assert book.change().reason.startswith("Time without observations is ")
+    assert " s or more, at least 300 s" in book.change().reason
     assert book.change().incomplete
 
 
 def test_reasons_show_six_digits_of_a_value_and_all_of_money() -> None:
     slow, costly = rule(metric="avg_latency", threshold="5"), rule(metric="cost", threshold="1")
     long = Decimal("7.063673123456")
-    assert reason_of(slow, "alert.firing", long) == "avg_latency is 7.06367 s in 10 s: > 5 s"
-    assert reason_of(costly, "alert.firing", long) == f"cost is {long} USD in 10 s: > 1 USD"
-    assert reason_of(slow, "alert.firing", Decimal(7_000_000)).startswith(
-        "avg_latency is 7000000 s"
+    assert reason_of(slow, "alert.firing", long) == (
+        "Latency (mean) is 7.06367 s in 10 s, above 5 s"
     )
-    assert reason_of(slow, "alert.firing", Decimal(0)).startswith("avg_latency is 0 s ")
+    assert reason_of(costly, "alert.firing", long) == (f"Cost is {long} USD in 10 s, above 1 USD")
+    assert reason_of(slow, "alert.firing", Decimal(7_000_000)).startswith(
+        "Latency (mean) is 7000000 s"
+    )
+    assert reason_of(slow, "alert.firing", Decimal(0)).startswith("Latency (mean) is 0 s ")
 
 
 def test_a_group_without_data_is_reported_if_the_rule_says_so(book: Book) -> None:
