@@ -48,9 +48,7 @@ async def test_why_a_request_was_slow(visit: Visiting, shop: Tenant, screen: Scr
     async with visit(shop, screen) as viewer:
         await viewer.open()
         await viewer.shot("overview")
-        latency = viewer.page.locator("dl.cards div").filter(
-            has_text=viewer.say("Call latency p95")
-        )
+        latency = viewer.page.locator("dl.cards div").filter(has_text=viewer.say("Latency p95"))
         await latency.get_by_role("link").first.click()
         slowest = viewer.page.locator("[data-rows] tbody a.open").first
         await slowest.wait_for()

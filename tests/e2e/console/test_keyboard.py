@@ -41,7 +41,7 @@ async def test_why_a_request_was_slow(visit: Visiting, shop: Tenant) -> None:
         keyboard = viewer.page.keyboard
         await viewer.open()
         await viewer.settled()
-        latency = viewer.page.locator("dl.cards div").filter(has_text="Call latency p95")
+        latency = viewer.page.locator("dl.cards div").filter(has_text="Latency p95")
         await viewer.tab_to(latency.get_by_role("link").first)
         await keyboard.press("Enter")
         await viewer.page.wait_for_url(re.compile("order=latency"))

@@ -50,7 +50,7 @@ async def test_the_overview_compares_with_the_period_before(api: Api) -> None:
         assert types[-3:] == ["Input", "Output", "input_cached_tokens"]
         assert "Error rate 33%" in shown
         assert "1 of 3 observations" in shown
-        assert re.search(r"Call latency p95 (. .? ?\d+% )?[\d.]+ m?s", shown)
+        assert re.search(r"Latency p95 (. .? ?\d+% )?[\d.]+ m?s", shown)
         assert re.search(r"First token p95 .*? p50 \S+ p99 ", shown)
         assert "secret" not in page.text
         # The tables that the script draws have a row for each quarter of an hour.
