@@ -16,6 +16,7 @@ from query_api.console.links import SIGN_IN
 from query_api.console.page import registered
 from query_api.console.routes import path_of
 from query_api.console.static_files import PREFIX
+from query_api.console.trace_links import TRACE_LINK
 from query_api.scopes import scopes_of
 from query_api.settings import QuerySettings
 from tests.query_api.harness import ADMIN_KEY, NOON_US, PROJECT, Api
@@ -34,7 +35,12 @@ ROUTES = list(scopes_of(APP))
 def test_every_route_demands_a_scope_or_is_public() -> None:
     found = {route.path for route, _, scopes in ROUTES if not scopes}
     # Those of the console check sessions: see tests/query_api/console/test_doors.py.
-    assert found == PUBLIC | {SIGN_IN, f"{PREFIX}/{{name}}", *map(path_of, registered())}
+    assert found == PUBLIC | {
+        SIGN_IN,
+        TRACE_LINK,
+        f"{PREFIX}/{{name}}",
+        *map(path_of, registered()),
+    }
     others = {
         getattr(each.original_route, "path", "")
         for each in iter_route_contexts(APP.routes)

@@ -119,10 +119,11 @@ def test_what_rounding_leaves_is_no_difference() -> None:
 
 
 def test_what_rounding_leaves_of_each_item_is_not_significant() -> None:
-    runs = [
-        RunResults(n, n, {str(i): ItemResult("t", USD + at, scores={"s": v}) for i in range(4)})
-        for at, (n, v) in enumerate((("a", 0.3), ("b", 0.1 + 0.2)))
-    ]
+    def run(name: str, cost_pico: int, score: float) -> RunResults:
+        result = ItemResult("t", cost_pico=cost_pico, scores={"s": score})
+        return RunResults(name, name, {str(each): result for each in range(4)})
+
+    runs = [run("a", USD, 0.3), run("b", USD + 1, 0.1 + 0.2)]
     by_measure = {each.measure: each for each in differences(*runs)}
     found = by_measure["scores.s"]
     assert (found.mean, found.ci95, found.significant) == (0, (0, 0), False)
