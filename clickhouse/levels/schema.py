@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from clickhouse.errors import MigrationError
+from clickhouse.percentiles import of_merged
 from clickhouse.store import Store
 
 log = structlog.get_logger(__name__)
@@ -110,10 +111,8 @@ def _percentile_columns(columns: Iterable[WindowColumn]) -> list[WindowColumn]:
     for column in columns:
         state = _STATE.match(column.type)
         if state and state[1] == "quantilesDD" and column.name.endswith(SKETCH_SUFFIX):
-            error = state[2].strip("()").partition(",")[0]
-            levels = ", ".join(map(str, PERCENTILE_LEVELS))
             name = f"{column.name.removesuffix(SKETCH_SUFFIX)}{PERCENTILES_SUFFIX}"
-            computed = f"quantilesDDMerge({error}, {levels})(`{column.name}`)"
+            computed = of_merged(f"`{column.name}`", PERCENTILE_LEVELS)
             found.append(WindowColumn(name, "Array(Float64)", "", "", False, computed))
     return found
 

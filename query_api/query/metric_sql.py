@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from clickhouse import percentiles
 from query_api.query.dimension import Measure
 from query_api.query.logical_query import LogicalQuery, Metric
 from query_api.store.queries.aggregates import Source
 
 LOWEST_BUCKET: Final = 1e-9
 """Values below are counted in the bucket of this one."""
-PERCENTILE_ERROR: Final = 0.01
-"""Maximum relative error of percentiles from sketches."""
 
 
 def is_sketched(logical: LogicalQuery, metric: Metric) -> bool:
@@ -55,13 +54,11 @@ def _percentile(
     measure = metric.measure
     assert metric.level is not None
     if not is_sketched(logical, metric):
-        return f"quantileExactInclusive({metric.level:g})(toFloat64({measure.sql}))"
-    named = ", ".join(f"{level:g}" for level in levels)
+        return percentiles.exact(f"toFloat64({measure.sql})", metric.level)
     if source == "windows":
-        sketch = f"quantilesDDMerge({PERCENTILE_ERROR}, {named})({measure.sketch})"
+        sketch = percentiles.of_merged(measure.sketch, levels)
     else:
-        value = f"toFloat64({measure.sql}) * {measure.sketch_factor}"
-        sketch = f"quantilesDD({PERCENTILE_ERROR}, {named})({value})"
+        sketch = percentiles.of_rows(f"{measure.sql} * {measure.sketch_factor}", levels)
     found = f"{sketch}[{levels.index(metric.level) + 1}]"
     return f"if(isNaN({found}), NULL, {found} / {measure.sketch_factor})"
 

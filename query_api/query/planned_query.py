@@ -10,11 +10,12 @@ from typing import Annotated, Final
 
 import msgspec
 
+from clickhouse.percentiles import RELATIVE_ERROR
 from query_api import cursors
 from query_api.errors import BadRequestError
 from query_api.query.engine import QueryEngine
 from query_api.query.logical_query import LogicalQuery
-from query_api.query.metric_sql import PERCENTILE_ERROR, is_sketched
+from query_api.query.metric_sql import is_sketched
 from query_api.query.periods import Period, earlier, period_of
 from query_api.query.plan import aggregate_of
 from query_api.query.request import QueryRequest, earlier_fits, is_additive, is_number, range_s
@@ -167,7 +168,7 @@ def require_answerable(logical: LogicalQuery, choice: Choice) -> None:
 def percentile_error(logical: LogicalQuery) -> float | None:
     """Return the maximum relative error of the percentiles; None: the query has none."""
     errors = [
-        PERCENTILE_ERROR if is_sketched(logical, metric) else 0.0
+        RELATIVE_ERROR if is_sketched(logical, metric) else 0.0
         for metric in logical.metrics
         if metric.level is not None
     ]

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 from clickhouse.levels.schema import PERCENTILE_LEVELS, PERCENTILES_SUFFIX
+from clickhouse.percentiles import of_merged
 
 QUANTILES: Final = PERCENTILE_LEVELS
 PERCENTILES: Final = tuple(f"p{quantile * 100:g}" for quantile in QUANTILES)
-_MERGED: Final = f"quantilesDDMerge(0.01, {', '.join(map(str, QUANTILES))})"
 
 
 def _percentiles_sql(quantiles: str, name: str) -> str:
@@ -38,9 +38,9 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "cost_usd": "toString(sum(total_cost))",
         "unpriced": "sum(unpriced_count)",
         "tokens": "sumMap(mapApply((k, v) -> (k, toInt128(v)), usage))",
-        "latency_ms": _percentiles_sql(f"{_MERGED}(latency_state)", "latency"),
-        "ttft_ms": _percentiles_sql(f"{_MERGED}(ttft_state)", "ttft"),
-        "output_tokens_per_s": _percentiles_sql(f"{_MERGED}(rate_state)", "rate"),
+        "latency_ms": _percentiles_sql(of_merged("latency_state", QUANTILES), "latency"),
+        "ttft_ms": _percentiles_sql(of_merged("ttft_state", QUANTILES), "ttft"),
+        "output_tokens_per_s": _percentiles_sql(of_merged("rate_state", QUANTILES), "rate"),
         "cache_exact": "sum(cache_exact_count)",
         "cache_semantic": "sum(cache_semantic_count)",
         "cache_miss": "sum(cache_miss_count)",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple
 
+from clickhouse.percentiles import level_sql
 from query_api.store.columns import TRACE_COLUMNS
 from query_api.store.conditions import Condition, conditions_sql
 from query_api.store.queries.totals import Owner
@@ -20,6 +21,7 @@ SCORE_VALUES_MAX: Final = 20
 _FIRST_US: Final = "toUnixTimestamp64Micro(min(start_time))"
 _LAST_US: Final = "toUnixTimestamp64Micro(max(greatest(start_time, end_time)))"
 _LATENCY_US: Final = "toUnixTimestamp64Micro(end_time) - toUnixTimestamp64Micro(start_time)"
+_LEVELS: Final = ", ".join(map(level_sql, (0.5, 0.95, 1.0)))
 _HAS_END: Final = "end_time >= start_time"
 _OTHER: Final[Mapping[Owner, str]] = MappingProxyType(
     {"user_id": "session_id", "session_id": "user_id"}
@@ -86,7 +88,7 @@ class FindOwners(StoreQuery):
             "  toInt64(sum(error_count)) AS errors,\n"
             "  toInt64(sum(unpriced_count)) AS unpriced,\n"
             f"  {_FIRST_US} AS first_us, {_LAST_US} AS last_us,\n"
-            f"  arrayMap(us -> us / 1000, quantilesExactIf(0.5, 0.95, 1)({_LATENCY_US},"
+            f"  arrayMap(us -> us / 1000, quantilesExactIf({_LEVELS})({_LATENCY_US},"
             f" {_HAS_END})) AS latencies_ms,\n"
             f"  avgIf({_LATENCY_US}, {_HAS_END}) / 1000 AS mean_ms,\n"
             f"  arraySort(groupUniqArray({LISTED_VALUES_MAX})(environment)) AS environments,\n"

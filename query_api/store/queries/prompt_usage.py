@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from clickhouse.percentiles import level_sql
 from query_api.store.sql import OF_PROJECT, Binder, StoreQuery
+
+_LEVELS: Final = ", ".join(map(level_sql, (0.5, 0.95, 0.99)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class FindPromptUsage(StoreQuery):
             "  countIf(is_ended) AS ended,\n"
             "  toString(sumIf(latency_us, is_ended)) AS latency_sum,\n"
             "  toString(sumIf(latency_us * latency_us, is_ended)) AS latency_squares,\n"
-            "  quantilesExactInclusiveIf(0.5, 0.95, 0.99)(toInt64(latency_us), is_ended)"
+            f"  quantilesExactIf({_LEVELS})(toInt64(latency_us), is_ended)"
             " AS latency_quantiles_us,\n"
             "  sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens\n"
             f"{_calls(self, binder)}"

@@ -23,6 +23,8 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
+from clickhouse.percentiles import RANK_MARGIN
+
 RELATIVE_ACCURACY: Final = 0.01
 
 ZERO_KEY: Final = -1
@@ -61,12 +63,12 @@ def value_of(key: int) -> float:
 def quantile(bins: Mapping[int, int], q: float) -> float:
     """Return the ``q``-quantile in microseconds; NaN if there are no values.
 
-    It is computed as in ClickHouse: lower rank, no interpolation.
+    It is the value at the nearest rank, as in ``clickhouse.percentiles``.
     """
     count = sum(bins.values())
     if count <= 0:
         return math.nan
-    rank = q * (count - 1)
+    rank = (q - RANK_MARGIN) * count
     seen = 0
     key = ZERO_KEY
     for key in sorted(bins):

@@ -74,7 +74,7 @@ DOCUMENTS: list[Example] = [
           countIf(is_ended) AS ended,
           toString(sumIf(latency_us, is_ended)) AS latency_sum,
           toString(sumIf(latency_us * latency_us, is_ended)) AS latency_squares,
-          quantilesExactInclusiveIf(0.5, 0.95, 0.99)(toInt64(latency_us), is_ended)
+          quantilesExactIf(0.499999999, 0.949999999, 0.989999999)(toInt64(latency_us), is_ended)
               AS latency_quantiles_us,
           sumMap(mapApply((k, v) -> (k, toInt128(v)), usage)) AS tokens
         FROM observations_slim FINAL

@@ -11,6 +11,7 @@ from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from clickhouse.percentiles import RANK_MARGIN
 from producers.alerting.metric import SCORE_SOURCES, Metric, Source, Unit
 from producers.control.kinds.alert_rule import AlertRule
 from streams.core.rollups.sketch import ZERO_KEY, value_of
@@ -136,7 +137,7 @@ def _quantile(bins: Mapping[int, int], q: float, per_unit: int) -> Ratio | None:
     count = sum(bins.values())
     if count <= 0:
         return None
-    rank, seen, key = q * (count - 1), 0, ZERO_KEY
+    rank, seen, key = (q - RANK_MARGIN) * count, 0, ZERO_KEY
     for key in sorted(bins):
         seen += bins[key]
         if seen > rank:
