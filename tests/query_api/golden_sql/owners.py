@@ -17,7 +17,8 @@ OWNERS: list[Example] = [
           toInt64(sum(unpriced_count)) AS unpriced,
           toUnixTimestamp64Micro(min(start_time)) AS first_us,
               toUnixTimestamp64Micro(max(greatest(start_time, end_time))) AS last_us,
-          arrayMap(us -> us / 1000, quantilesExactIf(0.499999999, 0.949999999, 0.999999999)(toUnixTimestamp64Micro(end_time)
+          arrayMap(us -> us / 1000,
+            quantilesExactIf(0.499999999, 0.949999999, 0.999999999)(toUnixTimestamp64Micro(end_time)
               - toUnixTimestamp64Micro(start_time), end_time >= start_time)) AS latencies_ms,
           avgIf(toUnixTimestamp64Micro(end_time) - toUnixTimestamp64Micro(start_time), end_time >=
               start_time) / 1000 AS mean_ms,
