@@ -53,7 +53,7 @@ async def test_a_rule_fires_when_a_model_is_twice_as_slow_as_a_week_ago(api: Api
     (episode,) = found["episodes"]
     assert episode["group"] == {"model": "slower"}
     assert "as a factor of" in episode["reason"]
-    assert "12:00" < episode["fired_at"][11:16] <= "12:10"
+    assert "12:00" <= episode["fired_at"][11:16] <= "12:10"
     assert episode["value"] == pytest.approx(4, rel=0.02)
     groups = [each["group"]["model"] for each in found["series"]]
     assert groups == ["same", "slower"], "a new model has nothing to compare with"

@@ -199,7 +199,7 @@ async def test_a_template_that_fails_with_an_alert_does_not_hold_it_back(pipelin
             return receiver.requests
 
         [(_, body)] = await until(came)
-    assert "cost (warning): firing: cost" in json.loads(body)["data"]["text"]
+    assert "cost (warning): firing: Cost" in json.loads(body)["data"]["text"]
 
 
 async def test_a_test_of_a_channel_is_sent_once(pipeline, until):

@@ -144,8 +144,8 @@ def test_one_webhook_takes_no_more_than_its_share_of_attempts():
 
 def test_attempts_end_and_the_next_ones_begin():
     queue = JobQueue(per_target_max=1, running_max=1)
-    queue.put("a", "w", 5)
-    queue.put("b", "w", 3)
+    queue.put("a", "w", 5, created_us=2)
+    queue.put("b", "w", 3, created_us=1)
     queue.put("a", "w", 1)
     assert list(queue.start(2)) == []
     assert queue.next_us() == 3
