@@ -196,7 +196,7 @@ async def test_a_threshold_that_was_reached_stays_crossed(api: Api) -> None:
         ({"thresholds": [0.8, "0.80"]}, "thresholds"),
         ({"thresholds": [0.1234567]}, "thresholds.0"),
         ({"thresholds": ["half"]}, "thresholds.0"),
-        ({"scope": {"tag": "x"}}, "scope.tag"),
+        ({"scope": {"colour": "x"}}, "scope.colour"),
         ({"scope": {"user_id": ""}}, "scope.user_id"),
         ({"scope": "all"}, "scope"),
         ({"limit": "1"}, "limit"),
