@@ -11,6 +11,7 @@ import pytest
 
 from tests.compat.environments import Environments
 from tests.compat.sdk_runs import run_program
+from tests.e2e.console.tenants import until
 from tests.fixtures.installation import Server
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"
@@ -48,7 +49,12 @@ def test_datasets_and_experiments(
     assert found["inputs"] == list(reversed(range(COUNT)))
     assert found["outputs"] == [COUNT - 3, COUNT - 2, COUNT - 1]
     assert found["median_ms"] < 1_000
-    name = found["dataset"].replace("/", "%2F")
-    runs = client.get(f"/api/public/datasets/{name}/runs").json()["data"]
-    (run,) = [each for each in runs if each["name"].startswith("experiment")]
-    assert run["id"] == found["run_id"]
+    path = f"/api/public/datasets/{found['dataset'].replace('/', '%2F')}/runs"
+
+    def experiments() -> list[str]:
+        runs = client.get(path).json()["data"]
+        return [each["id"] for each in runs if each["name"].startswith("experiment")]
+
+    # Spans record the run, and are stored a moment after they were accepted.
+    until(lambda: bool(experiments()), "the run of the experiment")
+    assert experiments() == [found["run_id"]]
