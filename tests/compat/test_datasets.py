@@ -11,8 +11,8 @@ import pytest
 
 from tests.compat.environments import Environments
 from tests.compat.sdk_runs import run_program
-from tests.e2e.console.tenants import until
 from tests.fixtures.installation import Server
+from tests.fixtures.waiting import until
 
 PROGRAMS = Path(__file__).parent / "sdk_programs"
 V2, V3, V4, V5 = "langfuse==2.60.10", "langfuse==3.15.0", "langfuse==4.18.0", "langfuse==5.0.4"

@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fixtures.installation import ROLES, Server, running_server
+from tests.fixtures.waiting import until
 
 WITHIN_S = 40.0
 
@@ -28,13 +28,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def data_dir(server: Server) -> Path:
     arguments = Path(f"/proc/{server.process.pid}/cmdline").read_bytes().split(b"\0")
     return Path(os.fsdecode(arguments[arguments.index(b"--data-dir") + 1]))
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WITHIN_S:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def is_ready(server: Server) -> bool:
@@ -56,8 +49,9 @@ def test_only_a_killed_process_is_restarted(server: Server, role: str) -> None:
     until(
         lambda: any(line.startswith(f"{role} is back") for line in printed_lines(server)),
         f"{role} is back",
+        within_s=WITHIN_S,
     )
-    until(lambda: is_ready(server), f"ready after {role} was killed")
+    until(lambda: is_ready(server), f"ready after {role} was killed", within_s=WITHIN_S)
     after = server.pids()
     assert [name for name in before if after[name] != before[name]] == [role]
     again = f"{role} was killed by SIGKILL; starting it again in "  # longer if it ended before

@@ -6,8 +6,9 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 
 import httpx
@@ -17,9 +18,10 @@ from tests.e2e.exact_load import Fact, facts, totals
 from tests.e2e.test_exactness import becomes, figures, figures_of, send_all
 from tests.fixtures.installation import Server, running_server
 from tests.fixtures.suspended import suspend
+from tests.fixtures.waiting import until as until_within
 
 STALLED_AFTER_S = 10
-WITHIN_S = 120.0
+until = partial(until_within, within_s=120.0)
 OBSERVATIONS = 1_000
 
 
@@ -49,15 +51,6 @@ def readiness(client: httpx.Client) -> dict[str, str]:
     except httpx.TransportError as error:
         return {"edge": repr(error)}
     return {name: found for name, found in answer.json()["checks"].items() if found != "ok"}
-
-
-def until(holds: Callable[[], bool]) -> float:
-    """Wait for it; the seconds that took."""
-    begun_s = time.monotonic()
-    while not holds():
-        assert time.monotonic() - begun_s < WITHIN_S
-        time.sleep(0.1)
-    return time.monotonic() - begun_s
 
 
 def is_ready(client: httpx.Client) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,16 +10,9 @@ from typing import Any
 import httpx
 
 from tests.fixtures.installation import Server
+from tests.fixtures.waiting import until
 
-WITHIN_S = 60.0
 WORDS = {"model": "gpt-4o", "usageDetails": {"input": 1000, "output": 100}}
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < deadline_s, "not in time"
-        time.sleep(0.05)
 
 
 def send(client: httpx.Client, trace_id: str, user: str, number: int = 0) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tests.e2e.console.shop import Events
-from tests.e2e.console.tenants import Tenant, until
+from tests.e2e.console.tenants import Tenant
+from tests.fixtures.waiting import until
 
 Named = Callable[[str], str]
 """The text for a plain one: itself, or one with markup."""

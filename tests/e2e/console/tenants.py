@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,10 +13,10 @@ import httpx
 from deploy.embedded.credentials import read_credentials
 from query_api.console.links import link_path
 from tests.fixtures.installation import Server
+from tests.fixtures.waiting import until
 
 PROJECTS = "/v1/admin/projects"
 SCOPES = ("ingest", "scores", "read", "write", "admin")
-WITHIN_S = 60.0
 ATTEMPTS_MAX = 60
 
 
@@ -87,10 +87,3 @@ def new_tenant(server: Server, project_id: str, name: str) -> Tenant:
         assert answer.status_code == 201, answer.text
     key = answer.json()
     return Tenant(server, project_id, key["public_key"], key["secret_key"])
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < deadline_s, f"{what}: not in time"
-        time.sleep(0.05)

@@ -11,7 +11,8 @@ from tests.e2e.console import shop as shop_data
 from tests.e2e.console.chromium import Screen
 from tests.e2e.console.conftest import Visiting
 from tests.e2e.console.shop import Events
-from tests.e2e.console.tenants import Tenant, until
+from tests.e2e.console.tenants import Tenant
+from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

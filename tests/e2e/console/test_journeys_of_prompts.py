@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.console.chromium import Screen
 from tests.e2e.console.conftest import Visiting
-from tests.e2e.console.tenants import Tenant, until
+from tests.e2e.console.tenants import Tenant
+from tests.fixtures.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
